@@ -1,0 +1,190 @@
+// Package srp computes both sides of the Secure Remote Password protocol as
+// Amazon Cognito speaks it: SRP-6a over the 3072-bit group of RFC 5054, SHA-256,
+// and a session key derived under the label "Caldera Derived Key".
+//
+// The package holds no state and reads no clock. Exponentiations whose exponent is
+// secret are constant-time; numbers that travel in the open use [math/big].
+package srp
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/big"
+
+	"filippo.io/bigmod"
+)
+
+const (
+	// Size is the length in bytes of a group element: verifiers and public values.
+	Size = 384
+	// SecretSize is the length in bytes of an ephemeral secret.
+	SecretSize = 32
+	// SaltSize is the length in bytes of a salt.
+	SaltSize = 16
+)
+
+var (
+	// ErrPublic says that the other side's public value is not a usable group element (RFC 5054 section 2.5.4).
+	ErrPublic = errors.New("srp: illegal public value")
+	// ErrVerifier says that a verifier is not a group element.
+	ErrVerifier = errors.New("srp: illegal verifier")
+)
+
+// Identity names a user towards the protocol: the part of the pool's id after
+// its first underscore, and the name that the server calls USER_ID_FOR_SRP.
+type Identity struct {
+	Pool, User string
+}
+
+// NewSalt returns a random salt. Its first bit is clear, so that clients which
+// read it as a signed or unsigned number and pad it or not agree on its bytes.
+func NewSalt(random io.Reader) ([]byte, error) {
+	salt := make([]byte, SaltSize)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return nil, err
+	}
+	salt[0] = salt[0]&0x7f | 0x40
+	return salt, nil
+}
+
+// NewSecret returns a random ephemeral secret of 256 bits, twice the strength of the group.
+func NewSecret(random io.Reader) ([]byte, error) {
+	b := make([]byte, SecretSize)
+	_, err := io.ReadFull(random, b)
+	return b, err
+}
+
+// Verifier derives what a server keeps in place of a password: g to the power of x.
+func Verifier(id Identity, salt []byte, password string) []byte {
+	g := newGroup()
+	return g.powG(privateKey(id, salt, password)).Bytes(g.n)
+}
+
+// Matches says whether a password is the one behind a verifier, in constant time.
+func Matches(id Identity, salt, verifier []byte, password string) bool {
+	return subtle.ConstantTimeCompare(Verifier(id, salt, password), verifier) == 1
+}
+
+// Public returns the server's public value B = k*v + g^b.
+func Public(verifier, b []byte) ([]byte, error) {
+	g := newGroup()
+	v, err := bigmod.NewNat().SetBytes(verifier, g.n)
+	if err != nil {
+		return nil, ErrVerifier
+	}
+	out := g.powG(b)
+	out.Add(v.Mul(g.multiplier(), g.n), g.n)
+	return out.Bytes(g.n), nil
+}
+
+// ServerKey derives the session key from the client's public value A (hexadecimal,
+// as received), the verifier, the server's secret b and its public value B.
+func ServerKey(clientPublic string, verifier, b, public []byte) ([]byte, error) {
+	a, err := ParsePublic(clientPublic)
+	if err != nil {
+		return nil, err
+	}
+	g := newGroup()
+	u := scramble(a, public)
+	if allZero(u) {
+		return nil, ErrPublic
+	}
+	v, err := bigmod.NewNat().SetBytes(verifier, g.n)
+	if err != nil {
+		return nil, ErrVerifier
+	}
+	s, err := bigmod.NewNat().SetBytes(a, g.n)
+	if err != nil {
+		return nil, ErrPublic
+	}
+	base := bigmod.NewNat().Exp(v, u, g.n)
+	s.Mul(base, g.n)
+	s = bigmod.NewNat().Exp(s, b, g.n)
+	return derive(u, s.Bytes(g.n)), nil
+}
+
+// ParsePublic reads a public value as clients send it: hexadecimal, not always
+// padded. Zero modulo N would fix the session key, so it is refused, and so is
+// anything not below N.
+func ParsePublic(text string) ([]byte, error) {
+	if text == "" || len(text) > 2*Size+2 {
+		return nil, ErrPublic
+	}
+	n, ok := new(big.Int).SetString(text, 16)
+	if !ok || n.Sign() <= 0 || text[0] == '+' || text[0] == '-' {
+		return nil, ErrPublic
+	}
+	if n.Cmp(modulus()) >= 0 {
+		return nil, ErrPublic
+	}
+	return n.FillBytes(make([]byte, Size)), nil
+}
+
+// Proof is the signature over a challenge: HMAC of pool, user, secret block and
+// timestamp under the session key.
+func Proof(key []byte, id Identity, block []byte, timestamp string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id.Pool))
+	mac.Write([]byte(id.User))
+	mac.Write(block)
+	mac.Write([]byte(timestamp))
+	return mac.Sum(nil)
+}
+
+// Hex writes bytes as a server sends numbers: no padding beyond whole bytes.
+func Hex(b []byte) string {
+	for len(b) > 1 && b[0] == 0 {
+		b = b[1:]
+	}
+	return hex.EncodeToString(b)
+}
+
+// privateKey is x = H(padHex(salt) | H(pool | user | ":" | password)).
+func privateKey(id Identity, salt []byte, password string) []byte {
+	inner := sha256.New()
+	inner.Write([]byte(id.Pool))
+	inner.Write([]byte(id.User))
+	inner.Write([]byte(":"))
+	inner.Write([]byte(password))
+	outer := sha256.New()
+	outer.Write(pad(salt))
+	outer.Write(inner.Sum(nil))
+	return outer.Sum(nil)
+}
+
+// scramble is u = H(padHex(A) | padHex(B)).
+func scramble(a, b []byte) []byte {
+	h := sha256.New()
+	h.Write(pad(a))
+	h.Write(pad(b))
+	return h.Sum(nil)
+}
+
+// derive is HKDF with salt u, one block, cut to 16 bytes.
+func derive(u, s []byte) []byte {
+	extract := hmac.New(sha256.New, pad(u))
+	extract.Write(pad(s))
+	expand := hmac.New(sha256.New, extract.Sum(nil))
+	expand.Write([]byte("Caldera Derived Key\x01"))
+	return expand.Sum(nil)[:16]
+}
+
+// pad writes a number as Java's BigInteger does: minimal length, and a zero byte
+// in front where the highest bit would read as a sign.
+func pad(b []byte) []byte {
+	for len(b) > 1 && b[0] == 0 {
+		b = b[1:]
+	}
+	if len(b) == 0 || b[0] < 0x80 {
+		return b
+	}
+	return append([]byte{0}, b...)
+}
+
+func allZero(b []byte) bool {
+	return subtle.ConstantTimeCompare(b, make([]byte, len(b))) == 1
+}
