@@ -1,0 +1,135 @@
+package wire
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"moat/internal/pure/policy"
+)
+
+// Operation is one call of an AWS API: its binding to HTTP, the Go types of its
+// two messages and the service method behind it. Generated code builds the
+// table anew for each service value, so a table may be kept but not shared.
+type Operation struct {
+	Name   string // SignUp
+	Method string // HTTP method; POST for json and query
+	Path   string // URI template of the REST protocols ("/2015-03-31/functions/{FunctionName}"), may carry a fixed query; "/" otherwise
+	Status int    // HTTP status of success; 200 unless the model says otherwise
+
+	// Unsigned is true where the model says that the call carries no signature
+	// (authtype none, or noAuth as an accepted scheme).
+	Unsigned bool
+
+	Input, Output reflect.Type // struct types, not pointers
+	ResultWrapper string       // element around the members of an answer of the query protocol
+
+	// BodyPath is what AWS writes before the path of a member of the request's
+	// body in a validation error ("createRestApiInput"), where it writes
+	// anything at all: API Gateway does, for members that are in no header,
+	// URI or query string.
+	BodyPath string
+
+	Errors []string // codes of the exceptions that the model lists, as ErrorCode gives them
+
+	NewInput func() any                                     // a new *Input
+	Call     func(ctx context.Context, in any) (any, error) // in is a *Input, the result a *Output
+	Validate func(in any, v *Violations)                    // every constraint but a missing scalar; nil when there is none
+}
+
+// API is one AWS API as a service offers it.
+type API struct {
+	Package      string // Go package of the contract: cognitoidpapi
+	Endpoint     string // endpoint prefix, the first label of AWS's host name: cognito-idp
+	Signing      string // service name in the credential scope of a signature
+	Action       string // prefix of IAM actions: "cognito-idp" in "cognito-idp:SignUp"
+	Protocol     string // json, query, rest-json or rest-xml
+	TargetPrefix string // X-Amz-Target before the dot (json)
+	JSONVersion  string // "1.0" or "1.1" (json)
+	Version      string // API version: 2016-04-18
+	Namespace    string // XML namespace of answers (query, rest-xml)
+
+	Operations []Operation
+	NotTaken   []string // operations of AWS's model that this contract leaves out: they answer 501 as well
+
+	// Resources names what a call acts on, as ARNs, and the condition keys that
+	// the call brings. A service sets it; nil means the resource "*" and no keys.
+	Resources func(c *Call, op string, in any) (arns []string, keys policy.Context)
+}
+
+// Caller is who makes a call: the principal, and the access key that proved it.
+// The zero value is anonymous.
+type Caller struct {
+	policy.Principal
+	AccessKeyID string
+}
+
+// Call describes the running AWS call to the service method that serves it.
+type Call struct {
+	RequestID string
+	Service   string // endpoint prefix
+	Operation string
+	Account   string
+	Region    string
+	SourceIP  string
+	Host      string
+	UserAgent string
+	Secure    bool // arrived over TLS
+	Time      time.Time
+	Caller    Caller
+	Via       string // service principal that calls on the caller's behalf ("cloudformation.amazonaws.com"); empty for a call from outside
+}
+
+type callKey struct{}
+
+// WithCall returns a context that carries c.
+func WithCall(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallFrom returns the call that ctx carries, or an empty one (an anonymous
+// caller, no region) when it carries none. It is never nil.
+func CallFrom(ctx context.Context) *Call {
+	if c, ok := ctx.Value(callKey{}).(*Call); ok && c != nil {
+		return c
+	}
+	return &Call{}
+}
+
+// Invoker calls an operation inside the process, through the same validation
+// and authorisation as a call from outside. api is the endpoint prefix; in is a
+// pointer to the input, out a pointer to an empty output that is filled in.
+// Generated clients are written on it.
+type Invoker interface {
+	Invoke(ctx context.Context, api, operation string, in, out any) error
+}
+
+// Ptr returns a pointer to a copy of v.
+func Ptr[T any](v T) *T { return &v }
+
+// Value returns what p points to, or the zero value when p is nil.
+func Value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// String returns a pointer to s.
+func String(s string) *string { return &s }
+
+// Int32 returns a pointer to n.
+func Int32(n int32) *int32 { return &n }
+
+// Int64 returns a pointer to n.
+func Int64(n int64) *int64 { return &n }
+
+// Bool returns a pointer to b.
+func Bool(b bool) *bool { return &b }
+
+// Float64 returns a pointer to f.
+func Float64(f float64) *float64 { return &f }
+
+// Time returns a pointer to t.
+func Time(t time.Time) *time.Time { return &t }
