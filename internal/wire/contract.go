@@ -17,6 +17,11 @@ type Operation struct {
 	Path   string // URI template of the REST protocols ("/2015-03-31/functions/{FunctionName}"), may carry a fixed query; "/" otherwise
 	Status int    // HTTP status of success; 200 unless the model says otherwise
 
+	// Action is what the caller must be allowed to do, as IAM policies name it:
+	// mostly Signing:Name, but "lambda:InvokeFunction" for Invoke, and API
+	// Gateway names its actions by HTTP method ("apigateway:PATCH").
+	Action string
+
 	// Unsigned is true where the model says that the call carries no signature
 	// (authtype none, or noAuth as an accepted scheme).
 	Unsigned bool
@@ -33,7 +38,7 @@ type Operation struct {
 	Errors []string // codes of the exceptions that the model lists, as ErrorCode gives them
 
 	NewInput func() any                                     // a new *Input
-	Call     func(ctx context.Context, in any) (any, error) // in is a *Input, the result a *Output
+	Call     func(ctx context.Context, in any) (any, error) // in is a *Input, the result a *Output, never nil without an error
 	Validate func(in any, v *Violations)                    // every constraint but a missing scalar; nil when there is none
 }
 
@@ -102,6 +107,34 @@ func CallFrom(ctx context.Context) *Call {
 // Generated clients are written on it.
 type Invoker interface {
 	Invoke(ctx context.Context, api, operation string, in, out any) error
+}
+
+// Bind completes op with the types of a service method and a call of it.
+// Generated operation tables are made of it.
+func Bind[I, O any](op Operation, f func(context.Context, *I) (*O, error)) Operation {
+	op.Input, op.Output = reflect.TypeFor[I](), reflect.TypeFor[O]()
+	op.NewInput = func() any { return new(I) }
+	op.Call = func(ctx context.Context, in any) (any, error) {
+		out, err := f(ctx, in.(*I))
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = new(O)
+		}
+		return out, nil
+	}
+	return op
+}
+
+// Invoke calls an operation through inv and returns its output. Generated
+// clients are made of it.
+func Invoke[O any](ctx context.Context, inv Invoker, api, operation string, in any) (*O, error) {
+	out := new(O)
+	if err := inv.Invoke(ctx, api, operation, in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Ptr returns a pointer to a copy of v.
