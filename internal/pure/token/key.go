@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 )
 
 // Key is a public key under the id by which tokens name it. It is immutable.
@@ -52,6 +53,9 @@ func NewKey(id string, public *rsa.PublicKey) (*Key, error) {
 	}
 	if public.E < 3 || public.E%2 == 0 || public.N.Bit(0) == 0 {
 		return nil, errors.New("token: not an RSA key")
+	}
+	if fromWeakGenerator(public.N) {
+		return nil, errors.New("token: a key from the weak generator of CVE-2017-15361")
 	}
 	return &Key{ID: id, Public: public}, nil
 }
@@ -170,6 +174,9 @@ func parseJWK(m Claims) (*Key, error) {
 	if alg := m.String("alg"); alg != "" && alg != "RS256" {
 		return nil, nil
 	}
+	if _, there := m["key_ops"]; there && !slices.Contains(m.Strings("key_ops"), "verify") {
+		return nil, nil
+	}
 	if m.String("kid") == "" {
 		return nil, nil
 	}
@@ -186,4 +193,24 @@ func parseJWK(m Claims) (*Key, error) {
 		return nil, ErrMalformed
 	}
 	return NewKey(m.String("kid"), &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exp.Int64())})
+}
+
+// fromWeakGenerator recognises moduli of CVE-2017-15361 (ROCA): modulo each small
+// prime they are a power of 65537, which for another modulus is improbable to one in 2^27.
+func fromWeakGenerator(n *big.Int) bool {
+	for _, p := range []int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157} {
+		rest := new(big.Int).Mod(n, big.NewInt(p)).Int64()
+		power, found := int64(1), false
+		for range p {
+			if power == rest {
+				found = true
+				break
+			}
+			power = power * 65537 % p
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,193 @@
+package srp
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math/big"
+	"testing"
+)
+
+var alice = Identity{Pool: "AbCdEf123", User: "alice"}
+
+// exchange runs one sign-in and says whether both sides agree.
+func exchange(t *testing.T, id Identity, salt, verifier []byte, password string) bool {
+	t.Helper()
+	c, err := NewClient(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewSecret(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := Public(verifier, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ServerKey(c.Public(), verifier, b, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := c.Key(id, Hex(salt), Hex(public), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := []byte("block")
+	return bytes.Equal(Proof(server, id, block, "now"), Proof(client, id, block, "now"))
+}
+
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	salt, err := NewSalt(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string][]byte{
+		"drawn":         salt,
+		"leading zero":  append([]byte{0}, salt[1:]...),
+		"highest bit":   append([]byte{0xff}, salt[1:]...),
+		"short nibble":  append([]byte{0x0a}, salt[1:]...),
+		"two zeros":     append([]byte{0, 0}, salt[2:]...),
+		"zero then msb": append([]byte{0, 0x80}, salt[2:]...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := Verifier(alice, s, "Correct horse 1")
+			if !exchange(t, alice, s, v, "Correct horse 1") {
+				t.Error("right password refused")
+			}
+			if exchange(t, alice, s, v, "Correct horse 2") {
+				t.Error("wrong password accepted")
+			}
+			if exchange(t, Identity{alice.Pool, "bob"}, s, v, "Correct horse 1") {
+				t.Error("another user accepted")
+			}
+			if !Matches(alice, s, v, "Correct horse 1") || Matches(alice, s, v, "correct horse 1") {
+				t.Error("Matches disagrees")
+			}
+		})
+	}
+}
+
+// The reference is written with math/big straight from RFC 5054 section 2.6.
+func TestServerKey_reference(t *testing.T) {
+	t.Parallel()
+	n, g := modulus(), big.NewInt(2)
+	for range 4 {
+		salt, err := NewSalt(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := NewSecret(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		verifier := Verifier(alice, salt, "p")
+		x := new(big.Int).SetBytes(privateKey(alice, salt, "p"))
+		v := new(big.Int).Exp(g, x, n)
+		if v.Cmp(new(big.Int).SetBytes(verifier)) != 0 {
+			t.Fatal("verifier differs")
+		}
+		k := sha256.Sum256(append(append([]byte{0}, n.Bytes()...), 2))
+		want := new(big.Int).Mul(new(big.Int).SetBytes(k[:]), v)
+		want.Add(want, new(big.Int).Exp(g, new(big.Int).SetBytes(b), n)).Mod(want, n)
+		public, err := Public(verifier, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Cmp(new(big.Int).SetBytes(public)) != 0 {
+			t.Fatal("B differs")
+		}
+		a := new(big.Int).Exp(g, big.NewInt(12345678901), n)
+		u := new(big.Int).SetBytes(scramble(a.Bytes(), public))
+		s := new(big.Int).Exp(v, u, n)
+		s.Mul(s, a).Exp(s, new(big.Int).SetBytes(b), n)
+		key, err := ServerKey(a.Text(16), verifier, b, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(key, derive(u.Bytes(), s.Bytes())) {
+			t.Fatal("session key differs")
+		}
+	}
+}
+
+func TestModulus(t *testing.T) {
+	t.Parallel()
+	n := modulus()
+	if n.BitLen() != 3072 || !n.ProbablyPrime(8) || !new(big.Int).Rsh(n, 1).ProbablyPrime(8) {
+		t.Error("not a safe prime of 3072 bits")
+	}
+}
+
+func TestParsePublic(t *testing.T) {
+	t.Parallel()
+	n := modulus()
+	for name, text := range map[string]string{
+		"one":       "1",
+		"odd":       "abc",
+		"padded":    "00ff",
+		"below N":   new(big.Int).Sub(n, big.NewInt(1)).Text(16),
+		"uppercase": "ABCDEF",
+	} {
+		if _, err := ParsePublic(text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"empty":      "",
+		"zero":       "0",
+		"zeros":      "0000",
+		"N":          n.Text(16),
+		"2N":         new(big.Int).Lsh(n, 1).Text(16),
+		"negative":   "-1",
+		"plus":       "+1",
+		"prefix":     "0x12",
+		"underscore": "1_2",
+		"not hex":    "xyz",
+		"space":      " 12",
+		"too long":   "0" + new(big.Int).Lsh(n, 20).Text(16),
+	} {
+		if _, err := ParsePublic(text); !errors.Is(err, ErrPublic) {
+			t.Errorf("%s: got %v, want ErrPublic", name, err)
+		}
+	}
+}
+
+func TestPad(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"7f": "7f", "80": "0080", "0080": "0080", "0001": "01", "00": "00", "ff01": "00ff01"} {
+		raw, err := hex.DecodeString(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(pad(raw)); got != want {
+			t.Errorf("pad(%s): got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func BenchmarkPublic(b *testing.B) {
+	v := Verifier(alice, []byte("salt"), "p")
+	secret, _ := NewSecret(rand.Reader)
+	for b.Loop() {
+		if _, err := Public(v, secret); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkServerKey(b *testing.B) {
+	v := Verifier(alice, []byte("salt"), "p")
+	secret, _ := NewSecret(rand.Reader)
+	public, _ := Public(v, secret)
+	c, _ := NewClient(rand.Reader)
+	for b.Loop() {
+		if _, err := ServerKey(c.Public(), v, secret, public); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
