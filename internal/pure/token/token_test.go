@@ -273,9 +273,9 @@ func TestWycheproof(t *testing.T) {
 			if material == nil {
 				material = g.Private
 			}
-			keys, alg := wycheproofKeys(material)
-			rs256 := alg == "RS256"
+			keys := wycheproofKeys(material)
 			for _, tt := range g.Tests {
+				rs256 := strings.Contains(headerOf(tt.Jws), `"RS256"`)
 				err := wycheproofVerify(tt.Jws, keys)
 				switch {
 				case tt.Result == "invalid" && err == nil:
@@ -283,7 +283,7 @@ func TestWycheproof(t *testing.T) {
 				case tt.Result == "valid" && rs256 && err != nil:
 					t.Errorf("%s %d (%s): refused: %v", file, tt.TcID, tt.Comment, err)
 				case tt.Result == "valid" && !rs256 && err == nil:
-					t.Errorf("%s %d (%s): accepted under %s", file, tt.TcID, tt.Comment, alg)
+					t.Errorf("%s %d (%s): accepted, not RS256", file, tt.TcID, tt.Comment)
 				}
 				if err == nil {
 					accepted++
@@ -304,24 +304,28 @@ func wycheproofVerify(raw string, keys KeySet) error {
 	return tok.VerifyWith(keys)
 }
 
-func wycheproofKeys(material json.RawMessage) (Keys, string) {
-	var one struct {
-		Alg  string
-		Keys json.RawMessage
+func headerOf(raw string) string {
+	head, _, _ := strings.Cut(raw, ".")
+	b, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return ""
 	}
+	return string(b)
+}
+
+func wycheproofKeys(material json.RawMessage) Keys {
+	var one struct{ Keys json.RawMessage }
 	if json.Unmarshal(material, &one) != nil {
-		return nil, ""
+		return nil
 	}
-	if one.Keys != nil {
-		one.Alg = "RS256"
-	} else {
+	if one.Keys == nil {
 		material = json.RawMessage(`{"keys":[` + string(material) + `]}`)
 	}
 	set, err := ParseJWKS(material)
 	if err != nil {
-		return nil, one.Alg
+		return nil
 	}
-	return set, one.Alg
+	return set
 }
 
 func FuzzParse(f *testing.F) {
