@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Definition is one stage of a REST API as it was deployed: plain data that
+// [Compile] turns into a [Snapshot]. The caller must not change it afterwards.
+type Definition struct {
+	APIID, Name, Account, Region string
+	Stage, DeploymentID          string
+
+	// APIKeySource is HEADER (the default) or AUTHORIZER.
+	APIKeySource string
+	// Policy is the API's resource policy, empty when it has none.
+	Policy json.RawMessage
+	// Variables are the stage variables.
+	Variables        map[string]string
+	BinaryMediaTypes []string
+
+	Routes      []Route
+	Authorizers map[string]Authorizer
+	// Responses are the gateway responses that differ from the defaults, by type
+	// ("UNAUTHORIZED", "DEFAULT_4XX", ...).
+	Responses map[string]Response
+	// Throttles are the stage's limits: "*/*" for all methods or "/path/METHOD".
+	Throttles map[string]Throttle
+
+	CreatedAt time.Time
+}
+
+// Route is one method of one resource. Path is the resource's path
+// ("/courses/{id}", "/content/{proxy+}"), Method an HTTP method or ANY.
+type Route struct {
+	Path, Method, ResourceID string
+	// AuthorizationType is NONE, AWS_IAM, COGNITO_USER_POOLS or CUSTOM. Empty is
+	// refused by [Compile]: a route without a decision is not an open route.
+	AuthorizationType string
+	AuthorizerID      string
+	Scopes            []string
+	APIKeyRequired    bool
+	OperationName     string
+	// RequestParameters names the declared parameters
+	// ("method.request.querystring.page") and says which ones are required.
+	RequestParameters map[string]bool
+	// ValidateParameters says whether the method's request validator checks them.
+	ValidateParameters bool
+	// ValidateBody says whether the method's request validator checks the body; not built.
+	ValidateBody bool
+	Integration  Integration
+}
+
+// Integration is what answers a route: AWS_PROXY (a function), HTTP_PROXY or MOCK.
+// AWS and HTTP, which need mapping templates, are refused by [Compile].
+type Integration struct {
+	Type, URI, Method, Credentials string
+	ConnectionType                 string
+	PassthroughBehavior            string
+	ContentHandling                string
+	// Timeout is 29 seconds when zero.
+	Timeout           time.Duration
+	RequestParameters map[string]string
+	RequestTemplates  map[string]string
+	Responses         []IntegrationResponse
+}
+
+// IntegrationResponse maps an integration's answer to the method's. SelectionPattern
+// is a regular expression over the answer's status; empty is the default response.
+type IntegrationResponse struct {
+	StatusCode         string
+	SelectionPattern   string
+	ResponseParameters map[string]string
+	ResponseTemplates  map[string]string
+	ContentHandling    string
+}
+
+// Authorizer decides who may call the routes that name it. Type is
+// COGNITO_USER_POOLS, TOKEN or REQUEST.
+type Authorizer struct {
+	ID, Name, Type string
+	ProviderARNs   []string
+	IdentitySource string
+	// URI and Credentials name the function of a TOKEN or REQUEST authorizer.
+	URI, Credentials string
+	// Validation is a regular expression that a TOKEN's identity source must match whole.
+	Validation string
+	TTL        time.Duration
+}
+
+// Response is a gateway response: what a caller gets for one kind of refusal.
+type Response struct {
+	StatusCode         string
+	ResponseParameters map[string]string
+	ResponseTemplates  map[string]string
+}
+
+// Throttle is a token bucket: Rate tokens per second, at most Burst of them.
+// A Rate of zero lets only a full bucket's worth through: nothing when Burst is zero.
+type Throttle struct {
+	Rate  float64
+	Burst int
+}
+
+// NotBuiltError is Compile's refusal of something that AWS can do and we cannot
+// yet. The control plane answers it with 501.
+type NotBuiltError struct {
+	// Where is the route or authorizer, What the sentence.
+	Where, What string
+}
+
+// Error gives the sentence.
+func (e *NotBuiltError) Error() string { return e.Where + ": " + e.What }
+
+// DefinitionError is Compile's refusal of a definition that AWS would refuse too.
+// The control plane answers it with BadRequestException.
+type DefinitionError struct{ Message string }
+
+// Error gives AWS's sentence.
+func (e *DefinitionError) Error() string { return e.Message }

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"moat/internal/pure/policy"
+	"moat/internal/pure/sigv4"
+	"moat/internal/pure/token"
+	"moat/internal/wire"
+)
+
+// Errors of an [Invoker] that have an answer of their own.
+var (
+	// ErrFunctionNotPermitted: the function's policy does not let this API call it.
+	ErrFunctionNotPermitted = errors.New("gateway: the function's policy does not permit the call")
+	// ErrFunctionNotFound: there is no such function, version or alias.
+	ErrFunctionNotFound = errors.New("gateway: no such function")
+	// ErrFunctionThrottled: the function has no free concurrency.
+	ErrFunctionThrottled = errors.New("gateway: the function is throttled")
+)
+
+// Authority knows access keys and decides on execute-api:Invoke. The shapes are those
+// of [wire.Authority].
+type Authority interface {
+	Credential(ctx context.Context, accessKeyID, sessionToken string) (wire.Credential, error)
+	Authorize(ctx context.Context, caller wire.Caller, action, resource, account string, keys policy.Context) (policy.Decision, error)
+}
+
+// Issuers finds the present keys of a token issuer. A key that has left the set
+// takes its remembered tokens with it.
+type Issuers interface {
+	Keys(ctx context.Context, issuer string) (token.KeySet, error)
+}
+
+// Pools names the issuers of a user pool's tokens. An imported pool has more than one.
+type Pools interface {
+	Issuer(poolARN string) (issuer string, ok bool)
+}
+
+// Config names what a Gateway needs. Every dependency that is missing makes the
+// steps that need it refuse.
+type Config struct {
+	Authority Authority
+	Issuers   Issuers
+	Pools     Pools
+	Invoker   Invoker
+	Leaser    Leaser
+	// KeySecret keys the hashes under which API keys are found; see [HashKey]. A
+	// random one, unknown to everybody else, is made when it is empty.
+	KeySecret []byte
+	// AllowPrivate lets HTTP integrations reach loopback and private addresses.
+	// Link-local and metadata addresses stay refused.
+	AllowPrivate bool
+	// Domain is what requestContext.domainName ends in when a request came by path.
+	Domain string
+
+	Now    func() time.Time
+	Rand   io.Reader
+	Log    *slog.Logger
+	Record func(wire.Record)
+	// Transport replaces the outbound transport of HTTP integrations in tests.
+	Transport http.RoundTripper
+}
+
+// Gateway serves published snapshots. It is safe for concurrent use: serving reads
+// atomic pointers, publishing swaps them.
+type Gateway struct {
+	cfg    Config
+	stages atomic.Pointer[map[string]*Snapshot] // by "api/stage"
+	apis   atomic.Pointer[map[string]int]       // number of published stages
+	plans  atomic.Pointer[planIndex]
+	mu     sync.Mutex // serialises publishing
+
+	keys     keyHasher
+	tokens   *tokenMemory
+	policies *policyMemory
+	signing  sigv4.Keys
+	outbound http.RoundTripper
+}
+
+// New returns a Gateway that serves nothing until something is published.
+func New(cfg Config) *Gateway {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Record == nil {
+		cfg.Record = func(wire.Record) {}
+	}
+	g := &Gateway{cfg: cfg}
+	g.keys = newKeyHasher(secretOr(cfg.KeySecret, cfg.Rand))
+	g.tokens = newTokenMemory(secretOr(nil, cfg.Rand))
+	g.policies = newPolicyMemory(secretOr(nil, cfg.Rand))
+	g.outbound = cfg.Transport
+	if g.outbound == nil {
+		g.outbound = newTransport(cfg.AllowPrivate)
+	}
+	g.stages.Store(&map[string]*Snapshot{})
+	g.apis.Store(&map[string]int{})
+	g.plans.Store(compilePlans(PlanSet{}, nil, cfg.Now()))
+	return g
+}
+
+func secretOr(secret []byte, from io.Reader) []byte {
+	if len(secret) > 0 {
+		return secret
+	}
+	secret = make([]byte, 32)
+	if _, err := io.ReadFull(from, secret); err != nil {
+		panic("gateway: no randomness: " + err.Error())
+	}
+	return secret
+}
+
+// Publish makes a stage serve s from the next request on. Requests under way end
+// with the snapshot they began with.
+func (g *Gateway) Publish(s *Snapshot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stages := maps.Clone(*g.stages.Load())
+	if old := stages[s.key]; old != nil {
+		s.limits.adopt(&old.limits) // a deployment does not refill the buckets
+	}
+	stages[s.key] = s
+	g.swap(stages)
+}
+
+// Withdraw stops serving a stage. Withdrawing what is not published does nothing.
+func (g *Gateway) Withdraw(apiID, stage string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stages := maps.Clone(*g.stages.Load())
+	delete(stages, apiID+"/"+stage)
+	g.swap(stages)
+}
+
+func (g *Gateway) swap(stages map[string]*Snapshot) {
+	apis := make(map[string]int, len(stages))
+	for _, s := range stages {
+		apis[s.def.APIID]++
+	}
+	g.stages.Store(&stages)
+	g.apis.Store(&apis)
+}
+
+// PublishPlans replaces every usage plan and API key. Buckets and leased quota of
+// plans and keys that stay are kept.
+func (g *Gateway) PublishPlans(set PlanSet) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.plans.Store(compilePlans(set, g.plans.Load(), g.cfg.Now()))
+}
+
+// HashKey gives the name under which a [PlanSet] holds the API key of this value.
+func (g *Gateway) HashKey(value string) string { return g.keys.hash(value) }
