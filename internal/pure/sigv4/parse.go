@@ -1,0 +1,224 @@
+package sigv4
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	timeLayout = "20060102T150405Z"
+	terminator = "aws4_request"
+	// maxExpires is the longest life of a presigned request: seven days.
+	maxExpires = 7 * 24 * time.Hour
+	// maxSignedHeaders bounds the work that an unverified request can ask for.
+	maxSignedHeaders = 128
+)
+
+// Parse finds the signature of a request, in the header or in the query.
+//
+// It returns [ErrMissing] when there is none, and an [*Error] with the code
+// IncompleteSignature when it is malformed, or when the request carries both
+// forms: which of the two counts must never be a matter of taste.
+func Parse(r Request) (Authorization, error) {
+	header := r.Header["Authorization"]
+	presigned := hasQuery(r.RawQuery, "X-Amz-Signature") || hasQuery(r.RawQuery, "X-Amz-Algorithm")
+	signed := len(header) > 0 && strings.HasPrefix(header[0], "AWS4-")
+	switch {
+	case signed && presigned:
+		return Authorization{}, incomplete("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter or the Authorization header should be specified")
+	case signed && len(header) > 1:
+		return Authorization{}, incomplete("Authorization header must not be repeated.")
+	case signed:
+		return parseHeader(r, header[0])
+	case presigned:
+		return parseQuery(r)
+	}
+	return Authorization{}, ErrMissing
+}
+
+func incomplete(message string) *Error { return &Error{Code: "IncompleteSignature", Message: message} }
+
+func parseHeader(r Request, value string) (Authorization, error) {
+	algorithm, rest, _ := strings.Cut(value, " ")
+	if algorithm != Algorithm {
+		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + algorithm + "'.")
+	}
+	var credential, signedHeaders, signature string
+	for _, part := range strings.Split(rest, ",") {
+		name, v, ok := strings.Cut(strings.TrimSpace(part), "=")
+		field := map[string]*string{"Credential": &credential, "SignedHeaders": &signedHeaders, "Signature": &signature}[name]
+		if !ok || field == nil || *field != "" {
+			return Authorization{}, incomplete("'" + strings.TrimSpace(part) + "' not a valid key=value pair (missing equal-sign) in Authorization header: '" + value + "'.")
+		}
+		*field = v
+	}
+	var missing []string
+	for _, f := range [...]struct{ name, v string }{{"Credential", credential}, {"Signature", signature}, {"SignedHeaders", signedHeaders}} {
+		if f.v == "" {
+			missing = append(missing, "Authorization header requires '"+f.name+"' parameter.")
+		}
+	}
+	date := r.Header.Get("X-Amz-Date")
+	dateHeader := "x-amz-date"
+	if date == "" {
+		date, dateHeader = r.Header.Get("Date"), "date"
+	}
+	if date == "" {
+		missing = append(missing, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+	}
+	if missing != nil {
+		return Authorization{}, incomplete(strings.Join(missing, " ") + " Authorization=" + redact(value))
+	}
+	a := Authorization{SecurityToken: r.Header.Get("X-Amz-Security-Token")}
+	if len(r.Header["X-Amz-Security-Token"]) > 1 || len(r.Header["X-Amz-Date"]) > 1 {
+		return Authorization{}, incomplete("X-Amz-Date and X-Amz-Security-Token must not be repeated.")
+	}
+	if err := a.fill(r, credential, signedHeaders, signature, date); err != nil {
+		return Authorization{}, err
+	}
+	if !a.signs(dateHeader) {
+		return Authorization{}, incomplete("'" + dateHeader + "' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	return a, nil
+}
+
+// redact keeps a signature out of the text of an error.
+func redact(header string) string {
+	if i := strings.Index(header, "Signature="); i >= 0 {
+		return header[:i] + "Signature=[redacted]"
+	}
+	return header
+}
+
+func parseQuery(r Request) (Authorization, error) {
+	var q [7]string
+	names := [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Security-Token"}
+	for piece := range strings.SplitSeq(r.RawQuery, "&") {
+		k, v, _ := strings.Cut(piece, "=")
+		key, err := url.QueryUnescape(k)
+		if err != nil {
+			continue
+		}
+		for i, name := range names {
+			if key != name {
+				continue
+			}
+			if q[i] != "" {
+				return Authorization{}, incomplete("AWS query-string parameter " + name + " must not be repeated.")
+			}
+			if q[i], err = url.QueryUnescape(v); err != nil {
+				return Authorization{}, incomplete("AWS query-string parameter " + name + " is malformed.")
+			}
+		}
+	}
+	for i, name := range names[:6] {
+		if q[i] == "" {
+			return Authorization{}, incomplete("AWS query-string parameters must include '" + name + "'. Re-examine the query-string parameters.")
+		}
+	}
+	if q[0] != Algorithm {
+		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + q[0] + "'.")
+	}
+	seconds, err := strconv.ParseUint(q[3], 10, 32)
+	if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > maxExpires {
+		return Authorization{}, incomplete("X-Amz-Expires must be between 1 and 604800 seconds.")
+	}
+	a := Authorization{Presigned: true, Expires: time.Duration(seconds) * time.Second, SecurityToken: q[6]}
+	if err := a.fill(r, q[1], q[4], q[5], q[2]); err != nil {
+		return Authorization{}, err
+	}
+	return a, nil
+}
+
+// fill reads the parts that both forms have.
+func (a *Authorization) fill(r Request, credential, signedHeaders, signature, date string) error {
+	scope := strings.Split(credential, "/")
+	if n := len(scope); n > 5 { // an access key id may hold slashes; the scope may not
+		scope = append([]string{strings.Join(scope[:n-4], "/")}, scope[n-4:]...)
+	}
+	if len(scope) != 5 || scope[0] == "" {
+		return incomplete("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'")
+	}
+	a.AccessKeyID, a.Date, a.Region, a.Service = scope[0], scope[1], scope[2], scope[3]
+	if scope[4] != terminator {
+		return mismatch("Credential should be scoped with a valid terminator: '" + terminator + "', not '" + scope[4] + "'.")
+	}
+	t, err := parseTime(date)
+	if err != nil {
+		return incomplete("Date must be in ISO-8601 'basic format'. Got '" + date + "'. See http://en.wikipedia.org/wiki/ISO_8601")
+	}
+	a.Time = t
+	if day := t.Format("20060102"); a.Date != day {
+		return mismatch("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + a.Date + "' != '" + day + "', from '" + date + "'.")
+	}
+	if len(signature) != 64 || strings.Trim(signature, "0123456789abcdef") != "" {
+		return mismatch(mismatchSentence)
+	}
+	a.Signature = signature
+	return a.fillHeaders(r, signedHeaders)
+}
+
+// fillHeaders checks the list of signed headers: in lower case, in order,
+// without repetition, with the host, and with every header that says something
+// to an AWS service. A header left out of it could be altered on the way.
+func (a *Authorization) fillHeaders(r Request, list string) error {
+	if strings.Count(list, ";") >= maxSignedHeaders {
+		return incomplete("Too many signed headers.")
+	}
+	a.SignedHeaders = strings.Split(list, ";")
+	for i, h := range a.SignedHeaders {
+		if h == "" || h != strings.ToLower(h) || i > 0 && a.SignedHeaders[i-1] >= h {
+			return incomplete("SignedHeaders must be lower-case header names in order, each once: '" + list + "'.")
+		}
+	}
+	if !a.signs("host") {
+		return mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	for name := range r.Header {
+		if len(name) < 6 || !strings.EqualFold(name[:6], "x-amz-") {
+			continue
+		}
+		if lower := strings.ToLower(name); lower != "x-amz-user-agent" && !a.signs(lower) {
+			return mismatch("There were headers present in the request which were not signed: " + lower)
+		}
+	}
+	return nil
+}
+
+func (a *Authorization) signs(header string) bool {
+	for _, h := range a.SignedHeaders {
+		if h == header {
+			return true
+		}
+	}
+	return false
+}
+
+// parseTime reads the basic ISO 8601 form, and the form of the Date header.
+func parseTime(s string) (time.Time, error) {
+	if t, err := time.Parse(timeLayout, s); err == nil {
+		return t, nil
+	}
+	t, err := time.Parse(time.RFC1123, s)
+	return t.UTC(), err
+}
+
+// hasQuery reports whether a raw query has a parameter of this name.
+func hasQuery(raw, name string) bool {
+	for raw != "" {
+		var piece string
+		piece, raw, _ = strings.Cut(raw, "&")
+		key, _, _ := strings.Cut(piece, "=")
+		if key == name {
+			return true
+		}
+		if strings.IndexByte(key, '%') >= 0 {
+			if k, err := url.QueryUnescape(key); err == nil && k == name {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,439 @@
+package sigv4
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+type vector struct {
+	Name    string
+	Context struct {
+		Credentials struct {
+			ID     string `json:"access_key_id"`
+			Secret string `json:"secret_access_key"`
+			Token  string
+		}
+		Expiration int  `json:"expiration_in_seconds"`
+		Normalize  bool `json:"normalize"`
+		OmitToken  bool `json:"omit_session_token"`
+		SignBody   bool `json:"sign_body"`
+		Region     string
+		Service    string
+		Timestamp  time.Time
+	}
+	Request         string
+	HeaderCanonical string `json:"header_canonical_request"`
+	HeaderToSign    string `json:"header_string_to_sign"`
+	HeaderSignature string `json:"header_signature"`
+	HeaderSigned    string `json:"header_signed_request"`
+	QueryCanonical  string `json:"query_canonical_request"`
+	QueryToSign     string `json:"query_string_to_sign"`
+	QuerySignature  string `json:"query_signature"`
+	QuerySigned     string `json:"query_signed_request"`
+}
+
+func vectors(t *testing.T) []vector {
+	t.Helper()
+	data, err := os.ReadFile("testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v []vector
+	if err := json.Unmarshal(data, &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v) < 38 {
+		t.Fatalf("%d vectors", len(v))
+	}
+	return v
+}
+
+// read turns the text of a vector into a request and its body.
+func read(text string) (Request, string) {
+	head, body, _ := strings.Cut(text, "\n\n")
+	head = strings.ReplaceAll(head, "\n ", " ")
+	lines := strings.Split(strings.TrimSuffix(head, "\n"), "\n")
+	method, rest, _ := strings.Cut(lines[0], " ")
+	target := strings.TrimSuffix(rest, " HTTP/1.1")
+	r := Request{Method: method, Header: make(http.Header)}
+	r.Path, r.RawQuery, _ = strings.Cut(target, "?")
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "host") {
+			r.Host = strings.TrimSpace(value)
+			continue
+		}
+		r.Header.Add(name, value)
+	}
+	return r, body
+}
+
+func TestVectors_canonical(t *testing.T) {
+	t.Parallel()
+	for _, v := range vectors(t) {
+		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
+			for _, form := range []struct{ signed, canonical, toSign, signature string }{
+				{v.HeaderSigned, v.HeaderCanonical, v.HeaderToSign, v.HeaderSignature},
+				{v.QuerySigned, v.QueryCanonical, v.QueryToSign, v.QuerySignature},
+			} {
+				r, body := read(form.signed)
+				if v.Context.OmitToken {
+					r.Header.Del("X-Amz-Security-Token")
+					r.RawQuery, _, _ = strings.Cut(r.RawQuery, "&X-Amz-Security-Token")
+				}
+				a, err := Parse(r)
+				if err != nil && !v.Context.OmitToken {
+					t.Fatal(err)
+				}
+				if v.Context.OmitToken && err != nil {
+					continue
+				}
+				hash, err := PayloadHash(r, a.Service, a.Presigned, []byte(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := appendCanonical(nil, &r, a.SignedHeaders, hash, false, v.Context.Normalize, a.Presigned)
+				if string(got) != form.canonical {
+					t.Fatalf("canonical request\ngot  %q\nwant %q", got, form.canonical)
+				}
+				if s := appendStringToSign(nil, got, a.Time, a.Date, a.Region, a.Service); string(s) != form.toSign {
+					t.Fatalf("string to sign\ngot  %q\nwant %q", s, form.toSign)
+				}
+				if a.Signature != form.signature {
+					t.Fatalf("signature %s, want %s", a.Signature, form.signature)
+				}
+				if err := a.Verify(r, hash, v.Context.Credentials.Secret, v.Context.Timestamp); err != nil {
+					t.Fatal(err)
+				}
+				refuseAltered(t, r, a, hash, v)
+			}
+		})
+	}
+}
+
+// refuseAltered changes everything that a signature covers, one at a time.
+func refuseAltered(t *testing.T, good Request, a Authorization, hash string, v vector) {
+	t.Helper()
+	for name, alter := range map[string]func(r *Request, hash, secret *string, now *time.Time){
+		"method":    func(r *Request, _, _ *string, _ *time.Time) { r.Method = "PUT" },
+		"path":      func(r *Request, _, _ *string, _ *time.Time) { r.Path += "x" },
+		"path case": func(r *Request, _, _ *string, _ *time.Time) { r.Path = "/EXAMPLE/%2E" + r.Path },
+		"query":     func(r *Request, _, _ *string, _ *time.Time) { r.RawQuery += "&added=1" },
+		"host":      func(r *Request, _, _ *string, _ *time.Time) { r.Host = "evil." + r.Host },
+		"payload":   func(_ *Request, h, _ *string, _ *time.Time) { *h = strings.Repeat("0", 64) },
+		"secret":    func(_ *Request, _, s *string, _ *time.Time) { *s += "x" },
+		"no secret": func(_ *Request, _, s *string, _ *time.Time) { *s = "" },
+		"too late":  func(_ *Request, _, _ *string, now *time.Time) { *now = now.Add(2 * time.Hour) },
+		"too early": func(_ *Request, _, _ *string, now *time.Time) { *now = now.Add(-Skew - time.Second) },
+		"signature": func(r *Request, _, _ *string, _ *time.Time) {
+			swap := strings.NewReplacer("Signature="+v.HeaderSignature, "Signature="+flip(v.HeaderSignature), "Signature="+v.QuerySignature, "Signature="+flip(v.QuerySignature))
+			r.RawQuery = swap.Replace(r.RawQuery)
+			r.Header.Set("Authorization", swap.Replace(r.Header.Get("Authorization")))
+			if !a.Presigned {
+				return
+			}
+			r.Header.Del("Authorization")
+		},
+		"scope": func(r *Request, _, _ *string, _ *time.Time) {
+			r.RawQuery = strings.Replace(r.RawQuery, "us-east-1", "us-east-2", 1)
+			if a := r.Header.Get("Authorization"); a != "" {
+				r.Header.Set("Authorization", strings.Replace(a, "us-east-1", "us-east-2", 1))
+			}
+		},
+	} {
+		r := good
+		r.Header = good.Header.Clone()
+		h, secret, now := hash, v.Context.Credentials.Secret, v.Context.Timestamp
+		alter(&r, &h, &secret, &now)
+		if accepted(r, h, secret, now) {
+			t.Errorf("altered %s was accepted", name)
+		}
+	}
+	for _, name := range a.SignedHeaders {
+		r := good
+		r.Header = good.Header.Clone()
+		if name == "host" {
+			continue
+		}
+		r.Header.Set(name, r.Header.Get(name)+"1")
+		if accepted(r, hash, v.Context.Credentials.Secret, v.Context.Timestamp) {
+			t.Errorf("altered header %s was accepted", name)
+		}
+		r.Header.Del(name)
+		if accepted(r, hash, v.Context.Credentials.Secret, v.Context.Timestamp) {
+			t.Errorf("request without header %s was accepted", name)
+		}
+	}
+}
+
+func accepted(r Request, hash, secret string, now time.Time) bool {
+	a, err := Parse(r)
+	return err == nil && a.Verify(r, hash, secret, now) == nil
+}
+
+func flip(signature string) string {
+	if signature[0] == '0' {
+		return "1" + signature[1:]
+	}
+	return "0" + signature[1:]
+}
+
+func TestVectors_sign(t *testing.T) {
+	t.Parallel()
+	for _, v := range vectors(t) {
+		if !v.Context.Normalize || v.Context.OmitToken {
+			continue
+		}
+		c := Credentials{v.Context.Credentials.ID, v.Context.Credentials.Secret, v.Context.Credentials.Token}
+		r, body := read(v.Request)
+		hash, _ := PayloadHash(r, v.Context.Service, false, []byte(body))
+		if v.Context.SignBody {
+			r.Header.Set("X-Amz-Content-Sha256", hash)
+		}
+		Sign(&r, hash, c, v.Context.Region, v.Context.Service, v.Context.Timestamp)
+		if !strings.HasSuffix(r.Header.Get("Authorization"), v.HeaderSignature) {
+			t.Errorf("%s: Sign gave %s, want %s", v.Name, r.Header.Get("Authorization"), v.HeaderSignature)
+		}
+		if body != "" {
+			continue
+		}
+		p, _ := read(v.Request)
+		q := Presign(&p, c, v.Context.Region, v.Context.Service, v.Context.Timestamp, time.Duration(v.Context.Expiration)*time.Second)
+		if !strings.HasSuffix(q, v.QuerySignature) {
+			t.Errorf("%s: Presign gave %s, want %s", v.Name, q, v.QuerySignature)
+		}
+	}
+}
+
+var (
+	testTime = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	testCred = Credentials{AccessKeyID: "AKIATEST", SecretAccessKey: "secret"}
+)
+
+func signedGet() Request {
+	r := Request{Method: "GET", Path: "/latest/require-auth", Host: "a.execute-api.us-east-1.amazonaws.com", Header: http.Header{"X-Api-Key": {"k"}}}
+	Sign(&r, EmptyPayload, testCred, "us-east-1", "execute-api", testTime)
+	return r
+}
+
+func TestVerify_skew(t *testing.T) {
+	t.Parallel()
+	r := signedGet()
+	for _, tt := range []struct {
+		off  time.Duration
+		want bool
+	}{{0, true}, {Skew, true}, {-Skew, true}, {Skew + time.Second, false}, {-Skew - time.Second, false}} {
+		if got := accepted(r, EmptyPayload, "secret", testTime.Add(tt.off)); got != tt.want {
+			t.Errorf("%v: accepted=%v, want %v", tt.off, got, tt.want)
+		}
+	}
+}
+
+func TestPresign_expiry(t *testing.T) {
+	t.Parallel()
+	r := Request{Method: "GET", Path: "/dev/a b%2Fc/../d", RawQuery: "q=a+b&z=%7e&q=%2B&flag", Host: "x", Header: http.Header{}}
+	r.RawQuery = Presign(&r, Credentials{"ASIAX", "secret", "to+k/en=="}, "eu-west-1", "execute-api", testTime, time.Hour)
+	a, err := Parse(r)
+	if err != nil || !a.Presigned || a.SecurityToken != "to+k/en==" {
+		t.Fatalf("Parse: %+v, %v", a, err)
+	}
+	for _, tt := range []struct {
+		off  time.Duration
+		want bool
+	}{{0, true}, {time.Hour, true}, {time.Hour + time.Second, false}, {-Skew - time.Second, false}} {
+		if got := a.Verify(r, EmptyPayload, "secret", testTime.Add(tt.off)) == nil; got != tt.want {
+			t.Errorf("%v: accepted=%v, want %v", tt.off, got, tt.want)
+		}
+	}
+	longer := r
+	longer.RawQuery = strings.Replace(r.RawQuery, "X-Amz-Expires=3600", "X-Amz-Expires=36000", 1)
+	if accepted(longer, EmptyPayload, "secret", testTime) {
+		t.Error("a longer expiry was accepted")
+	}
+}
+
+func TestParse_refuses(t *testing.T) {
+	t.Parallel()
+	auth := signedGet().Header.Get("Authorization")
+	presigned := func() string {
+		r := Request{Method: "GET", Path: "/", Host: "x", Header: http.Header{}}
+		return Presign(&r, testCred, "us-east-1", "s3", testTime, time.Hour)
+	}()
+	for name, tt := range map[string]struct {
+		alter func(r *Request)
+		code  string
+	}{
+		"unsigned":        {func(r *Request) { r.Header.Del("Authorization") }, ""},
+		"bearer":          {func(r *Request) { r.Header.Set("Authorization", "Bearer x") }, ""},
+		"both forms":      {func(r *Request) { r.RawQuery = presigned }, "IncompleteSignature"},
+		"two headers":     {func(r *Request) { r.Header.Add("Authorization", auth) }, "IncompleteSignature"},
+		"sigv4a":          {func(r *Request) { r.Header.Set("Authorization", strings.Replace(auth, "HMAC", "ECDSA-P256", 1)) }, "IncompleteSignature"},
+		"no date":         {func(r *Request) { r.Header.Del("X-Amz-Date") }, "IncompleteSignature"},
+		"two dates":       {func(r *Request) { r.Header.Add("X-Amz-Date", "20260304T050607Z") }, "IncompleteSignature"},
+		"other day":       {func(r *Request) { r.Header.Set("X-Amz-Date", "20260305T050607Z") }, "SignatureDoesNotMatch"},
+		"host not signed": {func(r *Request) { r.Header.Set("Authorization", strings.Replace(auth, "host;", "", 1)) }, "SignatureDoesNotMatch"},
+		"date not signed": {func(r *Request) { r.Header.Set("Authorization", strings.Replace(auth, ";x-amz-date", "", 1)) }, "SignatureDoesNotMatch"},
+		"unordered": {func(r *Request) {
+			r.Header.Set("Authorization", strings.Replace(auth, "host;x-amz-date", "x-amz-date;host", 1))
+		}, "IncompleteSignature"},
+		"unsigned amz header":  {func(r *Request) { r.Header.Set("X-Amz-Target", "X.Y") }, "SignatureDoesNotMatch"},
+		"unsigned token":       {func(r *Request) { r.Header.Set("X-Amz-Security-Token", "t") }, "SignatureDoesNotMatch"},
+		"terminator":           {func(r *Request) { r.Header.Set("Authorization", strings.Replace(auth, "aws4_request", "aws5", 1)) }, "SignatureDoesNotMatch"},
+		"no signature":         {func(r *Request) { r.Header.Set("Authorization", auth[:strings.Index(auth, ", Signature")]) }, "IncompleteSignature"},
+		"signature upper case": {func(r *Request) { r.Header.Set("Authorization", auth[:len(auth)-64]+strings.Repeat("A", 64)) }, "SignatureDoesNotMatch"},
+		"signature prefix":     {func(r *Request) { r.Header.Set("Authorization", auth[:len(auth)-1]) }, "SignatureDoesNotMatch"},
+		"repeated parameter":   {func(r *Request) { r.Header.Set("Authorization", auth+", Signature="+auth[len(auth)-64:]) }, "IncompleteSignature"},
+		"query without expiry": {func(r *Request) {
+			r.Header.Del("Authorization")
+			r.RawQuery = strings.Replace(presigned, "X-Amz-Expires=3600&", "", 1)
+		}, "IncompleteSignature"},
+		"query two signatures": {func(r *Request) { r.Header.Del("Authorization"); r.RawQuery = presigned + "&X-Amz-Signature=0" }, "IncompleteSignature"},
+		"query escaped name":   {func(r *Request) { r.Header.Del("Authorization"); r.RawQuery = presigned + "&X-Amz-%53ignature=0" }, "IncompleteSignature"},
+		"query eight days": {func(r *Request) {
+			r.Header.Del("Authorization")
+			r.RawQuery = strings.Replace(presigned, "Expires=3600", "Expires=691200", 1)
+		}, "IncompleteSignature"},
+	} {
+		r := signedGet()
+		tt.alter(&r)
+		_, err := Parse(r)
+		var e *Error
+		switch {
+		case tt.code == "" && !errors.Is(err, ErrMissing):
+			t.Errorf("%s: got %v, want ErrMissing", name, err)
+		case tt.code != "" && (!errors.As(err, &e) || e.Code != tt.code):
+			t.Errorf("%s: got %v, want %s", name, err, tt.code)
+		}
+	}
+	if _, err := Parse(signedGet()); err != nil {
+		t.Errorf("the unaltered request: %v", err)
+	}
+}
+
+func TestPayloadHash(t *testing.T) {
+	t.Parallel()
+	body := []byte("Param1=value1")
+	const sum = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e"
+	for _, tt := range []struct {
+		name, header, service string
+		presigned             bool
+		want                  string
+	}{
+		{"no header", "", "execute-api", false, sum},
+		{"right", sum, "iam", false, sum},
+		{"wrong", strings.Repeat("0", 64), "iam", false, ""},
+		{"unsigned", UnsignedPayload, "execute-api", false, ""},
+		{"unsigned s3", UnsignedPayload, "s3", false, UnsignedPayload},
+		{"presigned s3", "", "s3", true, UnsignedPayload},
+		{"chunked", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "s3", false, ""},
+		{"trailer", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "s3", false, ""},
+		{"unknown", "TRUST-ME", "s3", false, ""},
+	} {
+		r := Request{Header: http.Header{}}
+		if tt.header != "" {
+			r.Header.Set("X-Amz-Content-Sha256", tt.header)
+		}
+		got, err := PayloadHash(r, tt.service, tt.presigned, body)
+		if got != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: %q, %v; want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// The header set that the package aws4 signs in a browser: without a payload hash.
+func TestVerify_aws4(t *testing.T) {
+	t.Parallel()
+	r := Request{Method: "GET", Path: "/latest/require-auth", Host: "api.example", Header: http.Header{"X-Api-Key": {"key"}}}
+	Sign(&r, EmptyPayload, Credentials{"ASIA1", "secret", "token"}, "us-west-2", "execute-api", testTime)
+	r.Header.Set("User-Agent", "browser")
+	r.Header.Set("Accept", "*/*")
+	a, err := Parse(r)
+	if err != nil || strings.Join(a.SignedHeaders, ";") != "host;x-amz-date;x-amz-security-token;x-api-key" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if err := a.Verify(r, EmptyPayload, "secret", testTime); err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Api-Key", "other")
+	if accepted(r, EmptyPayload, "secret", testTime) {
+		t.Error("another API key was accepted")
+	}
+}
+
+func TestVerify_pathIsTheOneSent(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/a%2Fb", "/a%20b", "/a b", "/ü", "/a+b", "/a//b", "/a/./b", "/%2e%2e/x", "/a:b@c"} {
+		for _, service := range []string{"execute-api", "s3"} {
+			r := Request{Method: "GET", Path: path, Host: "h", Header: http.Header{}}
+			Sign(&r, EmptyPayload, testCred, "r", service, testTime)
+			if !accepted(r, EmptyPayload, "secret", testTime) {
+				t.Errorf("%s %s refused", service, path)
+			}
+			altered := r
+			altered.Path = strings.Replace(path, "a", "c", 1) + "/"
+			if accepted(altered, EmptyPayload, "secret", testTime) {
+				t.Errorf("%s %s accepted for %s", service, altered.Path, path)
+			}
+		}
+	}
+	// What the sender escaped once must not be exchangeable with what it is.
+	r := Request{Method: "GET", Path: "/a%2Fb", Host: "h", Header: http.Header{}}
+	Sign(&r, EmptyPayload, testCred, "r", "execute-api", testTime)
+	r.Path = "/a/b"
+	if accepted(r, EmptyPayload, "secret", testTime) {
+		t.Error("/a/b accepted for /a%2Fb")
+	}
+}
+
+func TestKeys(t *testing.T) { // not parallel: it counts allocations
+	var keys Keys
+	r := signedGet()
+	a, _ := Parse(r)
+	if err := a.VerifyWith(&keys, r, EmptyPayload, "other", testTime); err == nil || len(keys.keys) != 0 {
+		t.Fatalf("a wrong secret: %v, %d keys kept", err, len(keys.keys))
+	}
+	for range 2 {
+		if err := a.VerifyWith(&keys, r, EmptyPayload, "secret", testTime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys.keys) != 1 {
+		t.Fatalf("%d keys", len(keys.keys))
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = a.VerifyWith(&keys, r, EmptyPayload, "secret", testTime) }); n > 12 {
+		t.Errorf("%v allocations per verification", n)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(signedGet().Header.Get("Authorization"), "a=b")
+	f.Add("", "X-Amz-Signature=1&X-Amz-Algorithm=AWS4-HMAC-SHA256")
+	f.Fuzz(func(t *testing.T, auth, query string) {
+		r := Request{Method: "GET", Path: "/", Host: "h", RawQuery: query, Header: http.Header{"Authorization": {auth}, "X-Amz-Date": {"20260304T050607Z"}}}
+		a, err := Parse(r)
+		if err != nil {
+			return
+		}
+		if a.Verify(r, EmptyPayload, "a secret nobody knows", testTime) == nil {
+			t.Fatalf("accepted %q %q", auth, query)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	r := signedGet()
+	var keys Keys
+	b.ReportAllocs()
+	for b.Loop() {
+		a, _ := Parse(r)
+		if err := a.VerifyWith(&keys, r, EmptyPayload, "secret", testTime); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

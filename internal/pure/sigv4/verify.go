@@ -1,0 +1,178 @@
+package sigv4
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"time"
+)
+
+const mismatchSentence = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+
+func mismatch(message string) *Error { return &Error{Code: "SignatureDoesNotMatch", Message: message} }
+
+// Verify checks the signature of r, which must be the request that a was parsed
+// from. payloadHash is the hash of the body as received (see [PayloadHash]).
+//
+// It returns nil or an [*Error]: RequestExpired when the request is older or
+// newer than [Skew] allows, or past the end of a presigned request;
+// SignatureDoesNotMatch otherwise.
+func (a Authorization) Verify(r Request, payloadHash, secret string, now time.Time) error {
+	return a.VerifyWith(nil, r, payloadHash, secret, now)
+}
+
+// VerifyWith is Verify with remembered signing keys.
+func (a Authorization) VerifyWith(keys *Keys, r Request, payloadHash, secret string, now time.Time) error {
+	if secret == "" || a.Signature == "" {
+		return mismatch(mismatchSentence)
+	}
+	if err := a.checkTime(now.UTC()); err != nil {
+		return err
+	}
+	scope := keyScope{secret, a.Date, a.Region, a.Service}
+	key, known := keys.get(scope)
+	if !known {
+		key = deriveKey(scope)
+	}
+	single := a.Service == "s3"
+	ok := a.matches(&r, key[:], payloadHash, single, false)
+	if !ok && !single && (strings.Contains(r.Path, "//") || strings.Contains(r.Path, "/.")) {
+		// Most signers normalise the path first, some do not.
+		ok = a.matches(&r, key[:], payloadHash, single, true)
+	}
+	if !ok {
+		canonical := appendCanonical(nil, &r, a.SignedHeaders, payloadHash, single, !single, a.Presigned)
+		e := mismatch(mismatchSentence)
+		e.CanonicalRequest = string(canonical)
+		e.StringToSign = string(appendStringToSign(nil, canonical, a.Time, a.Date, a.Region, a.Service))
+		return e
+	}
+	if !known {
+		keys.put(scope, key) // only now: a forged scope must not crowd out real ones
+	}
+	return nil
+}
+
+func (a *Authorization) checkTime(now time.Time) error {
+	late := Skew
+	if a.Presigned {
+		late = a.Expires
+	}
+	stamp := now.Format(timeLayout)
+	switch {
+	case a.Time.After(now.Add(Skew)):
+		return &Error{Code: "RequestExpired", Message: "Signature not yet current: " + a.Time.Format(timeLayout) +
+			" is still later than " + now.Add(Skew).Format(timeLayout) + " (" + stamp + " + 5 min.)"}
+	case now.Sub(a.Time) > late && a.Presigned:
+		return &Error{Code: "RequestExpired", Message: "Signature expired: " + a.Time.Add(late).Format(timeLayout) + " is now earlier than " + stamp}
+	case now.Sub(a.Time) > late:
+		return &Error{Code: "RequestExpired", Message: "Signature expired: " + a.Time.Format(timeLayout) +
+			" is now earlier than " + now.Add(-Skew).Format(timeLayout) + " (" + stamp + " - 5 min.)"}
+	}
+	return nil
+}
+
+func (a *Authorization) matches(r *Request, key []byte, payloadHash string, single, normalize bool) bool {
+	var canonical [2048]byte
+	var toSign [192]byte
+	c := appendCanonical(canonical[:0], r, a.SignedHeaders, payloadHash, single, normalize, a.Presigned)
+	s := appendStringToSign(toSign[:0], c, a.Time, a.Date, a.Region, a.Service)
+	mac := hmac.New(sha256.New, key)
+	mac.Write(s)
+	var sum [sha256.Size]byte
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], mac.Sum(sum[:0]))
+	return subtle.ConstantTimeCompare(text[:], []byte(a.Signature)) == 1
+}
+
+func appendStringToSign(b, canonical []byte, t time.Time, date, region, service string) []byte {
+	b = append(b, Algorithm+"\n"...)
+	b = t.AppendFormat(b, timeLayout)
+	b = append(b, '\n')
+	b = append(b, date...)
+	b = append(b, '/')
+	b = append(b, region...)
+	b = append(b, '/')
+	b = append(b, service...)
+	b = append(b, "/"+terminator+"\n"...)
+	sum := sha256.Sum256(canonical)
+	return hex.AppendEncode(b, sum[:])
+}
+
+// PayloadHash returns the hash to verify a request with whose body is given.
+//
+// Without an x-amz-content-sha256 header it is the hash of the body; with one,
+// the body must have that hash. Other forms of the header are refused: an
+// unsigned or a chunked payload would leave the body unproven. S3 alone may
+// leave it out, as [UnsignedPayload].
+func PayloadHash(r Request, service string, presigned bool, body []byte) (string, error) {
+	declared := r.Header["X-Amz-Content-Sha256"]
+	if len(declared) > 1 {
+		return "", incomplete("x-amz-content-sha256 must not be repeated.")
+	}
+	if service == "s3" && (len(declared) == 1 && declared[0] == UnsignedPayload || len(declared) == 0 && presigned) {
+		return UnsignedPayload, nil
+	}
+	hash := EmptyPayload
+	if len(body) > 0 {
+		sum := sha256.Sum256(body)
+		hash = hex.EncodeToString(sum[:])
+	}
+	if len(declared) == 1 && declared[0] != hash {
+		return "", mismatch("The provided 'x-amz-content-sha256' header does not match what was computed.")
+	}
+	return hash, nil
+}
+
+// Keys remembers signing keys, which change once a day per secret, region and
+// service. The zero value is ready; a nil *Keys remembers nothing. It is safe
+// for concurrent use and bounded: full, it forgets everything.
+type Keys struct {
+	mu   sync.RWMutex
+	keys map[keyScope][sha256.Size]byte
+}
+
+type keyScope struct{ secret, date, region, service string }
+
+const maxKeys = 4096
+
+func (k *Keys) get(scope keyScope) (key [sha256.Size]byte, ok bool) {
+	if k == nil {
+		return key, false
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	key, ok = k.keys[scope]
+	return key, ok
+}
+
+func (k *Keys) put(s keyScope, key [sha256.Size]byte) {
+	if k == nil {
+		return
+	}
+	// The strings of a request may be views of its buffers; keep copies.
+	s = keyScope{strings.Clone(s.secret), strings.Clone(s.date), strings.Clone(s.region), strings.Clone(s.service)}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keys == nil || len(k.keys) >= maxKeys {
+		k.keys = make(map[keyScope][sha256.Size]byte)
+	}
+	k.keys[s] = key
+}
+
+func deriveKey(s keyScope) (key [sha256.Size]byte) {
+	k := mac([]byte("AWS4"+s.secret), s.date)
+	k = mac(k, s.region)
+	k = mac(k, s.service)
+	copy(key[:], mac(k, terminator))
+	return key
+}
+
+func mac(key []byte, data string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(data))
+	return h.Sum(nil)
+}
