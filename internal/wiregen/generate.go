@@ -21,7 +21,7 @@ func positive(n *json.Number) bool { return n != nil && string(*n) != "0" }
 // Generate writes the contract of an API. Equal models give equal bytes.
 func Generate(a API, m *Model) ([]byte, error) {
 	taken, notTaken := a.Split(m)
-	p, err := newPlan(m, taken)
+	p, err := newPlan(m, taken, "")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Package, err)
 	}
@@ -170,7 +170,7 @@ func (w *writer) client() {
 }
 
 func (w *writer) enum(shape string) {
-	name := exported(shape)
+	name := w.p.typeName(shape)
 	w.f("// %s is one of the constants below, or \"\" when absent.\ntype %s string\n\nconst (\n", name, name)
 	seen := map[string]bool{}
 	for _, v := range w.p.m.Shapes.Get(shape).Enum {
@@ -185,7 +185,7 @@ func (w *writer) enum(shape string) {
 }
 
 func (w *writer) structure(shape string) {
-	w.f("type %s struct {\n", exported(shape))
+	w.f("type %s struct {\n", w.p.typeName(shape))
 	w.fields(w.p.m.Shapes.Get(shape))
 	w.f("}\n\n")
 }
@@ -215,7 +215,7 @@ func (w *writer) emptyMessages() {
 }
 
 func (w *writer) exception(shape string) {
-	s, name := w.p.m.Shapes.Get(shape), exported(shape)
+	s, name := w.p.m.Shapes.Get(shape), w.p.typeName(shape)
 	code := errorCode(shape, s)
 	w.f("type %s struct {\n", name)
 	w.fields(s)
@@ -267,7 +267,7 @@ func (w *writer) checks() {
 			continue
 		}
 		s := w.p.m.Shapes.Get(shape)
-		w.f("func (s *%s) validate(v *wire.Violations, path string) {\n", exported(shape))
+		w.f("func (s *%s) validate(v *wire.Violations, path string) {\n", w.p.typeName(shape))
 		for _, member := range s.Members.Names {
 			for _, line := range w.p.memberChecks(s, member, ignore) {
 				w.f("%s\n", line)

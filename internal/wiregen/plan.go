@@ -17,11 +17,11 @@ type plan struct {
 	enums      []string        // sorted
 	checked    map[string]bool // structures that have something to check, reachable from an input
 	texts      []string        // string shapes that checks refer to, sorted
-	goNames    map[string]string
+	prefix     string          // of every Go type
 }
 
-func newPlan(m *Model, ops []string) (*plan, error) {
-	p := &plan{m: m, ops: ops, goNames: map[string]string{}}
+func newPlan(m *Model, ops []string, prefix string) (*plan, error) {
+	p := &plan{m: m, ops: ops, prefix: prefix}
 	all, inputs := map[string]bool{}, map[string]bool{}
 	for _, name := range ops {
 		op := m.Operations.Get(name)
@@ -49,7 +49,7 @@ func newPlan(m *Model, ops []string) (*plan, error) {
 		}
 	}
 	p.findChecks(inputs)
-	return p, p.nameTypes()
+	return p, p.checkNames()
 }
 
 func sorted(set map[string]bool) []string {
@@ -88,8 +88,8 @@ func (p *plan) parts(s *Shape) []*Ref {
 	return refs
 }
 
-// nameTypes gives each shape its Go name, and refuses names that two want.
-func (p *plan) nameTypes() error {
+// checkNames refuses a model in which two things would get the same Go name.
+func (p *plan) checkNames() error {
 	taken := map[string]string{"Service": "the interface", "Unimplemented": "the empty service", "New": "the constructor", "Client": "the client"}
 	claim := func(name, by string) error {
 		if other, ok := taken[name]; ok {
@@ -100,11 +100,9 @@ func (p *plan) nameTypes() error {
 	}
 	for _, list := range [][]string{p.structures, p.exceptions, p.enums} {
 		for _, shape := range list {
-			name := exported(shape)
-			if err := claim(name, shape); err != nil {
+			if err := claim(p.typeName(shape), shape); err != nil {
 				return err
 			}
-			p.goNames[shape] = name
 		}
 	}
 	for _, op := range p.ops {
@@ -122,18 +120,20 @@ func (p *plan) nameTypes() error {
 // input returns the Go type of an operation's input.
 func (p *plan) input(op string) string {
 	if r := p.m.Operations.Get(op).Input; r != nil {
-		return exported(r.Shape)
+		return p.typeName(r.Shape)
 	}
-	return op + "Input"
+	return p.prefix + op + "Input"
 }
 
 // output returns the Go type of an operation's output.
 func (p *plan) output(op string) string {
 	if r := p.m.Operations.Get(op).Output; r != nil {
-		return exported(r.Shape)
+		return p.typeName(r.Shape)
 	}
-	return op + "Output"
+	return p.prefix + op + "Output"
 }
+
+func (p *plan) typeName(shape string) string { return p.prefix + exported(shape) }
 
 // exported returns a model's name as an exported Go name.
 func exported(name string) string {
@@ -153,7 +153,7 @@ func (p *plan) goType(r *Ref) string {
 	switch s.Type {
 	case "string", "character":
 		if len(s.Enum) > 0 {
-			return exported(r.Shape)
+			return p.typeName(r.Shape)
 		}
 		return "string"
 	case "integer":
@@ -176,7 +176,7 @@ func (p *plan) goType(r *Ref) string {
 		if s.Document {
 			return "json.RawMessage"
 		}
-		return exported(r.Shape)
+		return p.typeName(r.Shape)
 	}
 	panic("wiregen: unknown type " + s.Type)
 }
@@ -221,6 +221,7 @@ func (p *plan) effective(r *Ref) Traits {
 	if t.XMLNamespace == (Namespace{}) {
 		t.XMLNamespace = s.XMLNamespace
 	}
+	t.JSONValue = t.JSONValue || s.Member != nil && s.Member.JSONValue
 	t.Sensitive = p.sensitive(r.Shape)
 	return t
 }

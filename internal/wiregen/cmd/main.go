@@ -20,7 +20,7 @@ func main() {
 }
 
 func run(dir string) error {
-	files, err := wiregen.Files()
+	files, err := wiregen.Files(dir)
 	if err != nil {
 		return err
 	}
