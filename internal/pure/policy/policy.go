@@ -95,8 +95,7 @@ type Decision struct {
 	// Policy and Statement name what decided; empty for an implicit refusal.
 	Policy, Statement string
 	// Kind says which kind of policy decided, or, for an implicit refusal,
-	// which kind had to allow and did not: "identity-based",
-	// "resource-based", "permissions boundary", "session", "service control".
+	// which kind had to allow and did not: [KindIdentity] and its like.
 	Kind string
 	// Reason is one sentence for operators, never for callers.
 	Reason string

@@ -1,0 +1,351 @@
+package policy
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Document is a compiled policy. It is immutable and safe for concurrent use.
+type Document struct {
+	id         string
+	statements []statement
+}
+
+// ID returns the name that was given to [Parse].
+func (d *Document) ID() string { return d.id }
+
+// statement is one compiled statement.
+type statement struct {
+	sid          string
+	name         string // the Sid, or its place: "statement 1"
+	reason       string
+	allow        bool
+	actions      []pattern
+	notAction    bool
+	resources    []arnPattern // nil when the statement names none
+	notResource  bool
+	principals   *principals // nil when the statement names none
+	notPrincipal bool
+	conditions   []condition
+	trustOnly    bool // every action is one that assumes a role
+}
+
+// Error is a mistake in a policy, in IAM's words.
+type Error struct{ Message string }
+
+func (e *Error) Error() string { return e.Message }
+
+func malformed(message string) error { return &Error{Message: message} }
+
+// errSyntax is IAM's answer to everything that has no sentence of its own.
+var errSyntax = malformed("Syntax errors in policy.")
+
+// Option changes how Parse reads a document.
+type Option func(*options)
+
+type options struct{ short, long string }
+
+// ShortResource makes resources that begin with short mean those that begin
+// with long instead. API Gateway's resource policies may say
+// execute-api:/stage/GET/path for the API they belong to.
+func ShortResource(short, long string) Option {
+	return func(o *options) { o.short, o.long = short, long }
+}
+
+// Parse compiles a policy document. id names it in decisions.
+//
+// It is strict: an unknown element, an unknown operator, a value of the wrong
+// type or a name that occurs twice is an [*Error], whose text is IAM's sentence.
+// What only some kinds of policy may hold is checked by [Document.Check].
+func Parse(id string, doc []byte, opts ...Option) (*Document, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	root, err := readNode(doc)
+	if err != nil || root.kind != nodeObject {
+		return nil, malformed("The policy is not in the valid JSON format.")
+	}
+	variables := false
+	var statements node
+	for _, m := range root.members {
+		switch m.name {
+		case "Version":
+			if m.value.kind != nodeString || m.value.text != "2012-10-17" && m.value.text != "2008-10-17" {
+				return nil, errSyntax
+			}
+			variables = m.value.text == "2012-10-17"
+		case "Id":
+			if m.value.kind != nodeString {
+				return nil, errSyntax
+			}
+		case "Statement":
+			statements = m.value
+		default:
+			return nil, errSyntax
+		}
+	}
+	if statements.kind == nodeObject {
+		statements = node{kind: nodeArray, items: []node{statements}}
+	}
+	if statements.kind != nodeArray || len(statements.items) == 0 {
+		return nil, errSyntax
+	}
+	d := &Document{id: id, statements: make([]statement, len(statements.items))}
+	for i, n := range statements.items {
+		s := &d.statements[i]
+		if err := s.parse(n, variables, o); err != nil {
+			return nil, err
+		}
+		if s.name = s.sid; s.name == "" {
+			s.name = "statement " + strconv.Itoa(i+1)
+		}
+		verb := "denies"
+		if s.allow {
+			verb = "allows"
+		}
+		s.reason = "Statement " + strconv.Quote(s.name) + " of policy " + strconv.Quote(id) + " " + verb + " it."
+	}
+	return d, nil
+}
+
+func (s *statement) parse(n node, variables bool, o options) error {
+	if n.kind != nodeObject {
+		return errSyntax
+	}
+	for _, m := range n.members {
+		if err := s.parseElement(m, variables, o); err != nil {
+			return err
+		}
+	}
+	have := func(name string) bool {
+		for _, m := range n.members {
+			if m.name == name {
+				return true
+			}
+		}
+		return false
+	}
+	for _, pair := range [...]string{"Action", "Resource", "Principal"} {
+		if have(pair) && have("Not"+pair) {
+			return errSyntax
+		}
+	}
+	if !have("Effect") {
+		return errSyntax
+	}
+	if len(s.actions) == 0 {
+		return malformed("Policy statement must contain actions.")
+	}
+	if (have("Resource") || have("NotResource")) && len(s.resources) == 0 {
+		return malformed("Policy statement must contain resources.")
+	}
+	return nil
+}
+
+func (s *statement) parseElement(m member, variables bool, o options) error {
+	switch m.name {
+	case "Sid":
+		if m.value.kind != nodeString {
+			return errSyntax
+		}
+		s.sid = m.value.text
+	case "Effect":
+		if m.value.kind != nodeString || m.value.text != "Allow" && m.value.text != "Deny" {
+			return errSyntax
+		}
+		s.allow = m.value.text == "Allow"
+	case "Action", "NotAction":
+		s.notAction = m.name == "NotAction"
+		return s.parseActions(m.value)
+	case "Resource", "NotResource":
+		s.notResource = m.name == "NotResource"
+		return s.parseResources(m.value, variables, o)
+	case "Principal", "NotPrincipal":
+		s.notPrincipal = m.name == "NotPrincipal"
+		ps, invalid, ok := parsePrincipals(m.value)
+		if !ok {
+			return errSyntax
+		}
+		if invalid != "" {
+			return malformed("Invalid principal in policy: " + invalid)
+		}
+		s.principals = ps
+	case "Condition":
+		return s.parseConditions(m.value, variables)
+	default:
+		return errSyntax
+	}
+	return nil
+}
+
+var vendorPattern = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+
+func (s *statement) parseActions(v node) error {
+	values, ok := v.strings()
+	if !ok {
+		return errSyntax
+	}
+	s.trustOnly = !s.notAction
+	for _, a := range values {
+		vendor, name, found := strings.Cut(a, ":")
+		switch {
+		case a == "*":
+		case !found || name == "":
+			return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+		case !vendorPattern.MatchString(vendor):
+			return malformed("Vendor " + vendor + " is not valid")
+		}
+		p, _ := compile(a, false, true)
+		s.actions = append(s.actions, p)
+		lower := strings.ToLower(a)
+		s.trustOnly = s.trustOnly && (strings.HasPrefix(lower, "sts:assumerole") || lower == "sts:tagsession" || lower == "sts:setsourceidentity" || lower == "sts:setcontext")
+	}
+	return nil
+}
+
+func validPartition(p string) bool {
+	switch p {
+	case "*", "aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc":
+		return true
+	}
+	return false
+}
+
+func (s *statement) parseResources(v node, variables bool, o options) error {
+	values, ok := v.strings()
+	if !ok {
+		return errSyntax
+	}
+	s.resources = make([]arnPattern, 0, len(values))
+	for _, r := range values {
+		if rest, ok := strings.CutPrefix(r, o.short); ok && o.short != "" {
+			r = o.long + rest
+		}
+		if r != "*" {
+			rest, ok := strings.CutPrefix(r, "arn:")
+			if !ok {
+				return malformed("Resource " + r + ` must be in ARN format or "*".`)
+			}
+			if partition, _, _ := strings.Cut(rest, ":"); !validPartition(partition) {
+				return malformed("Partition \"" + partition + "\" is not valid for resource \"" + r + "\".")
+			}
+		}
+		p, ok := compileARN(r, variables)
+		if !ok {
+			return errSyntax
+		}
+		s.resources = append(s.resources, p)
+	}
+	return nil
+}
+
+func (s *statement) parseConditions(v node, variables bool) error {
+	if v.kind != nodeObject {
+		return errSyntax
+	}
+	for _, operator := range v.members {
+		if operator.value.kind != nodeObject {
+			return errSyntax
+		}
+		for _, key := range operator.value.members {
+			c, err := parseCondition(operator.name, key, variables)
+			if err != nil {
+				return err
+			}
+			s.conditions = append(s.conditions, c)
+		}
+	}
+	return nil
+}
+
+func parseCondition(operator string, key member, variables bool) (condition, error) {
+	c := condition{operator: operator, key: strings.ToLower(key.name)}
+	name := operator
+	if rest, ok := strings.CutPrefix(name, "ForAllValues:"); ok {
+		name, c.quantifier = rest, forAllValues
+	} else if rest, ok := strings.CutPrefix(name, "ForAnyValue:"); ok {
+		name, c.quantifier = rest, forAnyValue
+	}
+	name, c.ifExists = strings.CutSuffix(name, "IfExists")
+	values, ok := key.value.strings()
+	if !ok || len(values) == 0 && c.quantifier == noQuantifier {
+		return c, errSyntax
+	}
+	if !strings.Contains(c.key, ":") {
+		return c, malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+	}
+	if name == "Null" && !c.ifExists && c.quantifier == noQuantifier {
+		c.null = true
+		if len(values) != 1 || !strings.EqualFold(values[0], "true") && !strings.EqualFold(values[0], "false") {
+			return c, errSyntax
+		}
+		c.wantAbsent = strings.EqualFold(values[0], "true")
+		return c, nil
+	}
+	kind, ok := operatorOf(name)
+	if !ok {
+		return c, malformed("Invalid Condition type : " + operator + ".")
+	}
+	c.compare, c.negated = kind.compare, kind.negated
+	c.values = make([]operand, len(values))
+	for i, v := range values {
+		if !kind.parse(&c.values[i], v, variables) {
+			return c, errSyntax
+		}
+	}
+	return c, nil
+}
+
+// Use says what a document is for; each use has rules of its own.
+type Use uint8
+
+// The uses of a document.
+const (
+	IdentityPolicy Use = iota + 1 // of a user, group or role; managed; a boundary; a session
+	TrustPolicy                   // of a role
+	ResourcePolicy                // of anything else
+)
+
+var sidPattern = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+
+// Check applies the rules of one use and returns an [*Error] with IAM's
+// sentence for the first that is broken.
+func (d *Document) Check(use Use) error {
+	seen := make(map[string]bool, len(d.statements))
+	for i := range d.statements {
+		s := &d.statements[i]
+		if s.sid != "" && seen[s.sid] {
+			return malformed("Statement IDs (SID) in a single policy must be unique.")
+		}
+		seen[s.sid] = true
+		if use != ResourcePolicy && !sidPattern.MatchString(s.sid) {
+			return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
+		}
+		if err := s.check(use); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *statement) check(use Use) error {
+	switch {
+	case use == IdentityPolicy && s.principals != nil:
+		return malformed("Policy document should not specify a principal.")
+	case use == IdentityPolicy && s.resources == nil:
+		return malformed("Policy statement must contain resources.")
+	case use == TrustPolicy && s.resources != nil:
+		return malformed("Has prohibited field Resource")
+	case use == TrustPolicy && s.principals == nil:
+		return malformed("Missing required field Principal")
+	case use == TrustPolicy && s.notPrincipal && s.allow:
+		return malformed("AssumeRolepolicy contained an invalid principal: NotPrincipal")
+	case use == TrustPolicy && !s.trustOnly:
+		return malformed("AssumeRole policy may only specify STS AssumeRole actions.")
+	case use == ResourcePolicy && s.principals == nil:
+		return malformed("Missing required field Principal")
+	}
+	return nil
+}

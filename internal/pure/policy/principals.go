@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// principals is the compiled Principal or NotPrincipal of a statement.
+type principals struct {
+	everyone  bool
+	accounts  []string
+	arns      []string
+	ids       []string
+	services  []string
+	federated []string
+	other     []string // canonical users: never anyone of ours
+}
+
+func (ps *principals) match(p *Principal) grade {
+	g := gradeNone
+	switch p.Kind {
+	case PrincipalService:
+		if slices.Contains(ps.services, p.Service) {
+			g = gradeDirect
+		}
+	case PrincipalFederated:
+		if slices.Contains(ps.federated, p.Federated) {
+			g = gradeDirect
+		}
+	case PrincipalRoot, PrincipalUser, PrincipalAssumedRole:
+		g = ps.matchAccount(p)
+	}
+	if g < gradeEveryone && ps.everyone {
+		return gradeEveryone
+	}
+	return g
+}
+
+// matchAccount grades a principal of an account.
+func (ps *principals) matchAccount(p *Principal) grade {
+	if p.ARN != "" && slices.Contains(ps.arns, p.ARN) || p.ID != "" && slices.Contains(ps.ids, p.ID) {
+		return gradeDirect
+	}
+	ofAccount := p.Account != "" && slices.Contains(ps.accounts, p.Account)
+	if p.Kind == PrincipalRoot && ofAccount {
+		return gradeDirect
+	}
+	if p.Kind == PrincipalAssumedRole {
+		role, _, _ := strings.Cut(p.ID, ":")
+		if p.RoleARN != "" && slices.Contains(ps.arns, p.RoleARN) || role != "" && slices.Contains(ps.ids, role) {
+			return gradeRole
+		}
+	}
+	if ofAccount {
+		return gradeAccount
+	}
+	return gradeNone
+}
+
+// names reports whether any part of the principal's identity is listed, and
+// whether all of it is: the session, its role, and the account.
+func (ps *principals) names(p *Principal) (any, wholly bool) {
+	if ps.everyone {
+		return true, true
+	}
+	if p.Kind != PrincipalUser && p.Kind != PrincipalAssumedRole {
+		named := ps.match(p) != gradeNone
+		return named, named
+	}
+	account := slices.Contains(ps.accounts, p.Account)
+	self := slices.Contains(ps.arns, p.ARN) || slices.Contains(ps.ids, p.ID)
+	role := self
+	if p.Kind == PrincipalAssumedRole {
+		role = slices.Contains(ps.arns, p.RoleARN)
+	}
+	return account || self || role, account && self && role
+}
+
+var (
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+	idPattern      = regexp.MustCompile(`^A[A-Z]{3}[A-Z0-9]{12,}$`)
+	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(?:iam::[0-9]{12}:(?:root|(?:user|role)/[^*?]+)|sts::[0-9]{12}:(?:assumed-role/[^*?/]+/[^*?/]+|federated-user/[^*?]+))$`)
+	servicePattern = regexp.MustCompile(`^[a-z0-9.-]+\.(?:amazonaws\.com(?:\.cn)?|amazon\.com)$`)
+)
+
+// parsePrincipals reads the value of Principal or NotPrincipal. invalid names
+// the first value that is not a principal, in the form of IAM's sentence.
+func parsePrincipals(v node) (ps *principals, invalid string, ok bool) {
+	ps = &principals{}
+	if v.kind == nodeString {
+		if v.text != "*" {
+			return nil, "", false
+		}
+		ps.everyone = true
+		return ps, "", true
+	}
+	if v.kind != nodeObject || len(v.members) == 0 {
+		return nil, "", false
+	}
+	for _, m := range v.members {
+		values, ok := m.value.strings()
+		if !ok || len(values) == 0 {
+			return nil, "", false
+		}
+		for _, value := range values {
+			if !ps.add(m.name, value) {
+				return nil, `"` + m.name + `":"` + value + `"`, true
+			}
+		}
+	}
+	return ps, "", true
+}
+
+func (ps *principals) add(kind, value string) bool {
+	switch kind {
+	case "AWS":
+		return ps.addAWS(value)
+	case "Service":
+		ps.services = append(ps.services, value)
+		return servicePattern.MatchString(value)
+	case "Federated":
+		ps.federated = append(ps.federated, value)
+		return value != "" && !strings.ContainsAny(value, "*?")
+	case "CanonicalUser":
+		ps.other = append(ps.other, value)
+		return value != ""
+	}
+	return false
+}
+
+func (ps *principals) addAWS(value string) bool {
+	switch {
+	case value == "*":
+		ps.everyone = true
+	case accountPattern.MatchString(value):
+		ps.accounts = append(ps.accounts, value)
+	case idPattern.MatchString(value):
+		ps.ids = append(ps.ids, value)
+	case !principalARN.MatchString(value):
+		return false
+	case strings.HasSuffix(value, ":root"):
+		ps.accounts = append(ps.accounts, strings.Split(value, ":")[4])
+	default:
+		ps.arns = append(ps.arns, value)
+	}
+	return true
+}
