@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// group shares one durable commit among concurrent Updates.
+//
+// The turn to use the writing connection is handed from caller to caller, each
+// running its own function in the transaction that is open; who finds nobody
+// waiting commits for all. While that commit is on its way to the disk further
+// callers queue up and form the next transaction. Nobody is answered before the
+// commit that holds its writes.
+type group struct {
+	conn *sqliteConn // used by who has the turn
+
+	mu     sync.Mutex
+	taken  bool
+	closed bool
+	queue  []chan struct{}
+
+	open *batch // transaction that is open, of who has the turn
+}
+
+// batch is one SQL transaction of several Updates.
+type batch struct {
+	members int
+	done    chan struct{} // closed after the commit
+	err     error         // of the commit
+	broken  error         // a member that could not be undone: nothing may be committed
+}
+
+// maxBatch bounds how long the first caller of a batch waits for the last.
+const maxBatch = 512
+
+// acquire waits for the turn.
+func (g *group) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return ErrClosed
+	}
+	if !g.taken {
+		g.taken = true
+		g.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	g.queue = append(g.queue, turn)
+	g.mu.Unlock()
+
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	if i := slices.Index(g.queue, turn); i >= 0 {
+		g.queue = slices.Delete(g.queue, i, i+1)
+		g.mu.Unlock()
+		return ctx.Err()
+	}
+	g.mu.Unlock()
+	g.release() // the turn came at the same moment
+	return ctx.Err()
+}
+
+// hand gives the turn to the next in the queue, if there is one.
+func (g *group) hand() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		return false
+	}
+	close(g.queue[0])
+	g.queue = g.queue[1:]
+	return true
+}
+
+// release hands the turn on, committing first when nobody waits or the batch is full.
+func (g *group) release() {
+	b := g.open
+	if (b == nil || b.members < maxBatch) && g.hand() {
+		return
+	}
+	if b != nil {
+		g.open = nil
+		b.err = g.end(b)
+		close(b.done)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) > 0 {
+		close(g.queue[0])
+		g.queue = g.queue[1:]
+		return
+	}
+	g.taken = false
+}
+
+// end commits a batch, or undoes it when one of its members could not be undone.
+func (g *group) end(b *batch) error {
+	err := b.broken
+	if err == nil {
+		if _, err = g.conn.exec(context.Background(), "COMMIT", nil); err == nil {
+			return nil
+		}
+	}
+	if _, undo := g.conn.exec(context.Background(), "ROLLBACK", nil); undo != nil {
+		err = errors.Join(err, undo)
+	}
+	return err
+}
+
+func (g *group) close() error {
+	if err := g.acquire(context.Background()); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	return g.conn.close()
+}
+
+// update implements engine.
+func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
+	g := &e.group
+	if err := g.acquire(ctx); err != nil {
+		return err
+	}
+	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true}
+	b, err := g.member(tx, fn)
+	if err != nil {
+		return err
+	}
+	<-b.done
+	if b.err != nil {
+		return b.err
+	}
+	e.db.topics.notify(tx.topics)
+	return nil
+}
+
+// member runs fn within the open transaction and hands the turn on, also when fn
+// panics or ends its goroutine. An error means that nothing of fn was kept.
+func (g *group) member(tx *Tx, fn func(*Tx) error) (b *batch, err error) {
+	defer g.release()
+	begin, undo := "SAVEPOINT member", "ROLLBACK TO member"
+	if g.open == nil {
+		begin, undo = "BEGIN IMMEDIATE", "ROLLBACK"
+	}
+	if _, err := g.conn.exec(context.Background(), begin, nil); err != nil {
+		return nil, err
+	}
+	first := g.open == nil
+	if first {
+		g.open = &batch{done: make(chan struct{})}
+	}
+	b0 := g.open
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		_, failed := g.conn.exec(context.Background(), undo, nil)
+		if first {
+			g.open = nil
+		} else if failed == nil {
+			_, failed = g.conn.exec(context.Background(), "RELEASE member", nil)
+		}
+		if failed != nil {
+			b0.broken = failed
+			err = errors.Join(err, failed)
+		}
+	}()
+	if err := tx.run(fn); err != nil {
+		return nil, err
+	}
+	if !first {
+		if _, err := g.conn.exec(context.Background(), "RELEASE member", nil); err != nil {
+			return nil, err
+		}
+	}
+	kept = true
+	b0.members++
+	return b0, nil
+}

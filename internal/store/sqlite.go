@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"modernc.org/sqlite"
+)
+
+// sqliteEngine runs transactions on one SQLite file: a single writing connection
+// whose turn is handed round (group.go), and a pool of readers.
+type sqliteEngine struct {
+	db    *DB
+	dsn   string
+	lock  *os.File
+	group group
+
+	mu     sync.Mutex
+	idle   []*sqliteConn
+	free   chan struct{} // one token per reader that may be in use
+	closed bool
+	fixed  bool // the file has no name any more: no further connection can open it
+}
+
+const (
+	maxReaders    = 64 // readers at once in a file
+	memoryReaders = 8  // and in ":memory:", where they are opened beforehand
+	idleReaders   = 8
+)
+
+const sqlitePragmas = `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;
+PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864; SELECT count(*) FROM sqlite_master;`
+
+func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
+	if cfg.Path == memory {
+		return openMemory(ctx, db)
+	}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	e := &sqliteEngine{db: db, dsn: sqliteName(path), lock: lock, free: make(chan struct{}, maxReaders)}
+	if err := e.open(ctx, "FULL"); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return e, nil
+}
+
+// openMemory opens a database that only this DB can reach and that vanishes with
+// it: a file in memory whose name is removed as soon as all connections are
+// open. Unlike SQLite's own in-memory mode it has the snapshots and the
+// concurrency of a file.
+func openMemory(ctx context.Context, db *DB) (engine, error) {
+	parent := "/dev/shm"
+	if info, err := os.Stat(parent); err != nil || !info.IsDir() {
+		parent = ""
+	}
+	dir, err := os.MkdirTemp(parent, "moat-")
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	e := &sqliteEngine{db: db, dsn: sqliteName(filepath.Join(dir, "moat.db")), fixed: true, free: make(chan struct{}, memoryReaders)}
+	err = e.open(ctx, "OFF")
+	for err == nil && len(e.idle) < memoryReaders {
+		var c *sqliteConn
+		if c, err = e.connect(ctx, "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; SELECT count(*) FROM sqlite_master;"); err == nil {
+			e.idle = append(e.idle, c)
+		}
+	}
+	if err2 := os.RemoveAll(dir); err == nil && err2 != nil {
+		err = fmt.Errorf("store: %w", err2)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+func sqliteName(path string) string {
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+func (e *sqliteEngine) open(ctx context.Context, synchronous string) error {
+	for range cap(e.free) {
+		e.free <- struct{}{}
+	}
+	c, err := e.connect(ctx, fmt.Sprintf(sqlitePragmas, synchronous))
+	if err != nil {
+		return err
+	}
+	e.group.conn = c
+	return nil
+}
+
+func (e *sqliteEngine) connect(ctx context.Context, pragmas string) (*sqliteConn, error) {
+	raw, err := new(sqlite.Driver).Open(e.dsn)
+	if err != nil {
+		return nil, fmt.Errorf("store: open the database file: %w", err)
+	}
+	c := &sqliteConn{raw: raw, stmts: map[string]driver.Stmt{}}
+	if err := c.script(ctx, pragmas); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (e *sqliteEngine) dialect() dialect {
+	return dialect{text: "TEXT", json: "TEXT", bigint: "INTEGER", tail: " WITHOUT ROWID"}
+}
+
+// changed implements engine: the lock file keeps other processes away.
+func (e *sqliteEngine) changed(context.Context) ([]string, error) { return nil, nil }
+
+func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	select {
+	case <-e.free:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { e.free <- struct{}{} }()
+	c, err := e.reader(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := c.exec(ctx, "BEGIN", nil); err != nil {
+		e.put(c)
+		return err
+	}
+	defer func() {
+		// A read transaction ends the same way whatever came of it.
+		if _, err := c.exec(context.Background(), "ROLLBACK", nil); err != nil && !e.fixed {
+			e.db.log.Error("a read transaction did not end", "error", errors.Join(err, c.close()))
+			return
+		}
+		e.put(c)
+	}()
+	return (&Tx{ctx: ctx, db: e.db, conn: c}).run(fn)
+}
+
+func (e *sqliteEngine) reader(ctx context.Context) (*sqliteConn, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	if n := len(e.idle); n > 0 {
+		c := e.idle[n-1]
+		e.idle = e.idle[:n-1]
+		return c, nil
+	}
+	return e.connect(ctx, "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;")
+}
+
+func (e *sqliteEngine) put(c *sqliteConn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed && (e.fixed || len(e.idle) < idleReaders) {
+		e.idle = append(e.idle, c)
+		return
+	}
+	if err := c.close(); err != nil {
+		e.db.log.Error("a reading connection did not close", "error", err)
+	}
+}
+
+func (e *sqliteEngine) close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	idle := e.idle
+	e.idle = nil
+	e.mu.Unlock()
+	var errs []error
+	for _, c := range idle {
+		errs = append(errs, c.close())
+	}
+	if e.group.conn != nil {
+		errs = append(errs, e.group.close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,317 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Get returns the record with the key, or [ErrNotFound].
+func (t *Table[T]) Get(tx *Tx, key ...string) (T, error) {
+	var v T
+	args, ok, err := t.keyArgs(key)
+	if err != nil {
+		return v, err
+	}
+	if !ok {
+		return v, ErrNotFound
+	}
+	var row document
+	err = tx.query(t.sql.get, args, []any{&row.doc, &row.version}, row.found)
+	if err == nil {
+		err = t.read(&row, &v)
+	}
+	return v, err
+}
+
+// Insert adds a record; [ErrExists] means that its key, or a value of a unique
+// index, is taken, and that nothing was written.
+func (t *Table[T]) Insert(tx *Tx, v T) error {
+	w, err := t.written(&v)
+	if err != nil {
+		return err
+	}
+	if err := t.addRows(tx, w.key, w.rows); err != nil {
+		return err
+	}
+	n, err := tx.exec(t.sql.insert, w.args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errors.Join(t.dropRows(tx, w.key, w.rows), ErrExists)
+	}
+	tx.touch(t.s.Topic)
+	return nil
+}
+
+// Put inserts the record or replaces the one with its key. [ErrExists] means that
+// a value of a unique index belongs to another record; nothing was written then.
+func (t *Table[T]) Put(tx *Tx, v T) error {
+	w, err := t.written(&v)
+	if err != nil {
+		return err
+	}
+	if len(t.s.Indexes) > 0 {
+		var old document
+		if err := tx.query(t.sql.rows, w.args[:len(w.key)], []any{&old.rows}, old.found); err != nil {
+			return err
+		}
+		if err := t.replaceRows(tx, w, old.rows); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.exec(t.sql.upsert, w.args...); err != nil {
+		return err
+	}
+	tx.touch(t.s.Topic)
+	return nil
+}
+
+// Delete removes the record with the key, or returns [ErrNotFound].
+func (t *Table[T]) Delete(tx *Tx, key ...string) error {
+	var row document
+	return t.remove(tx, t.sql.remove, key, &row, []any{&row.rows})
+}
+
+// Take removes the record with the key and returns it: of all who try, one gets
+// it and the others get [ErrNotFound].
+func (t *Table[T]) Take(tx *Tx, key ...string) (T, error) {
+	var v T
+	var row document
+	err := t.remove(tx, t.sql.take, key, &row, []any{&row.doc, &row.version, &row.rows})
+	if err == nil {
+		err = t.read(&row, &v)
+	}
+	return v, err
+}
+
+func (t *Table[T]) remove(tx *Tx, query string, key []string, row *document, dest []any) error {
+	args, ok, err := t.keyArgs(key)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrNotFound
+	}
+	if err := tx.change(query, args, dest, row.found); err != nil {
+		return err
+	}
+	if !row.ok {
+		return ErrNotFound
+	}
+	rows, err := parseRows(row.rows)
+	if err != nil {
+		return err
+	}
+	if err := t.dropRows(tx, key, rows); err != nil {
+		return err
+	}
+	tx.touch(t.s.Topic)
+	return nil
+}
+
+// document is a row as the database returns it.
+type document struct {
+	doc     []byte
+	version int64
+	rows    string
+	ok      bool
+}
+
+func (d *document) found() error { d.ok = true; return nil }
+
+// read decodes a row, upgrading a document of an older record version.
+func (t *Table[T]) read(row *document, v *T) error {
+	if len(row.doc) == 0 {
+		return ErrNotFound
+	}
+	current := int64(len(t.s.Upgrades))
+	if row.version > current {
+		return fmt.Errorf("store: a record of %s was written by a newer Moat (version %d); this Moat knows version %d", t.s.Name, row.version, current)
+	}
+	doc := json.RawMessage(row.doc)
+	for _, upgrade := range t.s.Upgrades[row.version:] {
+		var err error
+		if doc, err = upgrade(doc); err != nil {
+			return fmt.Errorf("store: upgrade a record of %s: %w", t.s.Name, err)
+		}
+	}
+	if err := json.Unmarshal(doc, v); err != nil {
+		return fmt.Errorf("store: decode a record of %s: %w", t.s.Name, err)
+	}
+	return nil
+}
+
+// written is a record on its way into the database.
+type written struct {
+	key  []string
+	rows [][][]string // by index
+	args []any        // of insert and upsert
+}
+
+func (t *Table[T]) written(v *T) (*written, error) {
+	w := &written{key: t.s.KeyOf(v)}
+	if len(w.key) != len(t.s.Key) {
+		return nil, fmt.Errorf("store: a record of %s has %d key values for %d columns", t.s.Name, len(w.key), len(t.s.Key))
+	}
+	doc, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("store: encode a record of %s: %w", t.s.Name, err)
+	}
+	for _, k := range w.key {
+		if !storable(k) {
+			return nil, fmt.Errorf("store: a key of %s is not valid text", t.s.Name)
+		}
+		w.args = append(w.args, k)
+	}
+	packed := ""
+	if len(t.s.Indexes) > 0 {
+		if w.rows, err = t.indexRows(v); err != nil {
+			return nil, err
+		}
+		packed = packRows(w.rows)
+	}
+	var expires int64
+	if t.s.Expires != nil {
+		if at := t.s.Expires(v); !at.IsZero() {
+			expires = max(at.UnixMilli(), 1)
+		}
+	}
+	w.args = append(w.args, string(doc), int64(len(t.s.Upgrades)), expires, packed)
+	return w, nil
+}
+
+// keyArgs returns the key as arguments; ok is false for text that no record's
+// key can be (PostgreSQL stores neither NUL nor broken UTF-8).
+func (t *Table[T]) keyArgs(key []string) (args []any, ok bool, err error) {
+	if len(key) != len(t.s.Key) {
+		return nil, false, fmt.Errorf("store: %s has %d key columns, not %d", t.s.Name, len(t.s.Key), len(key))
+	}
+	args = make([]any, len(key))
+	for i, k := range key {
+		if !storable(k) {
+			return nil, false, nil
+		}
+		args[i] = k
+	}
+	return args, true, nil
+}
+
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// indexRows returns the rows of each index, sorted and without repetition.
+func (t *Table[T]) indexRows(v *T) ([][][]string, error) {
+	all := make([][][]string, len(t.s.Indexes))
+	for i, ix := range t.s.Indexes {
+		rows := slices.Clone(ix.Of(v))
+		for _, row := range rows {
+			if len(row) != len(ix.Columns) {
+				return nil, fmt.Errorf("store: index %s of %s has %d values for %d columns", ix.Name, t.s.Name, len(row), len(ix.Columns))
+			}
+			if !slices.ContainsFunc(row, func(s string) bool { return !storable(s) }) {
+				continue
+			}
+			return nil, fmt.Errorf("store: a value of index %s of %s is not valid text", ix.Name, t.s.Name)
+		}
+		slices.SortFunc(rows, slices.Compare[[]string])
+		all[i] = slices.CompactFunc(rows, slices.Equal[[]string])
+	}
+	return all, nil
+}
+
+// packRows writes index rows into the record, so that a later change knows what
+// to remove even when the index's definition has changed since.
+func packRows(rows [][][]string) string {
+	b, err := json.Marshal(rows)
+	if err != nil {
+		panic("store: strings do not encode: " + err.Error())
+	}
+	return string(b)
+}
+
+func parseRows(packed string) ([][][]string, error) {
+	if packed == "" {
+		return nil, nil
+	}
+	var rows [][][]string
+	if err := json.Unmarshal([]byte(packed), &rows); err != nil {
+		return nil, fmt.Errorf("store: index rows: %w", err)
+	}
+	return rows, nil
+}
+
+// addRows adds index rows; when one is taken it removes those it added.
+func (t *Table[T]) addRows(tx *Tx, key []string, rows [][][]string) error {
+	for i := range rows {
+		for j, row := range rows[i] {
+			n, err := tx.exec(t.sql.indexInsert[i], indexArgs(row, key)...)
+			if err != nil {
+				return err
+			}
+			if n == 0 && t.s.Indexes[i].Unique {
+				added := slices.Clone(rows[:i+1])
+				added[i] = rows[i][:j]
+				return errors.Join(t.dropRows(tx, key, added), ErrExists)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Table[T]) dropRows(tx *Tx, key []string, rows [][][]string) error {
+	for i := range min(len(rows), len(t.sql.indexDelete)) {
+		for _, row := range rows[i] {
+			if _, err := tx.exec(t.sql.indexDelete[i], indexArgs(row, key)...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// replaceRows changes the index rows from the stored ones to those of w.
+func (t *Table[T]) replaceRows(tx *Tx, w *written, packed string) error {
+	if packed == w.args[len(w.args)-1] {
+		return nil
+	}
+	old, err := parseRows(packed)
+	if err != nil {
+		return err
+	}
+	if err := t.addRows(tx, w.key, without(w.rows, old)); err != nil {
+		return err
+	}
+	return t.dropRows(tx, w.key, without(old, w.rows))
+}
+
+// without returns the rows of a that b does not have.
+func without(a, b [][][]string) [][][]string {
+	out := make([][][]string, len(a))
+	for i := range a {
+		if i >= len(b) {
+			out[i] = a[i]
+			continue
+		}
+		for _, row := range a[i] {
+			if !slices.ContainsFunc(b[i], func(r []string) bool { return slices.Equal(r, row) }) {
+				out[i] = append(out[i], row)
+			}
+		}
+	}
+	return out
+}
+
+func indexArgs(row, key []string) []any {
+	args := make([]any, 0, len(row)+len(key))
+	for _, s := range row {
+		args = append(args, s)
+	}
+	for _, s := range key {
+		args = append(args, s)
+	}
+	return args
+}
