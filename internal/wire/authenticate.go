@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"moat/internal/pure/sigv4"
+)
+
+// payloadHash is the one form of x-amz-content-sha256 that is accepted. The
+// others (UNSIGNED-PAYLOAD, STREAMING-...) leave the body unproven.
+var payloadHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// authenticate proves who sent the request, or refuses it. An operation that the
+// model calls unsigned has no caller, whatever the request carries.
+func (x *exchange) authenticate() error {
+	if x.op.Unsigned {
+		if x.host.region != "" {
+			x.call.Region = x.host.region
+		}
+		return x.readBody()
+	}
+	req := sigv4.Request{
+		Method: x.r.Method, Path: x.r.URL.EscapedPath(), RawQuery: x.r.URL.RawQuery, Host: x.r.Host, Header: x.r.Header,
+	}
+	auth, err := sigv4.Parse(req)
+	if err != nil {
+		return x.signatureError(err)
+	}
+	x.record.AccessKey = auth.AccessKeyID
+	if err := x.checkScope(auth); err != nil {
+		return err
+	}
+	cred, err := x.p.cfg.Authority.Credential(x.ctx, auth.AccessKeyID, auth.SecurityToken)
+	if err != nil {
+		return x.credentialError(err)
+	}
+	if err := x.verify(req, auth, cred.Secret); err != nil {
+		return err
+	}
+	x.call.Caller = cred.Caller
+	x.call.Caller.AccessKeyID = auth.AccessKeyID
+	x.call.Region = auth.Region
+	return nil
+}
+
+// checkScope refuses a signature made for another service, or for another region
+// than the host names.
+func (x *exchange) checkScope(auth sigv4.Authorization) error {
+	switch {
+	case auth.Service != x.end.api.Signing:
+		return x.refuse(refusedMismatch, fmt.Sprintf("Credential should be scoped to correct service: '%s'.", x.end.api.Signing),
+			"signed for service "+quoted(auth.Service))
+	case !regionName.MatchString(auth.Region), x.host.region != "" && x.host.region != auth.Region:
+		return x.refuse(refusedMismatch, "Credential should be scoped to a valid region.", "signed for region "+quoted(auth.Region))
+	}
+	return nil
+}
+
+// verify checks the signature. A payload hash that the request declares is
+// verified before the body is read, so that only key holders make us read one.
+func (x *exchange) verify(req sigv4.Request, auth sigv4.Authorization, secret string) error {
+	if secret == "" { // a missing secret must never verify anything
+		return x.refuse(refusedUnknownKey, "", "the access key has no secret")
+	}
+	declared := req.Header.Values("X-Amz-Content-Sha256")
+	hash := ""
+	switch {
+	case len(declared) == 0:
+		if err := x.readBody(); err != nil {
+			return err
+		}
+		hash = x.bodyHash()
+	case len(declared) == 1 && payloadHash.MatchString(declared[0]):
+		hash = declared[0]
+	default:
+		return x.refuse(refusedMismatch, "The payload of this request must be signed.",
+			"x-amz-content-sha256 is "+quoted(declared[0]))
+	}
+	if err := auth.Verify(req, hash, secret, x.p.cfg.Now()); err != nil {
+		return x.signatureError(err)
+	}
+	if err := x.readBody(); err != nil {
+		return err
+	}
+	if x.bodyHash() != hash {
+		return x.refuse(refusedMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.",
+			"the body is not the one that was signed")
+	}
+	return nil
+}
+
+func (x *exchange) bodyHash() string {
+	sum := sha256.Sum256(x.message.body)
+	return hex.EncodeToString(sum[:])
+}
+
+// refuse makes the refusal of the protocol and notes the grounds for operators.
+func (x *exchange) refuse(r refusal, message, grounds string) error {
+	x.record.Grounds = grounds
+	return r.exception(x.protocol, message)
+}
+
+// signatureError gives an error of sigv4 AWS's words.
+func (x *exchange) signatureError(err error) error {
+	var e *sigv4.Error
+	switch {
+	case errors.Is(err, sigv4.ErrMissing):
+		return x.refuse(refusedMissing, "", "the request carries no signature")
+	case !errors.As(err, &e):
+		return fmt.Errorf("verify a signature: %w", err)
+	}
+	grounds := e.Error()
+	if e.CanonicalRequest != "" {
+		grounds += "; canonical request here: " + fmt.Sprintf("%q", e.CanonicalRequest)
+	}
+	switch e.Code {
+	case "IncompleteSignature", "MissingAuthenticationToken":
+		return x.refuse(refusedIncomplete, e.Message, grounds)
+	}
+	return x.refuse(refusedMismatch, e.Message, grounds)
+}
+
+func (x *exchange) credentialError(err error) error {
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return x.refuse(refusedUnknownKey, "", "no active access key has this id")
+	case errors.Is(err, ErrBadToken):
+		return x.refuse(refusedUnknownKey, "", "the session token does not belong to the access key")
+	case errors.Is(err, ErrExpiredToken):
+		return x.refuse(refusedExpired, "", "the session has expired")
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return fmt.Errorf("look up an access key: %w", err)
+}

@@ -1,0 +1,178 @@
+package wire
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"moat/internal/pure/policy"
+)
+
+// authorise asks the authority about every resource of the call; all must be
+// allowed. Operations without a signature bring their own proof and are decided
+// by their service.
+func (x *exchange) authorise() error {
+	if x.op.Unsigned {
+		return nil
+	}
+	action := actionOf(x.end.api, x.op)
+	if needsNoPermission(action) {
+		x.record.Grounds = action + " needs no permission"
+		return nil
+	}
+	resources, brought := x.resources()
+	keys := x.requestKeys()
+	for k, v := range brought {
+		keys.Set(k, v...)
+	}
+	for _, resource := range resources {
+		d, err := x.p.cfg.Authority.Authorize(x.ctx, x.call.Caller, action, resource, x.accountOf(resource), keys)
+		if err != nil {
+			return fmt.Errorf("authorise %s on %s: %w", action, resource, err)
+		}
+		x.record.Resource, x.record.Grounds = resource, grounds(d)
+		if !d.Allowed {
+			return accessDenied(x.protocol, denial(x.call.Caller, action, resource, d))
+		}
+	}
+	return nil
+}
+
+// resources never returns none: an empty list would allow what nobody allowed.
+func (x *exchange) resources() ([]string, policy.Context) {
+	if x.end.api.Resources != nil {
+		arns, keys := x.end.api.Resources(x.call, x.op.Name, x.in)
+		if len(arns) > 0 {
+			return arns, keys
+		}
+		return []string{"*"}, keys
+	}
+	if x.end.api.Action == "apigateway" {
+		return []string{x.p.pathARN(x.op, x.in, x.call)}, nil
+	}
+	return []string{"*"}, nil
+}
+
+// requestKeys are the global condition keys that the request itself has.
+func (x *exchange) requestKeys() policy.Context {
+	c := x.call
+	keys := policy.Context{}
+	keys.Set("aws:CurrentTime", c.Time.UTC().Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(c.Time.Unix(), 10))
+	keys.Set("aws:SecureTransport", strconv.FormatBool(c.Secure))
+	keys.Set("aws:RequestedRegion", c.Region)
+	keys.Set("aws:ViaAWSService", strconv.FormatBool(c.Via != ""))
+	if c.SourceIP != "" {
+		keys.Set("aws:SourceIp", c.SourceIP)
+	}
+	if c.UserAgent != "" {
+		keys.Set("aws:UserAgent", c.UserAgent)
+	}
+	if c.Via != "" {
+		keys.Set("aws:CalledVia", c.Via)
+		keys.Set("aws:CalledViaFirst", c.Via)
+		keys.Set("aws:CalledViaLast", c.Via)
+	}
+	return keys
+}
+
+// accountOf returns the account in an ARN, ours when it has none.
+func (x *exchange) accountOf(resource string) string {
+	parts := strings.SplitN(resource, ":", 6)
+	if len(parts) == 6 && parts[0] == "arn" && parts[4] != "" && parts[4] != "*" {
+		return parts[4]
+	}
+	return x.p.cfg.Account
+}
+
+// actionOf names the IAM action of an operation. Most are called alike; API
+// Gateway's are HTTP methods, and a few operations share another's action
+// (Service Authorization Reference).
+func actionOf(api *API, op *operation) string {
+	name := op.Name
+	switch api.Action {
+	case "apigateway":
+		name = op.Method
+	case "lambda":
+		switch name {
+		case "Invoke", "InvokeWithResponseStream":
+			name = "InvokeFunction"
+		case "GetLayerVersionByArn":
+			name = "GetLayerVersion"
+		}
+	}
+	return api.Action + ":" + name
+}
+
+// needsNoPermission tells of the two operations that AWS lets every principal
+// call, even one that is denied them (STS API reference).
+func needsNoPermission(action string) bool {
+	return action == "sts:GetCallerIdentity" || action == "sts:GetSessionToken"
+}
+
+// pathARN is API Gateway's resource: the path of the call, with its labels.
+func (p *Pipeline) pathARN(op *operation, in any, c *Call) string {
+	v := reflect.ValueOf(in).Elem()
+	pl := p.planner.of(v.Type())
+	path, _, _ := strings.Cut(op.Path, "?")
+	var labels []string
+	for i := range pl.fields {
+		f := &pl.fields[i]
+		if f.place != placeLabel {
+			continue
+		}
+		s := ""
+		if x, ok := f.value(v); ok {
+			s = string(f.appendScalar(nil, x, timeISO8601))
+		}
+		labels = append(labels, "{"+f.name+"}", url.PathEscape(s), "{"+f.name+"+}", s)
+	}
+	return "arn:aws:apigateway:" + c.Region + "::" + strings.NewReplacer(labels...).Replace(path)
+}
+
+// denial is AWS's sentence for a caller that may not.
+func denial(who Caller, action, resource string, d policy.Decision) string {
+	s := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s ", nameOf(who), action, resource)
+	if d.Explicit {
+		return s + "with an explicit deny in " + article(policyKind(d.Kind))
+	}
+	return s + "because no " + policyKind(d.Kind) + " allows the " + action + " action"
+}
+
+func policyKind(kind string) string {
+	switch kind {
+	case "":
+		return "identity-based policy"
+	case "permissions boundary":
+		return kind
+	}
+	return strings.TrimSuffix(kind, " policy") + " policy"
+}
+
+func article(noun string) string {
+	if noun != "" && strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// nameOf is how messages and records call a principal.
+func nameOf(c Caller) string {
+	for _, s := range []string{c.ARN, c.Service, c.Federated} {
+		if s != "" {
+			return s
+		}
+	}
+	return "anonymous"
+}
+
+func grounds(d policy.Decision) string {
+	s := d.Reason
+	if len(d.Missing) > 0 {
+		s += " (the request lacks " + strings.Join(d.Missing, ", ") + ")"
+	}
+	return s
+}

@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+)
+
+// bodyLimit is the bound on a request's body for an API.
+func (p *Pipeline) bodyLimit(api *API) int64 {
+	if api.Endpoint == "lambda" {
+		return max(p.cfg.MaxBody, packageMaxBody)
+	}
+	return p.cfg.MaxBody
+}
+
+// readBody reads the request's body, once, up to the limit of its API. A body in
+// another coding than its own is refused: nothing here decompresses.
+func (x *exchange) readBody() error {
+	if x.bodyRead {
+		return nil
+	}
+	if coding := x.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return NewError(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "The content encoding "+quoted(coding)+" is not supported")
+	}
+	if x.r.ContentLength > x.limit {
+		return tooLarge(x.limit)
+	}
+	var buf bytes.Buffer
+	if n := x.r.ContentLength; n > 0 {
+		buf.Grow(int(min(n, 1<<20)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(x.r.Body, x.limit+1))
+	if err != nil {
+		return unreadableBody(err)
+	}
+	if n > x.limit {
+		return tooLarge(x.limit)
+	}
+	x.message.body, x.bodyRead = buf.Bytes(), true
+	x.record.BytesIn = n
+	return nil
+}
+
+func unreadableBody(err error) error {
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		return tooLarge(tooBig.Limit)
+	}
+	return NewError(http.StatusBadRequest, "IncompleteBody", "The body of the request could not be read to its end")
+}
+
+func tooLarge(limit int64) error {
+	return NewError(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+		"Request must be smaller than "+itoa(int(limit))+" bytes")
+}
+
+// sourceIP is the peer's address. Headers that claim another one do not count.
+func sourceIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+func stackTrace() string { return string(debug.Stack()) }

@@ -1,0 +1,618 @@
+package wire
+
+import (
+	"math"
+	"reflect"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds how deep a message may nest. The models' own shapes need less
+// than a third of it.
+const maxDepth = 64
+
+// jsonDecoder reads one JSON text into a generated shape, without a detour.
+//
+// It is stricter than encoding/json where leniency has been an attack: names are
+// case-sensitive, a name given twice is refused, so are broken UTF-8 and lone
+// surrogates. Unknown members are checked and skipped, as AWS does.
+type jsonDecoder struct {
+	data  []byte
+	pos   int
+	depth int
+	v     *Violations
+}
+
+// decodeJSON reads data, a JSON object or nothing at all, into the structure v.
+func decodeJSON(data []byte, p *plan, v reflect.Value, violations *Violations, path string) error {
+	d := &jsonDecoder{data: data, v: violations}
+	d.space()
+	if d.pos == len(d.data) {
+		for i := range p.fields {
+			if p.fields[i].place == placeBody {
+				p.fields[i].missing(violations, path)
+			}
+		}
+		return nil
+	}
+	if err := d.structure(p, v, path); err != nil {
+		return err
+	}
+	d.space()
+	if d.pos != len(d.data) {
+		return serialization("Unexpected data after the end of the JSON document")
+	}
+	return nil
+}
+
+func (d *jsonDecoder) space() {
+	for d.pos < len(d.data) {
+		switch d.data[d.pos] {
+		case ' ', '\t', '\r', '\n':
+			d.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the first byte of the next token, 0 at the end.
+func (d *jsonDecoder) peek() byte {
+	d.space()
+	if d.pos == len(d.data) {
+		return 0
+	}
+	return d.data[d.pos]
+}
+
+func (d *jsonDecoder) expect(c byte) error {
+	if d.peek() != c {
+		return d.syntax()
+	}
+	d.pos++
+	return nil
+}
+
+func (d *jsonDecoder) syntax() error {
+	if d.pos >= len(d.data) {
+		return serialization("Unexpected end of the JSON document")
+	}
+	return serialization("Unexpected character at byte " + strconv.Itoa(d.pos) + " of the JSON document")
+}
+
+func (d *jsonDecoder) enter() error {
+	if d.depth++; d.depth > maxDepth {
+		return serialization("The JSON document nests more than " + strconv.Itoa(maxDepth) + " levels")
+	}
+	d.pos++
+	return nil
+}
+
+// more steps to the next element of an object or array that began already. first
+// says that none was read yet; it tells whether there is one.
+func (d *jsonDecoder) more(end byte, first bool) (bool, error) {
+	c := d.peek()
+	if c == end {
+		d.pos++
+		d.depth--
+		return false, nil
+	}
+	if first {
+		return true, nil
+	}
+	if c != ',' {
+		return false, d.syntax()
+	}
+	d.pos++
+	if d.peek() == end {
+		return false, d.syntax()
+	}
+	return true, nil
+}
+
+// name reads an object's next name and the colon.
+func (d *jsonDecoder) name() (string, error) {
+	if d.peek() != '"' {
+		return "", d.syntax()
+	}
+	s, err := d.text()
+	if err != nil {
+		return "", err
+	}
+	return s, d.expect(':')
+}
+
+// found describes the token ahead as AWS does, for an error message.
+func (d *jsonDecoder) found() string {
+	switch c := d.peek(); {
+	case c == '"':
+		return "STRING_VALUE"
+	case c == 't':
+		return "TRUE_VALUE"
+	case c == 'f':
+		return "FALSE_VALUE"
+	case c == '-' || c >= '0' && c <= '9':
+		return "NUMBER_VALUE"
+	}
+	return ""
+}
+
+// mismatch refuses the token ahead where want is expected.
+func (d *jsonDecoder) mismatch(p *plan) error {
+	switch d.peek() {
+	case '{':
+		return serialization("Start of structure or map found where not expected.")
+	case '[':
+		return serialization("Start of list found where not expected")
+	}
+	found := d.found()
+	if found == "" {
+		return d.syntax()
+	}
+	switch p.kind {
+	case kindStruct, kindMap:
+		return serialization("Expected a structure or map, found " + found)
+	case kindList:
+		return serialization("Expected list or null")
+	}
+	return serialization(found + " can not be converted to " + p.typeName())
+}
+
+func (d *jsonDecoder) structure(p *plan, v reflect.Value, path string) error {
+	if d.peek() != '{' {
+		return d.mismatch(p)
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	seen := make([]bool, len(p.fields))
+	given := make([]bool, len(p.fields))
+	var unknown map[string]bool
+	for first := true; ; first = false {
+		ok, err := d.more('}', first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		i, known := p.body[name]
+		if known && seen[i] || !known && unknown[name] {
+			return serialization("Duplicate field " + strconv.Quote(name))
+		}
+		if !known {
+			if unknown == nil {
+				unknown = map[string]bool{}
+			}
+			unknown[name] = true
+			if err := d.skip(); err != nil {
+				return err
+			}
+			continue
+		}
+		seen[i] = true
+		if given[i], err = d.member(&p.fields[i], v, path); err != nil {
+			return err
+		}
+	}
+	for i := range p.fields {
+		if !given[i] && p.fields[i].place == placeBody {
+			p.fields[i].missing(d.v, path)
+		}
+	}
+	return nil
+}
+
+// member reads the value of member f of v. null counts as absent.
+func (d *jsonDecoder) member(f *field, v reflect.Value, path string) (given bool, err error) {
+	if null, err := d.null(); null || err != nil {
+		return false, err
+	}
+	return true, d.value(f, f.slot(v), Join(path, f.goName))
+}
+
+func (d *jsonDecoder) null() (bool, error) {
+	if d.peek() != 'n' {
+		return false, nil
+	}
+	return true, d.literal("null")
+}
+
+func (d *jsonDecoder) literal(s string) error {
+	if len(d.data)-d.pos < len(s) || string(d.data[d.pos:d.pos+len(s)]) != s {
+		return d.syntax()
+	}
+	d.pos += len(s)
+	return nil
+}
+
+func (d *jsonDecoder) value(f *field, v reflect.Value, path string) error {
+	switch f.kind {
+	case kindStruct:
+		return d.structure(f.plan, v, path)
+	case kindList:
+		return d.list(f, v, path)
+	case kindMap:
+		return d.mapping(f, v, path)
+	case kindBool:
+		return d.boolean(f, v)
+	case kindInt, kindFloat:
+		return d.numeric(f, v)
+	case kindTime:
+		return d.timestamp(f, v)
+	}
+	if d.peek() != '"' {
+		return d.mismatch(f.plan)
+	}
+	s, err := d.text()
+	if err != nil {
+		return err
+	}
+	if !f.setScalar(v, s, timeDefault) {
+		return serialization("STRING_VALUE can not be converted to " + f.typeName())
+	}
+	return nil
+}
+
+func (d *jsonDecoder) list(f *field, v reflect.Value, path string) error {
+	if d.peek() != '[' {
+		return d.mismatch(f.plan)
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	elem, et := f.inner(f.elem), v.Type().Elem()
+	out := reflect.MakeSlice(v.Type(), 0, 0)
+	for first := true; ; first = false {
+		ok, err := d.more(']', first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			v.Set(out)
+			return nil
+		}
+		slot := reflect.New(et).Elem()
+		if err := d.element(&elem, slot, Element(path, out.Len())); err != nil {
+			return err
+		}
+		out = reflect.Append(out, slot)
+	}
+}
+
+// element reads one element of a list or map into slot; null is its zero value.
+func (d *jsonDecoder) element(f *field, slot reflect.Value, path string) error {
+	if null, err := d.null(); null || err != nil {
+		return err
+	}
+	if slot.Kind() == reflect.Pointer {
+		slot.Set(reflect.New(f.goType))
+		slot = slot.Elem()
+	}
+	return d.value(f, slot, path)
+}
+
+func (d *jsonDecoder) mapping(f *field, v reflect.Value, path string) error {
+	if d.peek() != '{' {
+		return d.mismatch(f.plan)
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	elem, et, kt := f.inner(f.elem), v.Type().Elem(), v.Type().Key()
+	out := reflect.MakeMap(v.Type())
+	for first := true; ; first = false {
+		ok, err := d.more('}', first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			v.Set(out)
+			return nil
+		}
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		key := reflect.ValueOf(name).Convert(kt)
+		if out.MapIndex(key).IsValid() {
+			return serialization("Duplicate field " + strconv.Quote(name))
+		}
+		slot := reflect.New(et).Elem()
+		if err := d.element(&elem, slot, Entry(path, name)); err != nil {
+			return err
+		}
+		out.SetMapIndex(key, slot)
+	}
+}
+
+func (d *jsonDecoder) boolean(f *field, v reflect.Value) error {
+	switch d.peek() {
+	case 't':
+		v.SetBool(true)
+		return d.literal("true")
+	case 'f':
+		v.SetBool(false)
+		return d.literal("false")
+	}
+	return d.mismatch(f.plan)
+}
+
+func (d *jsonDecoder) numeric(f *field, v reflect.Value) error {
+	if f.kind == kindFloat && d.peek() == '"' { // NaN and the infinities have no number
+		s, err := d.text()
+		if err != nil {
+			return err
+		}
+		if n, ok := parseFloat(s); ok && (math.IsNaN(n) || math.IsInf(n, 0)) {
+			v.SetFloat(n)
+			return nil
+		}
+		return serialization("STRING_VALUE can not be converted to " + f.typeName())
+	}
+	if d.found() != "NUMBER_VALUE" {
+		return d.mismatch(f.plan)
+	}
+	s, err := d.number()
+	if err != nil {
+		return err
+	}
+	if f.kind == kindFloat {
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return serialization("NUMBER_VALUE can not be converted to " + f.typeName())
+		}
+		v.SetFloat(n)
+		return nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil { // 3.0 and 1e3 are whole numbers too
+		x, ferr := strconv.ParseFloat(s, 64)
+		if ferr != nil || x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+			return serialization("NUMBER_VALUE can not be converted to " + f.typeName())
+		}
+		n = int64(x)
+	}
+	if v.OverflowInt(n) {
+		return serialization("NUMBER_VALUE can not be converted to " + f.typeName())
+	}
+	v.SetInt(n)
+	return nil
+}
+
+func (d *jsonDecoder) timestamp(f *field, v reflect.Value) error {
+	format := f.format.or(timeUnix)
+	var s string
+	var err error
+	switch {
+	case format == timeUnix && d.found() == "NUMBER_VALUE":
+		s, err = d.number()
+	case format != timeUnix && d.peek() == '"':
+		s, err = d.text()
+	default:
+		return d.mismatch(f.plan)
+	}
+	if err != nil {
+		return err
+	}
+	t, ok := parseTime(s, format)
+	if !ok {
+		return serialization("Unable to parse the date " + strconv.Quote(s))
+	}
+	v.Set(reflect.ValueOf(t))
+	return nil
+}
+
+// number reads a number by RFC 8259 section 6.
+func (d *jsonDecoder) number() (string, error) {
+	start := d.pos
+	digits := func() bool {
+		from := d.pos
+		for d.pos < len(d.data) && d.data[d.pos] >= '0' && d.data[d.pos] <= '9' {
+			d.pos++
+		}
+		return d.pos > from
+	}
+	at := func(set string) bool {
+		if d.pos < len(d.data) {
+			for i := range len(set) {
+				if d.data[d.pos] == set[i] {
+					d.pos++
+					return true
+				}
+			}
+		}
+		return false
+	}
+	at("-")
+	if !at("0") && !digits() {
+		return "", d.syntax()
+	}
+	if at(".") && !digits() {
+		return "", d.syntax()
+	}
+	if at("eE") {
+		at("+-")
+		if !digits() {
+			return "", d.syntax()
+		}
+	}
+	return string(d.data[start:d.pos]), nil
+}
+
+// text reads a string by RFC 8259 section 7.
+func (d *jsonDecoder) text() (string, error) {
+	d.pos++
+	start := d.pos
+	for d.pos < len(d.data) {
+		switch c := d.data[d.pos]; {
+		case c == '"':
+			raw := d.data[start:d.pos]
+			if !utf8.Valid(raw) {
+				return "", serialization("The JSON document is not UTF-8")
+			}
+			d.pos++
+			return string(raw), nil
+		case c == '\\':
+			return d.escapedText(start)
+		case c < ' ':
+			return "", d.syntax()
+		}
+		d.pos++
+	}
+	return "", d.syntax()
+}
+
+// escapedText continues a string that began at start, at its first escape.
+func (d *jsonDecoder) escapedText(start int) (string, error) {
+	out := append([]byte(nil), d.data[start:d.pos]...)
+	for d.pos < len(d.data) {
+		c := d.data[d.pos]
+		switch {
+		case c == '"':
+			if !utf8.Valid(out) {
+				return "", serialization("The JSON document is not UTF-8")
+			}
+			d.pos++
+			return string(out), nil
+		case c < ' ':
+			return "", d.syntax()
+		case c != '\\':
+			out = append(out, c)
+			d.pos++
+			continue
+		}
+		var ok bool
+		if out, ok = d.escape(out); !ok {
+			return "", d.syntax()
+		}
+	}
+	return "", d.syntax()
+}
+
+// escape reads one escape sequence and appends what it stands for.
+func (d *jsonDecoder) escape(out []byte) ([]byte, bool) {
+	if d.pos+1 >= len(d.data) {
+		return out, false
+	}
+	c := d.data[d.pos+1]
+	d.pos += 2
+	switch c {
+	case '"', '\\', '/':
+		return append(out, c), true
+	case 'b':
+		return append(out, '\b'), true
+	case 'f':
+		return append(out, '\f'), true
+	case 'n':
+		return append(out, '\n'), true
+	case 'r':
+		return append(out, '\r'), true
+	case 't':
+		return append(out, '\t'), true
+	case 'u':
+		r, ok := d.hex4()
+		if !ok {
+			return out, false
+		}
+		if !utf16.IsSurrogate(r) {
+			return utf8.AppendRune(out, r), true
+		}
+		if d.pos+2 > len(d.data) || d.data[d.pos] != '\\' || d.data[d.pos+1] != 'u' {
+			return out, false
+		}
+		d.pos += 2
+		low, ok := d.hex4()
+		if r = utf16.DecodeRune(r, low); !ok || r == utf8.RuneError {
+			return out, false
+		}
+		return utf8.AppendRune(out, r), true
+	}
+	return out, false
+}
+
+func (d *jsonDecoder) hex4() (rune, bool) {
+	if d.pos+4 > len(d.data) {
+		return 0, false
+	}
+	var r rune
+	for _, c := range d.data[d.pos : d.pos+4] {
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c >= 'a' && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case c >= 'A' && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	d.pos += 4
+	return r, true
+}
+
+// skip reads any value and drops it.
+func (d *jsonDecoder) skip() error {
+	switch c := d.peek(); c {
+	case '{':
+		return d.skipObject()
+	case '[':
+		if err := d.enter(); err != nil {
+			return err
+		}
+		for first := true; ; first = false {
+			ok, err := d.more(']', first)
+			if err != nil || !ok {
+				return err
+			}
+			if err := d.skip(); err != nil {
+				return err
+			}
+		}
+	case '"':
+		_, err := d.text()
+		return err
+	case 't':
+		return d.literal("true")
+	case 'f':
+		return d.literal("false")
+	case 'n':
+		return d.literal("null")
+	default:
+		if d.found() == "" {
+			return d.syntax()
+		}
+		_, err := d.number()
+		return err
+	}
+}
+
+func (d *jsonDecoder) skipObject() error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for first := true; ; first = false {
+		ok, err := d.more('}', first)
+		if err != nil || !ok {
+			return err
+		}
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		if seen[name] {
+			return serialization("Duplicate field " + strconv.Quote(name))
+		}
+		seen[name] = true
+		if err := d.skip(); err != nil {
+			return err
+		}
+	}
+}

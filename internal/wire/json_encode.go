@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"encoding/base64"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// appendJSON writes the members of the structure v that belong in a body.
+func appendJSON(b []byte, p *plan, v reflect.Value) []byte {
+	b = append(b, '{')
+	first := true
+	for i := range p.fields {
+		f := &p.fields[i]
+		if f.place != placeBody {
+			continue
+		}
+		x, ok := f.value(v)
+		if !ok {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendJSONString(b, f.name)
+		b = append(b, ':')
+		b = f.appendJSON(b, x)
+	}
+	return append(b, '}')
+}
+
+func (f *field) appendJSON(b []byte, v reflect.Value) []byte {
+	switch f.kind {
+	case kindStruct:
+		return appendJSON(b, f.plan, v)
+	case kindList:
+		return f.appendJSONList(b, v)
+	case kindMap:
+		return f.appendJSONMap(b, v)
+	case kindString:
+		return appendJSONString(b, v.String())
+	case kindBlob:
+		b = append(b, '"')
+		b = base64.StdEncoding.AppendEncode(b, v.Bytes())
+		return append(b, '"')
+	case kindTime:
+		t, format := v.Interface().(time.Time), f.format.or(timeUnix)
+		if format == timeUnix {
+			return appendTime(b, t, format)
+		}
+		b = append(b, '"')
+		b = appendTime(b, t, format)
+		return append(b, '"')
+	case kindFloat:
+		if n := v.Float(); math.IsNaN(n) || math.IsInf(n, 0) {
+			b = append(b, '"')
+			b = appendFloat(b, n)
+			return append(b, '"')
+		}
+	}
+	return f.appendScalar(b, v, timeDefault)
+}
+
+func (f *field) appendJSONList(b []byte, v reflect.Value) []byte {
+	elem := f.inner(f.elem)
+	b = append(b, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = elem.appendJSONElement(b, v.Index(i))
+	}
+	return append(b, ']')
+}
+
+// appendJSONElement writes an element of a list or map; a nil pointer is null.
+func (f *field) appendJSONElement(b []byte, v reflect.Value) []byte {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return append(b, "null"...)
+		}
+		v = v.Elem()
+	}
+	return f.appendJSON(b, v)
+}
+
+func (f *field) appendJSONMap(b []byte, v reflect.Value) []byte {
+	elem := f.inner(f.elem)
+	b = append(b, '{')
+	for i, k := range sortedKeys(v) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONString(b, k.String())
+		b = append(b, ':')
+		b = elem.appendJSONElement(b, v.MapIndex(k))
+	}
+	return append(b, '}')
+}
+
+// sortedKeys makes the answer to a request the same each time.
+func sortedKeys(v reflect.Value) []reflect.Value {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	return keys
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendJSONString quotes s. Broken UTF-8 becomes U+FFFD; the two line separators
+// that end a line in old JavaScript are escaped.
+func appendJSONString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			b = append(b, s[start:i]...)
+			b = appendJSONEscape(b, c)
+			i++
+			start = i
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 || r == '\u2028' || r == '\u2029' {
+			b = append(b, s[start:i]...)
+			b = append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+			start = i + n
+		}
+		i += n
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+func appendJSONEscape(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\r':
+		return append(b, '\\', 'r')
+	case '\t':
+		return append(b, '\\', 't')
+	}
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}
