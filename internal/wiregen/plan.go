@@ -135,7 +135,8 @@ func (p *plan) output(op string) string {
 
 func (p *plan) typeName(shape string) string { return p.prefix + exported(shape) }
 
-// exported returns a model's name as an exported Go name.
+// exported returns a model's name as an exported Go name: characters that Go does
+// not allow become underscores, and a name that cannot be capitalised gets an X.
 func exported(name string) string {
 	r := []rune(strings.Map(func(r rune) rune {
 		if r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -143,7 +144,9 @@ func exported(name string) string {
 		}
 		return '_'
 	}, name))
-	r[0] = unicode.ToUpper(r[0])
+	if r[0] = unicode.ToUpper(r[0]); !unicode.IsUpper(r[0]) {
+		return "X" + string(r)
+	}
 	return string(r)
 }
 
