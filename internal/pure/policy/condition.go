@@ -22,8 +22,7 @@ const (
 type condition struct {
 	operator   string // as written
 	key        string // lower-cased
-	compare    comparator
-	negated    bool
+	kind       operatorKind
 	ifExists   bool
 	null       bool // the operator Null
 	wantAbsent bool // its value
@@ -40,142 +39,166 @@ type operand struct {
 	text    string
 }
 
-// comparator compares one value of the request with one of the policy. resolved
-// is false when there is nothing to compare with: a variable without a value or
-// a value of another type.
-type comparator func(e *evaluation, value string, o *operand) (matched, resolved bool)
-
 // operatorKind is what an operator's name means, apart from its affixes.
 type operatorKind struct {
-	compare comparator
+	compare comparison
+	order   ordering
 	negated bool
-	parse   func(o *operand, s string, variables bool) bool
 }
 
+// comparison says how two values are compared.
+type comparison uint8
+
+const (
+	compareExact comparison = iota + 1
+	compareLike
+	compareFold
+	compareARN
+	compareBool
+	compareBinary
+	compareIP
+	compareNumber
+	compareDate
+)
+
+// ordering is the relation that numbers and dates must have.
+type ordering uint8
+
+const (
+	equal ordering = iota
+	less
+	lessEqual
+	greater
+	greaterEqual
+)
+
 // operatorOf finds an operator by its bare name.
-func operatorOf(name string) (operatorKind, bool) {
-	negated := false
+func operatorOf(name string) (k operatorKind, ok bool) {
 	switch name {
 	case "StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "NumericNotEquals", "DateNotEquals", "NotIpAddress", "ArnNotEquals", "ArnNotLike":
-		negated = true
+		k.negated = true
 		name = strings.Replace(name, "Not", "", 1)
 	}
 	switch name {
 	case "StringEquals":
-		return operatorKind{compare: compareString, negated: negated, parse: parseExact}, true
+		k.compare = compareExact
 	case "StringEqualsIgnoreCase":
-		return operatorKind{compare: compareFold, negated: negated, parse: parseExact}, true
+		k.compare = compareFold
 	case "StringLike":
-		return operatorKind{compare: compareString, negated: negated, parse: parseLike}, true
+		k.compare = compareLike
 	case "ArnEquals", "ArnLike":
-		return operatorKind{compare: compareARN, negated: negated, parse: parseARN}, true
+		k.compare = compareARN
 	case "Bool":
-		return operatorKind{compare: compareBool, parse: parseBool}, true
+		k.compare = compareBool
 	case "BinaryEquals":
-		return operatorKind{compare: compareBinary, parse: parseBinary}, true
+		k.compare = compareBinary
 	case "IpAddress":
-		return operatorKind{compare: compareIP, negated: negated, parse: parseIP}, true
-	}
-	for _, kind := range [...]struct {
-		prefix string
-		parse  func(*operand, string, bool) bool
-		read   func(string) (float64, bool)
-	}{{"Numeric", parseNumber, readNumber}, {"Date", parseDate, readDate}} {
-		if order, ok := strings.CutPrefix(name, kind.prefix); ok {
-			if holds := orderOf(order); holds != nil {
-				return operatorKind{compare: ordered(kind.read, holds), negated: negated, parse: kind.parse}, true
+		k.compare = compareIP
+	default:
+		order, numeric := strings.CutPrefix(name, "Numeric")
+		if k.compare = compareNumber; !numeric {
+			if order, numeric = strings.CutPrefix(name, "Date"); !numeric {
+				return k, false
 			}
+			k.compare = compareDate
 		}
+		k.order, ok = orderOf(order)
+		return k, ok
 	}
-	return operatorKind{}, false
+	return k, true
 }
 
-func orderOf(name string) func(a, b float64) bool {
+func orderOf(name string) (ordering, bool) {
 	switch name {
 	case "Equals":
-		return func(a, b float64) bool { return a == b }
+		return equal, true
 	case "LessThan":
-		return func(a, b float64) bool { return a < b }
+		return less, true
 	case "LessThanEquals":
-		return func(a, b float64) bool { return a <= b }
+		return lessEqual, true
 	case "GreaterThan":
-		return func(a, b float64) bool { return a > b }
+		return greater, true
 	case "GreaterThanEquals":
-		return func(a, b float64) bool { return a >= b }
+		return greaterEqual, true
 	}
-	return nil
+	return 0, false
 }
 
-func ordered(read func(string) (float64, bool), holds func(a, b float64) bool) comparator {
-	return func(_ *evaluation, value string, o *operand) (bool, bool) {
-		n, ok := read(value)
-		return ok && holds(n, o.number), ok
+func (o ordering) holds(a, b float64) bool {
+	switch o {
+	case less:
+		return a < b
+	case lessEqual:
+		return a <= b
+	case greater:
+		return a > b
+	case greaterEqual:
+		return a >= b
 	}
+	return a == b
 }
 
-func compareString(e *evaluation, value string, o *operand) (bool, bool) {
-	return o.pattern.match(value, false, e)
-}
-
-func compareFold(e *evaluation, value string, o *operand) (bool, bool) {
-	if o.pattern.parts == nil {
-		return strings.EqualFold(o.pattern.text, value), true
+// match compares one value of the request with one of the policy. resolved is
+// false when there is nothing to compare with: a variable without a value or a
+// value of another type. It is a switch, not a table of functions, so that the
+// request need not leave the stack.
+func (c *condition) match(e *evaluation, value string, o *operand) (matched, resolved bool) {
+	switch c.kind.compare {
+	case compareExact, compareLike:
+		return o.pattern.match(value, false, e)
+	case compareFold:
+		if o.pattern.parts == nil {
+			return strings.EqualFold(o.pattern.text, value), true
+		}
+		b, ok := o.pattern.expand(nil, e)
+		return ok && strings.EqualFold(string(b), value), ok
+	case compareARN:
+		if !strings.HasPrefix(value, "arn:") {
+			return false, true
+		}
+		return o.arn.match(value, e)
+	case compareBool:
+		return strings.EqualFold(value, o.text), true
+	case compareBinary:
+		b, err := base64.StdEncoding.DecodeString(value)
+		return err == nil && string(b) == o.text, err == nil
+	case compareIP:
+		a, err := netip.ParseAddr(value)
+		return err == nil && o.prefix.Contains(a.Unmap()), err == nil
+	case compareNumber:
+		n, ok := readNumber(value)
+		return ok && c.kind.order.holds(n, o.number), ok
+	case compareDate:
+		n, ok := readDate(value)
+		return ok && c.kind.order.holds(n, o.number), ok
 	}
-	b, ok := o.pattern.expand(nil, e)
-	return ok && strings.EqualFold(string(b), value), ok
+	return false, false
 }
 
-func compareARN(e *evaluation, value string, o *operand) (bool, bool) {
-	if !strings.HasPrefix(value, "arn:") {
-		return false, true
+// parse reads one value of the policy.
+func (o *operand) parse(how comparison, s string, variables bool) (ok bool) {
+	switch how {
+	case compareExact, compareFold, compareLike:
+		o.pattern, ok = compile(s, variables, how == compareLike)
+	case compareARN:
+		o.arn, ok = compileARN(s, variables)
+	case compareBool:
+		o.text = strings.ToLower(s)
+		ok = o.text == "true" || o.text == "false"
+	case compareBinary:
+		b, err := base64.StdEncoding.DecodeString(s)
+		o.text, ok = string(b), err == nil
+	case compareIP:
+		ok = o.parseIP(s)
+	case compareNumber:
+		o.number, ok = readNumber(s)
+	case compareDate:
+		o.number, ok = readDate(s)
 	}
-	return o.arn.match(value, e)
-}
-
-func compareBool(_ *evaluation, value string, o *operand) (bool, bool) {
-	return strings.EqualFold(value, o.text), true
-}
-
-func compareBinary(_ *evaluation, value string, o *operand) (bool, bool) {
-	b, err := base64.StdEncoding.DecodeString(value)
-	return err == nil && string(b) == o.text, err == nil
-}
-
-func compareIP(_ *evaluation, value string, o *operand) (bool, bool) {
-	a, err := netip.ParseAddr(value)
-	if err != nil {
-		return false, false
-	}
-	return o.prefix.Contains(a.Unmap()), true
-}
-
-func parseExact(o *operand, s string, variables bool) (ok bool) {
-	o.pattern, ok = compile(s, variables, false)
 	return ok
 }
 
-func parseLike(o *operand, s string, variables bool) (ok bool) {
-	o.pattern, ok = compile(s, variables, true)
-	return ok
-}
-
-func parseARN(o *operand, s string, variables bool) (ok bool) {
-	o.arn, ok = compileARN(s, variables)
-	return ok
-}
-
-func parseBool(o *operand, s string, _ bool) bool {
-	o.text = strings.ToLower(s)
-	return o.text == "true" || o.text == "false"
-}
-
-func parseBinary(o *operand, s string, _ bool) bool {
-	b, err := base64.StdEncoding.DecodeString(s)
-	o.text = string(b)
-	return err == nil
-}
-
-func parseIP(o *operand, s string, _ bool) bool {
+func (o *operand) parseIP(s string) bool {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		o.prefix = p.Masked()
 		return true
@@ -186,16 +209,6 @@ func parseIP(o *operand, s string, _ bool) bool {
 	}
 	o.prefix = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
 	return true
-}
-
-func parseNumber(o *operand, s string, _ bool) (ok bool) {
-	o.number, ok = readNumber(s)
-	return ok
-}
-
-func parseDate(o *operand, s string, _ bool) (ok bool) {
-	o.number, ok = readDate(s)
-	return ok
 }
 
 func readNumber(s string) (float64, bool) {
@@ -238,7 +251,7 @@ func (c *condition) holds(e *evaluation, allow bool) bool {
 		case c.quantifier == forAnyValue:
 			return false
 		}
-		return c.negated
+		return c.kind.negated
 	}
 	switch c.quantifier {
 	case forAllValues:
@@ -259,11 +272,11 @@ func (c *condition) holds(e *evaluation, allow bool) bool {
 	// Without a quantifier a key with several values matches by any of them,
 	// and a negated operator is the opposite of its positive form.
 	for _, v := range values {
-		if s := c.satisfied(e, v, allow); s != c.negated {
+		if s := c.satisfied(e, v, allow); s != c.kind.negated {
 			return s
 		}
 	}
-	return c.negated
+	return c.kind.negated
 }
 
 // satisfied decides one value of the request: it equals one of the policy's
@@ -271,14 +284,14 @@ func (c *condition) holds(e *evaluation, allow bool) bool {
 func (c *condition) satisfied(e *evaluation, value string, allow bool) bool {
 	unresolved := false
 	for i := range c.values {
-		matched, resolved := c.compare(e, value, &c.values[i])
+		matched, resolved := c.match(e, value, &c.values[i])
 		if matched {
-			return !c.negated
+			return !c.kind.negated
 		}
 		unresolved = unresolved || !resolved
 	}
-	if unresolved && c.negated {
+	if unresolved && c.kind.negated {
 		return !allow
 	}
-	return c.negated
+	return c.kind.negated
 }

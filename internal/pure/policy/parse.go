@@ -288,10 +288,10 @@ func parseCondition(operator string, key member, variables bool) (condition, err
 	if !ok {
 		return c, malformed("Invalid Condition type : " + operator + ".")
 	}
-	c.compare, c.negated = kind.compare, kind.negated
+	c.kind = kind
 	c.values = make([]operand, len(values))
 	for i, v := range values {
-		if !kind.parse(&c.values[i], v, variables) {
+		if !c.values[i].parse(kind.compare, v, variables) {
 			return c, errSyntax
 		}
 	}

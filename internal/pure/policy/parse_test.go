@@ -1,0 +1,127 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParse_refuses(t *testing.T) {
+	t.Parallel()
+	const (
+		syntax = "Syntax errors in policy."
+		notOK  = "The policy is not in the valid JSON format."
+		vendor = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+	)
+	statement := func(s string) string { return `{"Version":"2012-10-17","Statement":{` + s + `}}` }
+	for doc, want := range map[string]string{
+		``:                        notOK,
+		`[]`:                      notOK,
+		`{} {}`:                   notOK,
+		`{"Version":"2012-10-17"`: notOK,
+		`{"Version":"2012-10-17","Version":"2008-10-17","Statement":[]}`: notOK,
+		`{}`: syntax,
+		`{"Version":"2012-10-17","Statement":[]}`:                                                                                            syntax,
+		`{"Version":"2013-01-01","Statement":` + allowAll + `}`:                                                                              syntax,
+		`{"version":"2012-10-17","Statement":` + allowAll + `}`:                                                                              syntax,
+		statement(`"Action":"*","Resource":"*"`):                                                                                             syntax,
+		statement(`"Effect":"allow","Action":"*","Resource":"*"`):                                                                            syntax,
+		statement(`"Effect":"Allow","Resource":"*"`):                                                                                         "Policy statement must contain actions.",
+		statement(`"Effect":"Allow","Action":[],"Resource":"*"`):                                                                             "Policy statement must contain actions.",
+		statement(`"Effect":"Allow","Action":"*","Resource":[]`):                                                                             "Policy statement must contain resources.",
+		statement(`"Effect":"Allow","Action":"*","NotAction":"*","Resource":"*"`):                                                            syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","NotResource":"*"`):                                                          syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Conditions":{}`):                                                            syntax,
+		statement(`"Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*"`):                                                            notOK,
+		statement(`"Effect":"Allow","Action":["s3:*",null],"Resource":"*"`):                                                                  syntax,
+		statement(`"Effect":"Allow","Action":"GetObject","Resource":"*"`):                                                                    vendor,
+		statement(`"Effect":"Allow","Action":"s3:","Resource":"*"`):                                                                          vendor,
+		statement(`"Effect":"Allow","Action":"s*:Get","Resource":"*"`):                                                                       "Vendor s* is not valid",
+		statement(`"Effect":"Allow","Action":"*","Resource":"bucket"`):                                                                       `Resource bucket must be in ARN format or "*".`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"arn:nope:s3:::b"`):                                                              `Partition "nope" is not valid for resource "arn:nope:s3:::b".`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:x"`):                                                         syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:x, y}"`):                                                     syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":"me"`):                                                           syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":{"AWS":"me"}`):                                                   `Invalid principal in policy: "AWS":"me"`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":{"AWS":"arn:aws:iam::123456789012:user/*"}`):                     `Invalid principal in policy: "AWS":"arn:aws:iam::123456789012:user/*"`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":{"Service":"lambda"}`):                                           `Invalid principal in policy: "Service":"lambda"`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":{"Nobody":"x"}`):                                                 `Invalid principal in policy: "Nobody":"x"`,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Principal":{}`):                                                             syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEqual":{"aws:x":"1"}}`):                                  "Invalid Condition type : StringEqual.",
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"NullIfExists":{"aws:x":"true"}}`):                              "Invalid Condition type : NullIfExists.",
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"NotBool":{"aws:x":"true"}}`):                                   "Invalid Condition type : NotBool.",
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"user":"1"}}`):                                  vendor,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:x":[]}}`):                                  syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":"x"}`):                                           syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:x":"maybe"}}`):                                     syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"IpAddress":{"aws:x":"10.0.0.0/33"}}`):                          syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"NumericEquals":{"aws:x":"NaN"}}`):                              syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"DateEquals":{"aws:x":"soon"}}`):                                syntax,
+		statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":` + strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 40)): notOK,
+	} {
+		_, err := Parse("p", []byte(doc))
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", doc, err, want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	const trust = `"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"`
+	for _, tt := range []struct {
+		use        Use
+		statements string
+		want       string
+	}{
+		{IdentityPolicy, allowAll, ""},
+		{IdentityPolicy, allowAll + "," + allowAll, "Statement IDs (SID) in a single policy must be unique."},
+		{IdentityPolicy, `{"Sid":"a b","Effect":"Allow","Action":"*","Resource":"*"}`, "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*"},
+		{IdentityPolicy, resourceAllow(`"*"`), "Policy document should not specify a principal."},
+		{IdentityPolicy, `{"Effect":"Allow","Action":"*"}`, "Policy statement must contain resources."},
+		{TrustPolicy, `{` + trust + `}`, ""},
+		{TrustPolicy, `{` + trust + `,"Resource":"*"}`, "Has prohibited field Resource"},
+		{TrustPolicy, `{"Effect":"Allow","Action":"sts:AssumeRole"}`, "Missing required field Principal"},
+		{TrustPolicy, `{"Effect":"Allow","Principal":"*","Action":"s3:*"}`, "AssumeRole policy may only specify STS AssumeRole actions."},
+		{TrustPolicy, `{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":["sts:AssumeRole","sts:TagSession"]}`, ""},
+		{ResourcePolicy, `{"Sid":"a b","Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}`, ""},
+		{ResourcePolicy, allowAll, "Missing required field Principal"},
+	} {
+		err := parse(t, "p", tt.statements).Check(tt.use)
+		if got := text(err); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.statements, got, tt.want)
+		}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestEvaluate_allocations(t *testing.T) { // not parallel: it counts allocations
+	d := parse(t, "p", denyGet+`,{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"arn:aws:execute-api:*:123456789012:${aws:PrincipalTag/team}/*/GET/*",
+		"Condition":{"StringEquals":{"aws:PrincipalAccount":"123456789012"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`)
+	req := &Request{Principal: alice, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:123456789012:red/dev/GET/a", Context: Context{"aws:sourceip": {"10.1.1.1"}}}
+	p := &Policies{Identity: list(d)}
+	if n := testing.AllocsPerRun(100, func() {
+		if !Evaluate(req, p).Allowed {
+			t.Fatal("refused")
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations per decision", n)
+	}
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	d := parse(b, "p", denyGet+`,{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"arn:aws:execute-api:*:123456789012:api/*/GET/*"}`)
+	req := &Request{Principal: alice, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:123456789012:api/dev/GET/a"}
+	p := &Policies{Identity: list(d)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !Evaluate(req, p).Allowed {
+			b.Fatal("refused")
+		}
+	}
+}
