@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -254,7 +253,5 @@ func jsonType(api *API) string {
 	}
 	return "application/x-amz-json-1.1"
 }
-
-func validJSON(b []byte) bool { return len(b) > 0 && json.Valid(b) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

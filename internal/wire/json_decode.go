@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"strconv"
@@ -245,6 +246,14 @@ func (d *jsonDecoder) value(f *field, v reflect.Value, path string) error {
 		return d.numeric(f, v)
 	case kindTime:
 		return d.timestamp(f, v)
+	case kindDocument:
+		d.space()
+		start := d.pos
+		if err := d.skip(); err != nil {
+			return err
+		}
+		v.SetBytes(bytes.Clone(d.data[start:d.pos]))
+		return nil
 	}
 	if d.peek() != '"' {
 		return d.mismatch(f.plan)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"math"
 	"reflect"
 	"slices"
@@ -44,6 +45,11 @@ func (f *field) appendJSON(b []byte, v reflect.Value) []byte {
 		return f.appendJSONMap(b, v)
 	case kindString:
 		return appendJSONString(b, v.String())
+	case kindDocument:
+		if !json.Valid(v.Bytes()) {
+			return append(b, "null"...)
+		}
+		return append(b, v.Bytes()...)
 	case kindBlob:
 		b = append(b, '"')
 		b = base64.StdEncoding.AppendEncode(b, v.Bytes())

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ const (
 	kindStruct
 	kindList
 	kindMap
+	kindDocument // JSON of any kind, kept as it came
 )
 
 // place is where the REST protocols put a member.
@@ -119,6 +121,10 @@ func (ps *planner) make(t reflect.Type) *plan {
 	case reflect.Float32, reflect.Float64:
 		p.kind = kindFloat
 	case reflect.Slice:
+		if t == reflect.TypeFor[json.RawMessage]() {
+			p.kind = kindDocument
+			break
+		}
 		if t.Elem().Kind() == reflect.Uint8 {
 			p.kind = kindBlob
 			break
@@ -197,7 +203,7 @@ func (f *field) parse(tag string) {
 			f.mapValue = value
 		case "ns":
 			f.namespace = value
-		case "nsprefix":
+		case "prefix":
 			f.prefix = value
 		case "loc":
 			f.place = places(value)
@@ -289,7 +295,7 @@ func (f *field) value(v reflect.Value) (_ reflect.Value, ok bool) {
 			return s, false
 		}
 		return s.Elem(), true
-	case f.kind == kindList, f.kind == kindMap, f.kind == kindBlob:
+	case f.kind == kindList, f.kind == kindMap, f.kind == kindBlob, f.kind == kindDocument:
 		return s, !s.IsNil()
 	case f.enum:
 		return s, s.Len() > 0
