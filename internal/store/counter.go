@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -18,34 +17,26 @@ const (
 ON CONFLICT (name, key) DO UPDATE SET value = excluded.value, granted = 0, changed_at = excluded.changed_at`
 	counterDelete = `DELETE FROM moat_counters WHERE name = $1 AND key = $2`
 	counterSweep  = `DELETE FROM moat_counters WHERE name = $1 AND changed_at < $2`
-	// On conflict the right-hand sides see the old row: granted is computed
-	// twice, because SQL has no name for it.
+	// On conflict the right-hand sides see the old row: what is granted is
+	// computed twice, because SQL has no name for it.
 	counterAdd = `INSERT INTO moat_counters (name, key, value, granted, changed_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (name, key) DO UPDATE SET
- granted = CASE WHEN CAST($6 AS BIGINT) >= CAST($7 AS BIGINT) - moat_counters.value
-  THEN CASE WHEN CAST($8 AS BIGINT) > moat_counters.value THEN CAST($9 AS BIGINT) - moat_counters.value ELSE 0 END
-  ELSE CAST($10 AS BIGINT) END,
- value = moat_counters.value + CASE WHEN CAST($11 AS BIGINT) >= CAST($12 AS BIGINT) - moat_counters.value
-  THEN CASE WHEN CAST($13 AS BIGINT) > moat_counters.value THEN CAST($14 AS BIGINT) - moat_counters.value ELSE 0 END
-  ELSE CAST($15 AS BIGINT) END,
- changed_at = excluded.changed_at
+ON CONFLICT (name, key) DO UPDATE SET granted = ` + counterGrant + `, value = moat_counters.value + ` + counterGrant + `, changed_at = excluded.changed_at
 RETURNING granted, value`
+	counterGrant = `CASE
+ WHEN CAST($6 AS BIGINT) < -moat_counters.value THEN -moat_counters.value
+ WHEN CAST($6 AS BIGINT) < 0 THEN CAST($6 AS BIGINT)
+ WHEN CAST($7 AS BIGINT) <= moat_counters.value THEN 0
+ WHEN CAST($6 AS BIGINT) > CAST($7 AS BIGINT) - moat_counters.value THEN CAST($7 AS BIGINT) - moat_counters.value
+ ELSE CAST($6 AS BIGINT) END`
 )
 
 // Add grants n, or as much of it as keeps the total at limit or below, and
-// returns what it granted and the new total. n must not be negative. Concurrent
-// calls never grant more than limit together; a higher total than limit (after
-// Set, or when the limit fell) grants nothing and stays.
+// returns what it granted and the new total. Concurrent calls never grant more
+// than limit together; where the total is above limit already (after Set, or when
+// the limit fell) nothing is granted. A negative n gives back, down to a total of 0.
 func (c *Counter) Add(tx *Tx, n, limit int64, key ...string) (granted, total int64, err error) {
-	if n < 0 {
-		return 0, 0, fmt.Errorf("store: counter %s: a negative amount", c.name)
-	}
 	first := max(0, min(n, limit))
-	args := []any{
-		c.name, counterKey(key), first, first, tx.db.now().UnixMilli(),
-		n, limit, limit, limit, n,
-		n, limit, limit, limit, n,
-	}
+	args := []any{c.name, counterKey(key), first, first, tx.db.now().UnixMilli(), n, limit}
 	err = tx.change(counterAdd, args, []any{&granted, &total}, func() error { return nil })
 	return granted, total, err
 }

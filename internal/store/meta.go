@@ -26,6 +26,7 @@ func metaScript(d dialect) string {
 CREATE TABLE IF NOT EXISTS moat_tables (name %[1]s NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, key_columns TEXT NOT NULL, index_tables TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS moat_counters (name %[1]s NOT NULL, key %[1]s NOT NULL, value %[2]s NOT NULL, granted %[2]s NOT NULL, changed_at %[2]s NOT NULL, PRIMARY KEY (name, key));
 CREATE TABLE IF NOT EXISTS moat_changes (id %[1]s NOT NULL PRIMARY KEY, at %[2]s NOT NULL, node TEXT NOT NULL, topic TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS moat_changes__at ON moat_changes (at);
 `, d.text, d.bigint)
 }
 
@@ -241,6 +242,9 @@ func (t *Table[T]) rebuild(tx *Tx) error {
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	const batch = 500
 	now, total := db.now().UnixMilli(), 0
+	if err := db.engine.tidy(ctx); err != nil {
+		return 0, err
+	}
 	for _, c := range db.tables() {
 		if !c.expires {
 			continue

@@ -121,6 +121,9 @@ func (e *sqliteEngine) dialect() dialect {
 // changed implements engine: the lock file keeps other processes away.
 func (e *sqliteEngine) changed(context.Context) ([]string, error) { return nil, nil }
 
+func (e *sqliteEngine) startFeed(context.Context) error { return nil }
+func (e *sqliteEngine) tidy(context.Context) error      { return nil }
+
 func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	select {
 	case <-e.free:

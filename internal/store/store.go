@@ -62,6 +62,10 @@ type engine interface {
 	update(ctx context.Context, fn func(*Tx) error) error
 	// changed returns the topics that other processes changed since the last call.
 	changed(ctx context.Context) ([]string, error)
+	// startFeed has changed report only what comes after it.
+	startFeed(ctx context.Context) error
+	// tidy deletes what changed no longer needs.
+	tidy(ctx context.Context) error
 	close() error
 }
 
@@ -86,7 +90,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.openMeta(ctx); err != nil {
+	if err = db.openMeta(ctx); err == nil {
+		err = db.engine.startFeed(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.engine.close())
 	}
 	return db, nil

@@ -1,6 +1,10 @@
 package store
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // topics calls subscribers after changes.
 type topics struct {
@@ -40,6 +44,13 @@ func (t *topics) notify(names []string) {
 			s.call()
 		}
 	}
+}
+
+// names returns the topics that somebody subscribed to.
+func (t *topics) names() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.subs))
 }
 
 func (s *subscription) call() {
