@@ -101,7 +101,7 @@ func mustBeOneOf(e []string) string {
 // CheckText checks the string member name of the structure at path.
 func CheckText[T ~string](v *Violations, path, name string, s T, c *Text) {
 	t := string(s)
-	if c.valid(t) {
+	if c.valid(t) || v.full() {
 		return
 	}
 	at, value := Join(path, name), quote(t, c.Sensitive)
@@ -170,7 +170,7 @@ func CheckValues[T ~string](v *Violations, path, name string, m map[string]T, c 
 
 // CheckSize checks the number of elements of a list, a map or a blob that has n
 // of them; max 0 means no limit. x is shown in the error message.
-func CheckSize(v *Violations, path, name string, x any, n, min, max int, sensitive bool) {
+func CheckSize[T any](v *Violations, path, name string, x T, n, min, max int, sensitive bool) {
 	if n < min {
 		v.add(Join(path, name), quote(x, sensitive), atLeastLong(min))
 	}

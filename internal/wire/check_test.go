@@ -95,6 +95,17 @@ func TestViolations_longValue(t *testing.T) {
 	}
 }
 
+func TestViolations_many(t *testing.T) {
+	t.Parallel()
+	var v Violations
+	for i := range 10_000 {
+		CheckText(&v, Element("tags", i), "Key", "", &Text{Min: 1})
+	}
+	if v.Len() != maxFound {
+		t.Errorf("got %d violations, want %d", v.Len(), maxFound)
+	}
+}
+
 func TestText_Matches(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

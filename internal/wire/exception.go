@@ -7,7 +7,8 @@ import (
 
 // Exception is an error that reaches the client as AWS would send it: a code, an
 // HTTP status and a message. Generated exceptions implement it; those with
-// members of their own are encoded as structures too.
+// members of their own are encoded as structures too. A status below 500 says that
+// the fault is the sender's.
 type Exception interface {
 	error
 	ErrorCode() string

@@ -28,9 +28,18 @@ func (v *Violations) Null(path string) {
 	v.add(path, "null", "Member must not be null")
 }
 
+// maxFound bounds what one answer reports, and what a request of many bad
+// elements can cost.
+const maxFound = 64
+
+func (v *Violations) full() bool { return len(v.found) >= maxFound }
+
 // add keeps the first violation of each path and constraint; a missing member
 // has no other faults.
 func (v *Violations) add(path, value, constraint string) {
+	if v.full() {
+		return
+	}
 	for i := range v.found {
 		f := &v.found[i]
 		if f.path == path && (f.value == "null" || f.constraint == constraint) {
