@@ -1,0 +1,189 @@
+package sandbox
+
+import (
+	"context"
+	_ "embed" // the bootstraps
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed bootstrap/node.cjs
+var nodeText []byte
+
+//go:embed bootstrap/python.py
+var pythonText []byte
+
+const (
+	nodeBootstrap   = "moat-node.cjs"
+	pythonBootstrap = "moat-python.py"
+)
+
+func bootstraps() map[string][]byte {
+	return map[string][]byte{nodeBootstrap: nodeText, pythonBootstrap: pythonText}
+}
+
+type kind int
+
+const (
+	kindProvided kind = iota
+	kindNode
+	kindPython
+)
+
+// program is what runs the functions of a runtime on this machine.
+type program struct {
+	kind    kind
+	path    string   // of the executable; empty for a custom runtime
+	dirs    []string // what it needs besides the system's folders
+	version string
+}
+
+// runtimeName is a runtime that can run here; everything else is refused by name.
+var runtimeName = regexp.MustCompile(`^(nodejs[0-9]{1,3}\.x|python3\.[0-9]{1,3}|provided(\.al2|\.al2023)?)$`)
+
+// runtimes finds programs, once each.
+type runtimes struct {
+	programs map[string]string
+
+	mu    sync.Mutex
+	found map[string]program
+}
+
+// KnownRuntime says whether a runtime of that name is one that a Host runs, if its
+// program is installed.
+func KnownRuntime(name string) bool { return runtimeName.MatchString(name) }
+
+// Program says what runs a runtime here, such as "v20.20.2" for nodejs22.x: every
+// version of Node.js and of Python is run by the one that is installed, python3.N by
+// a python3.N if there is one. A RuntimeError says in one sentence why none does.
+func (h *Host) Program(ctx context.Context, runtime string) (path, version string, err error) {
+	p, err := h.runtimes.resolve(ctx, runtime)
+	return p.path, p.version, err
+}
+
+func (r *runtimes) resolve(ctx context.Context, name string) (program, error) {
+	if !KnownRuntime(name) {
+		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %q is not one that Moat can run: it runs nodejsNN.x, python3.N and provided.", name)}
+	}
+	if strings.HasPrefix(name, "provided") {
+		return program{kind: kindProvided}, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p, ok := r.found[name]; ok {
+		return p, nil
+	}
+	var p program
+	var err error
+	if strings.HasPrefix(name, "nodejs") {
+		p, err = r.node(ctx, name)
+	} else {
+		p, err = r.python(ctx, name)
+	}
+	if err != nil {
+		return program{}, err
+	}
+	if r.found == nil {
+		r.found = map[string]program{}
+	}
+	r.found[name] = p
+	return p, nil
+}
+
+// ask runs a program that says where it is and what it is, line by line.
+func ask(ctx context.Context, path string, args ...string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).Output()
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
+}
+
+func (r *runtimes) node(ctx context.Context, name string) (program, error) {
+	path, err := r.find("node")
+	if err != nil {
+		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and there is no program \"node\" in PATH.", name)}
+	}
+	said, err := ask(ctx, path, "-p", `process.execPath+"\n"+process.version`)
+	if err != nil || len(said) != 2 {
+		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and %s does not run: %v.", name, path, err)}
+	}
+	real, err := filepath.EvalSymlinks(said[0])
+	if err != nil {
+		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and %s is not readable.", name, said[0])}
+	}
+	return program{kind: kindNode, path: real, version: said[1], dirs: []string{prefix(real)}}, nil
+}
+
+func (r *runtimes) python(ctx context.Context, name string) (program, error) {
+	const question = `import sys; print(getattr(sys,"_base_executable",None) or sys.executable); print(sys.base_prefix); print(sys.base_exec_prefix); print("%d.%d.%d" % sys.version_info[:3])`
+	for _, candidate := range []string{name, "python3"} {
+		path, err := r.find(candidate)
+		if err != nil {
+			continue
+		}
+		said, err := ask(ctx, path, "-c", question)
+		if err != nil || len(said) != 4 {
+			continue
+		}
+		real, err := filepath.EvalSymlinks(said[0])
+		if err != nil {
+			continue
+		}
+		return program{kind: kindPython, path: real, version: said[3], dirs: []string{prefix(real), said[1], said[2]}}, nil
+	}
+	return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Python, and there is no program %q or \"python3\" in PATH that runs.", name, name)}
+}
+
+func (r *runtimes) find(name string) (string, error) {
+	if p := r.programs[name]; p != "" {
+		return p, nil
+	}
+	return exec.LookPath(name)
+}
+
+// prefix gives the folder of an installation whose program is PREFIX/bin/NAME; a
+// program elsewhere brings only its own folder.
+func prefix(program string) string {
+	dir := filepath.Dir(program)
+	if filepath.Base(dir) == "bin" {
+		return filepath.Dir(dir)
+	}
+	return dir
+}
+
+// major gives the main version of Node.js, as in nodejs20.
+func (p program) major() string {
+	m, _, _ := strings.Cut(strings.TrimPrefix(p.version, "v"), ".")
+	return m
+}
+
+// Where an isolated process finds its package, its layers and its bootstrap.
+const (
+	taskRoot    = "/var/task"
+	layerRoot   = "/opt"
+	runtimeRoot = "/var/runtime"
+)
+
+// check says in advance that a custom runtime has no program to execute.
+func (p program) check(path string) error {
+	if p.kind != kindProvided {
+		return nil
+	}
+	fi, err := os.Stat(path)
+	if err == nil && (fi.IsDir() || fi.Mode()&0o111 == 0) {
+		err = os.ErrPermission
+	}
+	if err != nil {
+		return &execError{path, err}
+	}
+	return nil
+}
