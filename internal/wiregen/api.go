@@ -40,7 +40,7 @@ func APIs() []API {
 		{Package: "apigatewayapi", Model: "apigateway", MethodActions: true, BodyPaths: true},
 		{
 			Package: "lambdaapi", Model: "lambda", NotNull: true,
-			Actions: map[string]string{"Invoke": "InvokeFunction", "InvokeAsync": "InvokeFunction"},
+			Actions: map[string]string{"Invoke": "InvokeFunction", "GetLayerVersionByArn": "GetLayerVersion"},
 		},
 		{Package: "ssmapi", Model: "ssm", Take: []string{
 			"PutParameter", "GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory",

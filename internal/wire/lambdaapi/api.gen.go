@@ -680,7 +680,7 @@ func operations(s Service) []wire.Operation {
 		}, s.GetLayerVersion),
 		wire.Bind(wire.Operation{
 			Name: "GetLayerVersionByArn", Method: "GET", Path: "/2018-10-31/layers?find=LayerVersion", Status: 200,
-			Action:   "lambda:GetLayerVersionByArn",
+			Action:   "lambda:GetLayerVersion",
 			Errors:   []string{"InvalidParameterValueException", "ServiceException", "TooManyRequestsException", "ResourceNotFoundException"},
 			Validate: func(in any, v *wire.Violations) { in.(*GetLayerVersionByArnRequest).validate(v, "") },
 		}, s.GetLayerVersionByArn),
@@ -716,7 +716,7 @@ func operations(s Service) []wire.Operation {
 		}, s.Invoke),
 		wire.Bind(wire.Operation{
 			Name: "InvokeAsync", Method: "POST", Path: "/2014-11-13/functions/{FunctionName}/invoke-async", Status: 202,
-			Action:   "lambda:InvokeFunction",
+			Action:   "lambda:InvokeAsync",
 			Errors:   []string{"InvalidRuntimeException", "ResourceConflictException", "ServiceException", "ResourceNotFoundException", "InvalidRequestContentException"},
 			Validate: func(in any, v *wire.Violations) { in.(*InvokeAsyncRequest).validate(v, "") },
 		}, s.InvokeAsync),
