@@ -265,7 +265,7 @@ func (p *plan) tag(owner *Shape, member string) string {
 	add(s.Member != nil && s.Member.LocationName != "", "item="+nameOf(s.Member))
 	add(s.Type == "map" && nameOf(s.Key) != "", "key="+nameOf(s.Key))
 	add(s.Type == "map" && nameOf(s.Value) != "", "value="+nameOf(s.Value))
-	add(t.TimestampFormat != "", "ts="+timestamps[t.TimestampFormat])
+	add(t.TimestampFormat != "", "ts="+strings.TrimSuffix(t.TimestampFormat, "Timestamp"))
 	add(t.Sensitive, "sensitive")
 	add(t.XMLAttribute, "attr")
 	add(t.XMLNamespace.URI != "", "ns="+t.XMLNamespace.URI)
