@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,10 +117,16 @@ func (e *postgresEngine) get(ctx context.Context) (*pgx.Conn, error) {
 	c, err := pgx.ConnectConfig(ctx, e.config)
 	if err != nil {
 		e.free <- struct{}{}
-		return nil, fmt.Errorf("store: connect to the database: %w", err)
+		return nil, fmt.Errorf("store: connect to the database: %w", oneLine{err})
 	}
 	return c, nil
 }
+
+// oneLine writes an error in one line; pgconn uses one per address that it tried.
+type oneLine struct{ error }
+
+func (o oneLine) Error() string { return strings.Join(strings.Fields(o.error.Error()), " ") }
+func (o oneLine) Unwrap() error { return o.error }
 
 // put gives a connection back. One that broke takes the idle ones with it: they
 // were most likely cut by the same cause.

@@ -50,10 +50,27 @@ func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
 		return nil, err
 	}
 	e := &sqliteEngine{db: db, dsn: sqliteName(path), lock: lock, free: make(chan struct{}, maxReaders)}
-	if err := e.open(ctx, "FULL"); err != nil {
+	err = private(path)
+	if err == nil {
+		err = e.open(ctx, "FULL")
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return e, nil
+}
+
+// private makes the file before SQLite does, readable to its owner alone; the
+// files that SQLite puts beside it get the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
 }
 
 // openMemory opens a database that only this DB can reach and that vanishes with

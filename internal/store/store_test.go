@@ -1,7 +1,12 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"moat/internal/store"
@@ -32,13 +37,218 @@ func TestMemory(t *testing.T) {
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *store.DB {
-		return open(t, store.Config{Path: filepath.Join(t.TempDir(), "moat.db")})
+	fresh := func(t *testing.T) store.Config {
+		return store.Config{Path: filepath.Join(t.TempDir(), "moat.db")}
+	}
+	t.Run("suite", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T) *store.DB { return open(t, fresh(t)) })
+	})
+	t.Run("persistent", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunPersistent(t, fresh)
 	})
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := storetest.StartPostgres(t)
-	storetest.Run(t, func(t *testing.T) *store.DB { return open(t, store.Config{URL: storetest.NewSchema(t, server)}) })
+	fresh := func(t *testing.T) store.Config { return store.Config{URL: storetest.NewSchema(t, server)} }
+	t.Run("suite", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T) *store.DB { return open(t, fresh(t)) })
+	})
+	t.Run("persistent", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunPersistent(t, fresh)
+	})
+	t.Run("nodes", func(t *testing.T) {
+		t.Parallel()
+		testNodes(t, fresh(t))
+	})
+	t.Run("broken connections", func(t *testing.T) {
+		t.Parallel()
+		testBroken(t, fresh(t))
+	})
+	t.Run("concurrent creation", func(t *testing.T) {
+		t.Parallel()
+		testConcurrentCreation(t, fresh(t))
+	})
+}
+
+// item is the record of this file's tests.
+type item struct{ ID, Value string }
+
+func items() *store.Table[item] {
+	return store.NewTable(store.Schema[item]{Name: "items", Key: []string{"id"}, Topic: "items",
+		KeyOf: func(i *item) []string { return []string{i.ID} }})
+}
+
+func insert(ctx context.Context, db *store.DB, table *store.Table[item], id string) error {
+	return db.Update(ctx, func(tx *store.Tx) error { return table.Insert(tx, item{ID: id}) })
+}
+
+// testNodes has one node see, by polling, what another one writes.
+func testNodes(t *testing.T, cfg store.Config) {
+	a, b := open(t, cfg), open(t, cfg)
+	table := items()
+	for _, db := range []*store.DB{a, b} {
+		if err := db.Create(table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan struct{}, 10)
+	b.Subscribe("items", func() { told <- struct{}{} })
+	ran := make(chan error)
+	go func() { ran <- b.Run(ctx) }()
+	if err := insert(ctx, a, table, "1"); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	if err := b.View(ctx, func(tx *store.Tx) error { _, err := table.Get(tx, "1"); return err }); err != nil {
+		t.Error(err)
+	}
+	if err := insert(ctx, a, table, "2"); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	cancel()
+	if err := <-ran; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if len(told) > 0 {
+		t.Errorf("the subscriber was told %d times too often", len(told))
+	}
+}
+
+// testBroken cuts all connections, as a restart of the database does.
+func testBroken(t *testing.T, cfg store.Config) {
+	cfg.URL += "&application_name=broken"
+	db, table := open(t, cfg), items()
+	if err := db.Create(table); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"1", "2", "3"} {
+		storetest.SQL(t, cfg, `SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'broken' AND pid <> pg_backend_pid()`)
+		if err := insert(t.Context(), db, table, id); err != nil {
+			t.Errorf("after the connections were cut: %v", err)
+		}
+	}
+}
+
+func testConcurrentCreation(t *testing.T, cfg store.Config) {
+	cfg.MasterKey = make([]byte, 32)
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			db, err := store.Open(t.Context(), cfg)
+			if err == nil {
+				err = errors.Join(db.Create(items()), db.Close())
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpen_wrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	garbage := filepath.Join(dir, "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]store.Config{
+		"nothing":       {},
+		"both":          {Path: "x", URL: "postgres://x"},
+		"other scheme":  {URL: "mysql://x"},
+		"no folder":     {Path: filepath.Join(dir, "none", "x.db")},
+		"no database":   {Path: garbage},
+		"no server":     {URL: "postgres://nobody@127.0.0.1:1/x?connect_timeout=1"},
+		"pool of words": {URL: "postgres://nobody@127.0.0.1:1/x?pool_max_conns=many"},
+	} {
+		cfg.MasterKey = make([]byte, 32)
+		db, err := store.Open(t.Context(), cfg)
+		if err == nil {
+			t.Errorf("%s was opened: %v", name, db.Close())
+			continue
+		}
+		t.Log(err)
+	}
+}
+
+func TestSQLite_lock(t *testing.T) {
+	t.Parallel()
+	cfg := store.Config{Path: filepath.Join(t.TempDir(), "moat.db"), MasterKey: make([]byte, 32)}
+	first, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "another Moat uses this data folder") {
+		t.Errorf("got error %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, cfg)
+	info, err := os.Stat(cfg.Path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v, %v, want 0600", info.Mode(), err)
+	}
+}
+
+// TestMemory_private checks that databases in memory share nothing and leave
+// nothing behind.
+func TestMemory_private(t *testing.T) {
+	t.Parallel()
+	table := items()
+	for range 3 {
+		db := open(t, store.Config{Path: ":memory:"})
+		if err := db.Create(table); err != nil {
+			t.Fatal(err)
+		}
+		if err := insert(t.Context(), db, table, "1"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUpdate_waiterCancelled gives up while another Update has the turn.
+func TestUpdate_waiterCancelled(t *testing.T) {
+	t.Parallel()
+	db, table := open(t, store.Config{Path: ":memory:"}), items()
+	if err := db.Create(table); err != nil {
+		t.Fatal(err)
+	}
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	first := make(chan error)
+	go func() {
+		first <- db.Update(t.Context(), func(tx *store.Tx) error {
+			close(inside)
+			<-goOn
+			return table.Insert(tx, item{ID: "first"})
+		})
+	}()
+	<-inside
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting, ran := make(chan error), atomic.Bool{}
+	go func() {
+		waiting <- db.Update(ctx, func(*store.Tx) error { ran.Store(true); return nil })
+	}()
+	cancel()
+	if err := <-waiting; !errors.Is(err, context.Canceled) || ran.Load() {
+		t.Errorf("the waiter: error %v, ran %v", err, ran.Load())
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := insert(t.Context(), db, table, "second"); err != nil {
+		t.Error(err)
+	}
 }
