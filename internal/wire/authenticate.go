@@ -81,7 +81,7 @@ func (x *exchange) verify(req sigv4.Request, auth sigv4.Authorization, secret st
 		return x.refuse(refusedMismatch, "The payload of this request must be signed.",
 			"x-amz-content-sha256 is "+quoted(declared[0]))
 	}
-	if err := auth.Verify(req, hash, secret, x.p.cfg.Now()); err != nil {
+	if err := auth.VerifyWith(&x.p.keys, req, hash, secret, x.p.cfg.Now()); err != nil {
 		return x.signatureError(err)
 	}
 	if err := x.readBody(); err != nil {

@@ -18,7 +18,7 @@ func (x *exchange) authorise() error {
 	if x.op.Unsigned {
 		return nil
 	}
-	action := actionOf(x.end.api, x.op)
+	action := actionOf(x.op)
 	if needsNoPermission(action) {
 		x.record.Grounds = action + " needs no permission"
 		return nil
@@ -88,23 +88,12 @@ func (x *exchange) accountOf(resource string) string {
 	return x.p.cfg.Account
 }
 
-// actionOf names the IAM action of an operation. Most are called alike; API
-// Gateway's are HTTP methods, and a few operations share another's action
-// (Service Authorization Reference).
-func actionOf(api *API, op *operation) string {
-	name := op.Name
-	switch api.Action {
-	case "apigateway":
-		name = op.Method
-	case "lambda":
-		switch name {
-		case "Invoke", "InvokeWithResponseStream":
-			name = "InvokeFunction"
-		case "GetLayerVersionByArn":
-			name = "GetLayerVersion"
-		}
+// actionOf names the IAM action of an operation.
+func actionOf(op *operation) string {
+	if op.Action != "" {
+		return op.Action
 	}
-	return api.Action + ":" + name
+	return op.end.api.Action + ":" + op.Name
 }
 
 // needsNoPermission tells of the two operations that AWS lets every principal

@@ -23,7 +23,10 @@ type endpoint struct {
 }
 
 func newEndpoint(api *API) *endpoint {
-	e := &endpoint{api: api, ops: make(map[string]*operation, len(api.Operations)), notTaken: map[string]bool{}}
+	e := &endpoint{
+		routes: router{exact: api.Signing == "s3"},
+		api:    api, ops: make(map[string]*operation, len(api.Operations)), notTaken: map[string]bool{},
+	}
 	for i := range api.Operations {
 		op := &operation{Operation: &api.Operations[i], end: e}
 		e.ops[op.Name] = op

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"moat/internal/pure/sigv4"
 )
 
 // Config configures a [Pipeline].
@@ -51,6 +53,7 @@ type stage struct {
 type Pipeline struct {
 	cfg       Config
 	planner   planner
+	keys      sigv4.Keys
 	ends      []*endpoint
 	byHost    map[string]*endpoint
 	byTarget  map[string]*endpoint

@@ -10,7 +10,13 @@ import (
 // router finds the operation of a REST request by method, path and the fixed
 // parameters in some operations' URIs. A literal segment goes before a label, a
 // label before a greedy one.
-type router struct{ root routeNode }
+type router struct {
+	root routeNode
+	// exact lets a greedy label hold empty, "." and ".." segments: S3's keys may,
+	// and S3's signatures cover the path as it stands. Those of all other
+	// services cover the normalised path.
+	exact bool
+}
 
 type routeNode struct {
 	literal map[string]*routeNode
@@ -90,7 +96,7 @@ func (rt *router) match(method, escaped string, query []parameter) (*operation, 
 	if !strings.HasPrefix(escaped, "/") {
 		return nil, nil
 	}
-	m := &routeMatch{method: method, query: query, parts: segments(escaped), escaped: escaped}
+	m := &routeMatch{exact: rt.exact, method: method, query: query, parts: segments(escaped), escaped: escaped}
 	l := m.walk(&rt.root, 0, nil)
 	if l == nil {
 		return nil, nil
@@ -103,6 +109,7 @@ func (rt *router) match(method, escaped string, query []parameter) (*operation, 
 }
 
 type routeMatch struct {
+	exact   bool
 	method  string
 	query   []parameter
 	parts   []string
@@ -142,6 +149,11 @@ func (m *routeMatch) rest(n *routeNode, i int, values []string) *leaf {
 	l := m.leaf(n)
 	if l == nil {
 		return nil
+	}
+	for _, part := range m.parts[i:] {
+		if _, ok := labelValue(part); !ok && !m.exact {
+			return nil
+		}
 	}
 	raw := strings.Join(m.parts[i:], "/")
 	if strings.HasSuffix(m.escaped, "/") {
