@@ -41,7 +41,7 @@ type Issuers interface {
 	Keys(ctx context.Context, issuer string) (token.KeySet, error)
 }
 
-// Pools names the issuers of a user pool's tokens. An imported pool has more than one.
+// Pools names the issuer of a user pool's tokens; an imported pool keeps the one it had.
 type Pools interface {
 	Issuer(poolARN string) (issuer string, ok bool)
 }
@@ -75,17 +75,21 @@ type Config struct {
 // atomic pointers, publishing swaps them.
 type Gateway struct {
 	cfg    Config
-	stages atomic.Pointer[map[string]*Snapshot] // by "api/stage"
-	apis   atomic.Pointer[map[string]int]       // number of published stages
+	stages atomic.Pointer[map[stageKey]*Snapshot]
+	apis   atomic.Pointer[map[string]int] // number of published stages
 	plans  atomic.Pointer[planIndex]
 	mu     sync.Mutex // serialises publishing
 
 	keys     keyHasher
-	tokens   *tokenMemory
-	policies *policyMemory
+	tokens   *memory[*identity]
+	policies *memory[*grant]
 	signing  sigv4.Keys
 	outbound http.RoundTripper
+	steps    [8]step
+	pool     sync.Pool // of *Exchange
 }
+
+type stageKey struct{ api, stage string }
 
 // New returns a Gateway that serves nothing until something is published.
 func New(cfg Config) *Gateway {
@@ -101,17 +105,18 @@ func New(cfg Config) *Gateway {
 	if cfg.Record == nil {
 		cfg.Record = func(wire.Record) {}
 	}
-	g := &Gateway{cfg: cfg}
+	g := &Gateway{cfg: cfg, steps: steps()}
+	g.pool.New = func() any { return new(Exchange) }
 	g.keys = newKeyHasher(secretOr(cfg.KeySecret, cfg.Rand))
-	g.tokens = newTokenMemory(secretOr(nil, cfg.Rand))
-	g.policies = newPolicyMemory(secretOr(nil, cfg.Rand))
+	g.tokens = newMemory[*identity](secretOr(nil, cfg.Rand))
+	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand))
 	g.outbound = cfg.Transport
 	if g.outbound == nil {
 		g.outbound = newTransport(cfg.AllowPrivate)
 	}
-	g.stages.Store(&map[string]*Snapshot{})
+	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})
-	g.plans.Store(compilePlans(PlanSet{}, nil, cfg.Now()))
+	g.plans.Store(compilePlans(PlanSet{}, nil))
 	return g
 }
 
@@ -132,7 +137,7 @@ func (g *Gateway) Publish(s *Snapshot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	stages := maps.Clone(*g.stages.Load())
-	if old := stages[s.key]; old != nil {
+	if old := stages[s.key]; old != nil && old != s {
 		s.limits.adopt(&old.limits) // a deployment does not refill the buckets
 	}
 	stages[s.key] = s
@@ -144,11 +149,11 @@ func (g *Gateway) Withdraw(apiID, stage string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	stages := maps.Clone(*g.stages.Load())
-	delete(stages, apiID+"/"+stage)
+	delete(stages, stageKey{apiID, stage})
 	g.swap(stages)
 }
 
-func (g *Gateway) swap(stages map[string]*Snapshot) {
+func (g *Gateway) swap(stages map[stageKey]*Snapshot) {
 	apis := make(map[string]int, len(stages))
 	for _, s := range stages {
 		apis[s.def.APIID]++
@@ -162,7 +167,7 @@ func (g *Gateway) swap(stages map[string]*Snapshot) {
 func (g *Gateway) PublishPlans(set PlanSet) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.plans.Store(compilePlans(set, g.plans.Load(), g.cfg.Now()))
+	g.plans.Store(compilePlans(set, g.plans.Load()))
 }
 
 // HashKey gives the name under which a [PlanSet] holds the API key of this value.

@@ -1,6 +1,9 @@
 package gateway
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // PlanSet holds every usage plan and API key of the installation. [Gateway.PublishPlans]
 // takes it as a whole; the caller must not change it afterwards.
@@ -17,6 +20,8 @@ type Plan struct {
 	Stages   map[string]PlanStage
 	Throttle *Throttle
 	Quota    *Quota
+	// Created is the time from which [Quota].Offset counts; zero means no offset.
+	Created time.Time
 }
 
 // PlanStage is one stage of a plan. Throttles has "/path/METHOD" as its keys and is

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// ServeAPI answers a request that net/http has read. path is the escaped path below
+// the stage, as it was sent. Which API and stage are meant is the caller's to say.
+func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage, path string) {
+	x := g.pool.Get().(*Exchange)
+	fields, segs, reply := x.Fields[:0], x.segs[:0], x.reply.fields[:0]
+	out := netWriter{w: w}
+	*x = Exchange{
+		Context: r.Context(), APIID: apiID, Stage: stage, Method: r.Method, Path: path, Target: target(r), RawQuery: r.URL.RawQuery,
+		Host: r.Host, Proto: r.Proto, RemoteIP: remoteIP(r.RemoteAddr), Secure: r.TLS != nil, Header: r.Header, Body: r.Body, Length: r.ContentLength,
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			fields = append(fields, Field{name, v})
+		}
+	}
+	x.Fields, x.segs, x.reply.fields, x.Out = fields, segs, reply, &out
+	defer g.recovered(x, &out)
+	g.Serve(x)
+}
+
+// recovered gives the exchange back, or answers for a step that panicked.
+func (g *Gateway) recovered(x *Exchange, out *netWriter) {
+	p := recover()
+	if p == nil {
+		g.pool.Put(x)
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
+	if x.reply.done != nil {
+		x.reply.done()
+	}
+	if out.begun {
+		panic(http.ErrAbortHandler)
+	}
+	r := refuse(Default5XX, "the step panicked")
+	x.refused(r)
+	x.record(r, r)
+}
+
+// target is the path as it was sent, for the signature.
+func target(r *http.Request) string {
+	uri, _, _ := strings.Cut(r.RequestURI, "?")
+	if strings.HasPrefix(uri, "/") {
+		return uri
+	}
+	if _, rest, ok := strings.Cut(uri, "://"); ok { // absolute form (RFC 9112 section 3.2.2)
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			return rest[i:]
+		}
+		return "/"
+	}
+	return r.URL.EscapedPath()
+}
+
+func remoteIP(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	host, _, _ = strings.Cut(host, "%")
+	return host
+}
+
+// netWriter is a [Writer] over net/http.
+type netWriter struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+// Head sends status and fields. Names keep their case but where net/http itself looks
+// for them.
+func (n *netWriter) Head(status int, fields []Field, length int64) {
+	h := n.w.Header()
+	for _, f := range fields {
+		name := f.Name
+		switch lower := alias(name); lower {
+		case "content-type", "content-length", "date", "connection", "transfer-encoding", "trailer", "content-encoding":
+			name = http.CanonicalHeaderKey(lower)
+		}
+		h[name] = append(h[name], f.Value)
+	}
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = nil // no guessing from the body
+	}
+	if length >= 0 && !bodyless(status) {
+		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
+	n.begun = true
+	n.w.WriteHeader(status)
+}
+
+func (n *netWriter) Write(p []byte) (int, error) { return n.w.Write(p) }
+
+func (n *netWriter) Flush() {
+	if f, ok := n.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// Abort breaks the connection off, so that the client cannot take a part for the whole.
+func (n *netWriter) Abort() { panic(http.ErrAbortHandler) }

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"strconv"
+
+	"moat/internal/pure/policy"
+	"moat/internal/wire"
+)
+
+// actionInvoke is what a caller of a deployed API does.
+const actionInvoke = "execute-api:Invoke"
+
+// authorise decides who calls and whether they may. A type that it does not know is
+// refused, though Compile lets none through.
+func authorise(x *Exchange) error {
+	switch x.route.def.AuthorizationType {
+	case "NONE":
+		x.grounds = "the route asks for no authorisation"
+		return nil
+	case "AWS_IAM":
+		return authoriseIAM(x)
+	case "COGNITO_USER_POOLS":
+		if err := authoriseToken(x); err != nil {
+			return err
+		}
+		return x.byResourcePolicy()
+	case "CUSTOM":
+		return authoriseFunction(x)
+	}
+	return refuse(Unauthorized, "unknown authorization type "+x.route.def.AuthorizationType)
+}
+
+// resourcePolicy applies the API's policy to a route without authorisation, where it
+// alone decides; and for a function authorizer refuses at once what it denies
+// outright, before the function is called. With the other types it is weighed by
+// authorise, once the caller is known (API Gateway Developer Guide, "How API Gateway
+// resource policies affect authorization workflow").
+func resourcePolicy(x *Exchange) error {
+	if x.snap.policy == nil {
+		return nil
+	}
+	switch x.route.def.AuthorizationType {
+	case "NONE":
+		return x.byResourcePolicy()
+	case "CUSTOM":
+		if d := x.askResource(wire.Caller{}); d.Explicit {
+			return x.denied("anonymous", d)
+		}
+	}
+	return nil
+}
+
+// byResourcePolicy lets through what the resource policy allows to everybody.
+func (x *Exchange) byResourcePolicy() error {
+	if x.snap.policy == nil {
+		return nil
+	}
+	if d := x.askResource(wire.Caller{}); !d.Allowed {
+		return x.denied("anonymous", d)
+	}
+	return nil
+}
+
+// askResource evaluates the API's resource policy alone.
+func (x *Exchange) askResource(c wire.Caller) policy.Decision {
+	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: actionInvoke, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
+		&policy.Policies{Resource: x.snap.policy})
+}
+
+// methodARN names this request in policies: the path in the form that the router
+// read, so that another spelling of it cannot slip past a statement.
+func (x *Exchange) methodARN() string {
+	if x.arn != "" {
+		return x.arn
+	}
+	b := append([]byte(nil), x.snap.arn...)
+	b = append(b, x.Method...)
+	for _, s := range x.segs {
+		b = append(b, '/')
+		b = append(b, s.key...)
+	}
+	if len(x.segs) == 0 {
+		b = append(b, '/')
+	}
+	x.arn = string(b)
+	return x.arn
+}
+
+// conditions are the keys that the request brings.
+func (x *Exchange) conditions() policy.Context {
+	c := policy.Context{
+		"aws:sourceip":        {x.RemoteIP},
+		"aws:securetransport": {strconv.FormatBool(x.Secure)},
+		"aws:currenttime":     {x.start.UTC().Format("2006-01-02T15:04:05Z")},
+		"aws:epochtime":       {strconv.FormatInt(x.start.Unix(), 10)},
+	}
+	if v := x.get("User-Agent"); v != "" {
+		c["aws:useragent"] = []string{v}
+	}
+	if v := x.get("Referer"); v != "" {
+		c["aws:referer"] = []string{v}
+	}
+	return c
+}
+
+// denied is AWS's refusal by policy; the account in the ARN is masked, as AWS masks it.
+func (x *Exchange) denied(user string, d policy.Decision) *Refusal {
+	account := x.snap.def.Account
+	masked := account
+	if len(account) > 4 {
+		masked = "********" + account[len(account)-4:]
+	}
+	arn := "arn:aws:execute-api:" + x.snap.def.Region + ":" + masked + ":" + x.methodARN()[len(x.snap.arn)-len(x.APIID)-len(x.Stage)-2:]
+	sentence := "User: " + user + " is not authorized to perform: " + actionInvoke + " on resource: " + arn
+	if d.Explicit {
+		sentence += " with an explicit deny"
+	}
+	return &Refusal{Kind: AccessDenied, Message: sentence, Capital: true, Grounds: grounds(d)}
+}
+
+// grounds names what decided.
+func grounds(d policy.Decision) string {
+	text := d.Reason
+	if d.Policy != "" {
+		text += " (policy " + d.Policy
+		if d.Statement != "" {
+			text += ", statement " + d.Statement
+		}
+		text += ")"
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"moat/internal/pure/sigv4"
+	"moat/internal/wire"
+)
+
+// authoriseIAM verifies the signature, then asks for execute-api:Invoke.
+func authoriseIAM(x *Exchange) error {
+	req := sigv4.Request{Method: x.Method, Path: x.Target, RawQuery: x.RawQuery, Host: x.Host, Header: x.header()}
+	auth, err := sigv4.Parse(req)
+	if err != nil {
+		return x.unsigned(err)
+	}
+	if x.g.cfg.Authority == nil {
+		return refuse(Default5XX, "there is nobody who knows access keys")
+	}
+	cred, err := x.g.cfg.Authority.Credential(x.Context, auth.AccessKeyID, auth.SecurityToken)
+	if err != nil {
+		return unknownKey(err)
+	}
+	if err := x.scope(&auth); err != nil {
+		return err
+	}
+	body, err := x.payload()
+	if err != nil {
+		return err
+	}
+	hash, err := sigv4.PayloadHash(req, auth.Service, auth.Presigned, body)
+	if err != nil {
+		return badSignature(err)
+	}
+	if err := auth.VerifyWith(&x.g.signing, req, hash, cred.Secret, x.start); err != nil {
+		return badSignature(err)
+	}
+	if cred.Caller.AccessKeyID == "" {
+		cred.Caller.AccessKeyID = auth.AccessKeyID
+	}
+	x.caller, x.who = &cred.Caller, cred.Caller.ARN
+	return x.mayInvoke(cred.Caller)
+}
+
+// unsigned answers a request without a readable signature. Another scheme in the
+// Authorization header is read as a broken signature, as AWS reads it.
+func (x *Exchange) unsigned(err error) *Refusal {
+	value, n := x.one("Authorization")
+	var sig *sigv4.Error
+	switch {
+	case errors.As(err, &sig) && sig.Code == "SignatureDoesNotMatch":
+		return badSignature(err)
+	case errors.As(err, &sig) && !strings.Contains(sig.Message, "not a valid key=value pair"):
+		return incomplete(sig.Message)
+	case n == 0 || value == "":
+		return refuse(MissingAuthenticationToken, "the request carries no signature")
+	}
+	// The header is not repeated to the caller, who may be logging: AWS gives its hash.
+	sum := sha256.Sum256([]byte(value))
+	return incomplete("Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): '" +
+		base64.StdEncoding.EncodeToString(sum[:]) + "'.")
+}
+
+func incomplete(message string) *Refusal {
+	return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "IncompleteSignatureException", Message: message, Grounds: "the signature cannot be read"}
+}
+
+func unknownKey(err error) *Refusal {
+	const invalid = "The security token included in the request is invalid."
+	switch {
+	case errors.Is(err, wire.ErrExpiredToken):
+		return refuse(ExpiredToken, "the session has expired")
+	case errors.Is(err, wire.ErrUnknownKey):
+		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "UnrecognizedClientException", Message: invalid, Grounds: "the access key is not known or not active"}
+	case errors.Is(err, wire.ErrBadToken):
+		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "UnrecognizedClientException", Message: invalid, Grounds: "the session token does not belong to the access key"}
+	}
+	return refuse(Default5XX, "the access key could not be looked up: "+err.Error())
+}
+
+// scope checks that the signature was made for this API's region and for execute-api.
+func (x *Exchange) scope(a *sigv4.Authorization) error {
+	message := ""
+	if a.Region != x.snap.def.Region {
+		message = "Credential should be scoped to a valid region. "
+	}
+	if a.Service != "execute-api" {
+		message += "Credential should be scoped to correct service: 'execute-api'. "
+	}
+	if message == "" {
+		return nil
+	}
+	return &Refusal{Kind: InvalidSignature, Message: message, Grounds: "the signature is for " + a.Service + " in " + a.Region}
+}
+
+func badSignature(err error) *Refusal {
+	var sig *sigv4.Error
+	if !errors.As(err, &sig) {
+		return refuse(Default5XX, err.Error())
+	}
+	if sig.Code == "IncompleteSignature" {
+		return incomplete(sig.Message)
+	}
+	r := &Refusal{Kind: InvalidSignature, Message: sig.Message, Grounds: sig.Message}
+	if sig.CanonicalRequest != "" {
+		// What we computed helps whoever debugs a client, but belongs to the operator.
+		r.Grounds = "the signature does not match; canonical request: " + sig.CanonicalRequest
+	}
+	return r
+}
+
+// mayInvoke weighs identity policies and the API's resource policy as AWS does within
+// one account: a denial anywhere refuses, an allowance anywhere suffices. It does not
+// suffice where the identity's side stopped at a limit (boundary, session).
+func (x *Exchange) mayInvoke(caller wire.Caller) error {
+	d, err := x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, x.methodARN(), x.snap.def.Account, x.conditions())
+	if err != nil {
+		return refuse(Default5XX, "the caller's policies could not be read: "+err.Error())
+	}
+	if x.snap.policy != nil && !d.Explicit {
+		r := x.askResource(caller)
+		switch {
+		case r.Explicit:
+			d = r
+		case r.Allowed && !d.Allowed && (d.Kind == "" || d.Kind == "identity-based"):
+			d = r
+		}
+	}
+	if !d.Allowed {
+		return x.denied(caller.ARN, d)
+	}
+	x.grounds = grounds(d)
+	return nil
+}

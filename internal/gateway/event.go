@@ -1,0 +1,264 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"iter"
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// forwarded yields the fields that an integration gets to see: those of the client
+// without hop-by-hop fields, without the ones its Connection field lists, without
+// anything that could be taken for a field of ours; then ours.
+func (x *Exchange) forwarded() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		var listed []string
+		for _, f := range x.Fields {
+			if strings.EqualFold(f.Name, "Connection") {
+				for name := range strings.SplitSeq(f.Value, ",") {
+					listed = append(listed, strings.ToLower(strings.TrimSpace(name)))
+				}
+			}
+		}
+		for _, f := range x.Fields {
+			lower := alias(f.Name)
+			if hopByHop(lower) || ours(lower) || lower == "host" || contains(listed, strings.ToLower(f.Name)) || x.consumed(lower) {
+				continue
+			}
+			if !yield(f.Name, f.Value) {
+				return
+			}
+		}
+		for _, f := range [...]Field{{"X-Amzn-Trace-Id", x.trace()}, {"X-Forwarded-For", x.RemoteIP}, {"X-Forwarded-Port", x.port()}, {"X-Forwarded-Proto", x.scheme()}} {
+			if !yield(f.Name, f.Value) {
+				return
+			}
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+// consumed reports whether the signature's fields were meant for us alone.
+func (x *Exchange) consumed(lower string) bool {
+	return x.caller != nil && (lower == "authorization" || lower == "x-amz-security-token")
+}
+
+func (x *Exchange) scheme() string {
+	if x.Secure {
+		return "https"
+	}
+	return "http"
+}
+
+func (x *Exchange) port() string {
+	if i := strings.LastIndexByte(x.Host, ':'); i >= 0 && !strings.HasSuffix(x.Host, "]") {
+		return x.Host[i+1:]
+	}
+	if x.Secure {
+		return "443"
+	}
+	return "80"
+}
+
+// trace is the X-Ray trace of the request: the client's root if it is well formed.
+func (x *Exchange) trace() string {
+	if x.traceID != "" {
+		return x.traceID
+	}
+	for part := range strings.SplitSeq(x.get("X-Amzn-Trace-Id"), ";") {
+		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok && validRoot(root) {
+			x.traceID = "Root=" + root
+			return x.traceID
+		}
+	}
+	var b [12]byte
+	if _, err := io.ReadFull(x.g.cfg.Rand, b[:]); err != nil {
+		panic("gateway: no randomness: " + err.Error())
+	}
+	stamp := strconv.FormatUint(uint64(uint32(x.start.Unix()))|1<<32, 16)[1:]
+	x.traceID = "Root=1-" + stamp + "-" + hex.EncodeToString(b[:])
+	return x.traceID
+}
+
+func validRoot(s string) bool {
+	if len(s) != 35 || s[:2] != "1-" || s[10] != '-' {
+		return false
+	}
+	for i := 2; i < len(s); i++ {
+		if i != 10 && unhex(s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isBinary reports whether a media type is one of the API's binary ones.
+func (s *Snapshot) isBinary(contentType string) bool {
+	if len(s.binary) == 0 {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media = strings.ToLower(strings.TrimSpace(contentType))
+	}
+	for _, want := range s.binary {
+		if want == "*/*" || want == media {
+			return true
+		}
+		if kind, ok := strings.CutSuffix(want, "/*"); ok && strings.HasPrefix(media, kind+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// event is the input of a function with proxy integration (API Gateway Developer
+// Guide, "Input format of a Lambda function for proxy integration"), with the
+// details as recorded answers show them: paths stay escaped, absent maps are null.
+func (x *Exchange) event(body []byte) []byte {
+	b := make([]byte, 0, 4096+len(body)*4/3)
+	b = append(appendJSON(append(b, `{"resource":`...), x.resource.path), `,"path":`...)
+	b = append(appendJSON(b, x.path), `,"httpMethod":`...)
+	b = append(appendJSON(b, x.Method), `,"headers":`...)
+	b = x.appendHeaders(b)
+	b = x.appendQuery(append(b, `,"queryStringParameters":`...))
+	b = x.appendParams(append(b, `,"pathParameters":`...))
+	b = append(append(b, `,"stageVariables":`...), x.snap.varsJSON...)
+	b = x.appendContext(append(b, `,"requestContext":`...))
+	return append(x.appendBody(append(b, `,"body":`...), body), '}')
+}
+
+func (x *Exchange) appendBody(b, body []byte) []byte {
+	switch {
+	case len(body) == 0:
+		return append(b, `null,"isBase64Encoded":false`...)
+	case x.snap.isBinary(x.get("Content-Type")):
+		b = base64.StdEncoding.AppendEncode(append(b, '"'), body)
+		return append(b, `","isBase64Encoded":true`...)
+	}
+	return append(appendJSON(b, strings.ToValidUTF8(string(body), "\uFFFD")), `,"isBase64Encoded":false`...)
+}
+
+// appendHeaders writes headers (the last value of each) and multiValueHeaders.
+func (x *Exchange) appendHeaders(b []byte) []byte {
+	all := make([]pair, 0, len(x.Fields)+5)
+	all = append(all, pair{"Host", x.Host})
+	for name, value := range x.forwarded() {
+		all = append(all, pair{name, value})
+	}
+	b = appendPairs(b, all, true, strings.EqualFold)
+	b = append(b, `,"multiValueHeaders":`...)
+	return appendPairs(b, all, false, strings.EqualFold)
+}
+
+func (x *Exchange) appendQuery(b []byte) []byte {
+	all := x.query()
+	b = appendPairs(b, all, true, same)
+	b = append(b, `,"multiValueQueryStringParameters":`...)
+	return appendPairs(b, all, false, same)
+}
+
+func same(a, b string) bool { return a == b }
+
+// appendPairs writes pairs as an object: of the last value of each name, or of lists.
+func appendPairs(b []byte, all []pair, last bool, equal func(a, b string) bool) []byte {
+	if len(all) == 0 {
+		return append(b, "null"...)
+	}
+	sep := byte('{')
+next:
+	for i, p := range all {
+		for _, before := range all[:i] {
+			if equal(before.name, p.name) {
+				continue next
+			}
+		}
+		b = append(appendJSON(append(b, sep), p.name), ':')
+		sep = ','
+		value, inner := p.value, byte('[')
+		for _, q := range all[i:] {
+			if !equal(q.name, p.name) {
+				continue
+			}
+			if value = q.value; !last {
+				b = appendJSON(append(b, inner), value)
+				inner = ','
+			}
+		}
+		if last {
+			b = appendJSON(b, value)
+		} else {
+			b = append(b, ']')
+		}
+	}
+	return append(b, '}')
+}
+
+func (x *Exchange) appendParams(b []byte) []byte {
+	sep := byte('{')
+	for i, p := range x.resource.parts {
+		if p.name == "" {
+			continue
+		}
+		b = append(appendJSON(append(b, sep), p.name), ':')
+		b = appendJSON(b, x.paramAt(i))
+		sep = ','
+	}
+	if sep == '{' {
+		return append(b, "null"...)
+	}
+	return append(b, '}')
+}
+
+func (x *Exchange) appendContext(b []byte) []byte {
+	b = appendJSON(append(b, `{"resourceId":`...), x.resource.id)
+	switch {
+	case x.claims != nil:
+		b = append(append(append(b, `,"authorizer":{"claims":`...), x.claims.json...), '}')
+	case x.custom != nil:
+		b = append(append(b, `,"authorizer":`...), x.custom.json...)
+	}
+	if x.route.def.OperationName != "" {
+		b = appendJSON(append(b, `,"operationName":`...), x.route.def.OperationName)
+	}
+	domain := x.domain()
+	prefix, _, _ := strings.Cut(domain, ".")
+	for _, f := range [...]pair{
+		{`,"resourcePath":`, x.resource.path}, {`,"httpMethod":`, x.Method}, {`,"extendedRequestId":`, x.extendedID},
+		{`,"requestTime":`, clf(x.start)}, {`,"path":`, x.stagePath()}, {`,"accountId":`, x.snap.def.Account},
+		{`,"protocol":`, x.Proto}, {`,"stage":`, x.Stage}, {`,"domainPrefix":`, prefix}, {`,"requestId":`, x.requestID},
+		{`,"domainName":`, domain}, {`,"deploymentId":`, x.snap.def.DeploymentID}, {`,"apiId":`, x.APIID},
+	} {
+		b = appendJSON(append(b, f.name...), f.value)
+	}
+	b = strconv.AppendInt(append(b, `,"requestTimeEpoch":`...), x.start.UnixMilli(), 10)
+	b = append(b, `,"identity":{`...)
+	for i, name := range [...]string{"cognitoIdentityPoolId", "accountId", "cognitoIdentityId", "caller", "sourceIp", "principalOrgId",
+		"accessKey", "cognitoAuthenticationType", "cognitoAuthenticationProvider", "userArn", "userAgent", "user", "apiKey", "apiKeyId"} {
+		value, ok := x.identityValue(name)
+		if !ok && (name == "apiKey" || name == "apiKeyId") {
+			continue // recorded events have them only where a key was asked for
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), name...), `":`...)
+		if ok {
+			b = appendJSON(b, value)
+		} else {
+			b = append(b, "null"...)
+		}
+	}
+	return append(b, "}}"...)
+}

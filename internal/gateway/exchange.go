@@ -1,0 +1,326 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"moat/internal/wire"
+)
+
+// Exchange is one request to a deployed API with its answer. An HTTP engine fills
+// the exported fields and calls [Gateway.Serve]; strings may be views of its buffers
+// that live until Serve returns.
+type Exchange struct {
+	Context context.Context
+
+	APIID, Stage string
+	Method       string
+	// Path is the escaped path below the stage, Target the whole path as it was sent.
+	Path, Target string
+	RawQuery     string
+	Host         string
+	Proto        string // HTTP/1.1
+	RemoteIP     string // of the connection; no header can change it
+	Secure       bool   // arrived over TLS
+	// Fields is the header without Host. Header, when the engine has it, is the same
+	// in net/http's form.
+	Fields []Field
+	Header http.Header
+	Body   io.Reader
+	Length int64 // of Body; -1 when it is not known
+
+	Out Writer
+
+	g        *Gateway
+	start    time.Time
+	snap     *Snapshot
+	path     string // Path with one leading slash
+	segs     []segment
+	resource *resource
+	route    *route
+
+	requestID, extendedID, traceID string
+
+	body     []byte
+	bodyRead bool
+
+	// What the steps found out.
+	key    *keyEntry
+	keyTxt string // the key's value, for the event
+	caller *wire.Caller
+	claims *identity
+	custom *customResult
+	who    string
+	step   string
+	// grounds says why the request was let in.
+	grounds string
+	arn     string
+
+	reply       reply
+	written     int64
+	integration time.Duration
+}
+
+// Writer takes the answer to the client. Head is called once and first; length is
+// -1 when it is not known. Abort ends the connection of an answer that broke off.
+type Writer interface {
+	Head(status int, fields []Field, length int64)
+	Write(p []byte) (int, error)
+	Flush()
+	Abort()
+}
+
+// reply is an integration's answer on its way out.
+type reply struct {
+	status int
+	fields []Field
+	body   []byte
+	stream io.ReadCloser
+	length int64
+	trace  bool
+	done   func()
+}
+
+// step is one part of a request's way. The list is flat and the same for every request.
+type step struct {
+	name string
+	run  func(*Exchange) error
+}
+
+// steps is the way of every request, in the order in which AWS decides.
+func steps() [8]step {
+	return [...]step{
+		{"match", match},
+		{"resource policy", resourcePolicy},
+		{"api key", apiKey},
+		{"throttle", throttle},
+		{"authorise", authorise},
+		{"validate", validate},
+		{"integrate", integrate},
+		{"respond", respond},
+	}
+}
+
+// errAborted ends an exchange whose answer has begun and cannot be finished.
+var errAborted = errors.New("gateway: the answer broke off")
+
+// Serve walks the steps and writes the answer. The exchange may be used again afterwards.
+func (g *Gateway) Serve(x *Exchange) {
+	x.g, x.start = g, g.cfg.Now()
+	x.identify()
+	var err error
+	for _, s := range g.steps {
+		x.step = s.name
+		if err = s.run(x); err != nil {
+			break
+		}
+	}
+	var refusal *Refusal
+	if err != nil && err != errAborted {
+		if !errors.As(err, &refusal) {
+			refusal = refuse(Default5XX, err.Error())
+		}
+		x.refused(refusal)
+	}
+	if x.reply.done != nil {
+		x.reply.done()
+	}
+	x.record(refusal, err)
+	if err == errAborted {
+		x.Out.Abort()
+	}
+}
+
+// identify gives the exchange its ids, in the forms that AWS's have.
+func (x *Exchange) identify() {
+	var b [27]byte
+	if _, err := io.ReadFull(x.g.cfg.Rand, b[:]); err != nil {
+		panic("gateway: no randomness: " + err.Error())
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562, version 4
+	var id [36]byte
+	hex.Encode(id[:8], b[:4])
+	hex.Encode(id[9:13], b[4:6])
+	hex.Encode(id[14:18], b[6:8])
+	hex.Encode(id[19:23], b[8:10])
+	hex.Encode(id[24:], b[10:16])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	x.requestID = string(id[:])
+	var ext [16]byte
+	base64.URLEncoding.Encode(ext[:], b[16:27])
+	x.extendedID = string(ext[:])
+}
+
+// match finds the stage, reads the path once, and finds the route.
+func match(x *Exchange) error {
+	x.snap = (*x.g.stages.Load())[stageKey{x.APIID, x.Stage}]
+	if x.snap == nil {
+		if (*x.g.apis.Load())[x.APIID] == 0 {
+			return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "no API " + x.APIID + " is deployed here"}
+		}
+		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API has no stage " + x.Stage}
+	}
+	var err error
+	if x.path, x.segs, err = parsePath(x.Path, x.segs[:0]); err != nil {
+		return refuse(Default4XX, "the path has more than one reading")
+	}
+	if x.Length > maxBody {
+		return refuse(RequestTooLarge, "the body is declared to be larger than 10 MB")
+	}
+	if x.resource = x.snap.root.match(x.segs); x.resource == nil {
+		return refuse(MissingAuthenticationToken, "no resource matches the path")
+	}
+	if x.route = x.resource.route(x.Method); x.route == nil {
+		return refuse(MissingAuthenticationToken, "the resource "+x.resource.path+" has no method "+x.Method)
+	}
+	return nil
+}
+
+// maxBody is API Gateway's limit of a payload.
+const maxBody = 10 << 20
+
+// payload reads the whole body, once.
+func (x *Exchange) payload() ([]byte, error) {
+	if x.bodyRead {
+		return x.body, nil
+	}
+	x.bodyRead = true
+	if x.Body == nil || x.Length == 0 {
+		return nil, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(x.Body, maxBody+1))
+	if err != nil {
+		return nil, refuse(Default4XX, "the body could not be read: "+err.Error())
+	}
+	if len(body) > maxBody {
+		return nil, refuse(RequestTooLarge, "the body is larger than 10 MB")
+	}
+	x.body = body
+	return body, nil
+}
+
+// refused writes a refusal by the API's gateway responses.
+func (x *Exchange) refused(r *Refusal) {
+	a := &answer{}
+	if x.snap != nil {
+		a = &x.snap.answers[r.Kind]
+	}
+	status := r.status()
+	if a.status != 0 {
+		status = a.status
+	}
+	x.reply.status = status
+	contentType := a.contentType
+	if contentType == "" {
+		contentType = "application/json"
+	}
+	fields := append(x.reply.fields[:0], Field{"x-amzn-RequestId", x.requestID}, Field{"x-amzn-ErrorType", r.errorType()}, Field{"x-amz-apigw-id", x.extendedID})
+	typed := false
+	for _, f := range a.headers {
+		typed = typed || alias(f.Name) == "content-type"
+		fields = append(fields, f)
+	}
+	if !typed {
+		fields = append(fields, Field{"Content-Type", contentType})
+	}
+	x.write(status, fields, a.render(x, r))
+}
+
+// write sends a complete answer.
+func (x *Exchange) write(status int, fields []Field, body []byte) {
+	x.reply.fields = fields
+	x.Out.Head(status, fields, int64(len(body)))
+	if x.Method == http.MethodHead || bodyless(status) || len(body) == 0 {
+		return
+	}
+	n, _ := x.Out.Write(body)
+	x.written = int64(n)
+}
+
+func bodyless(status int) bool {
+	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+// respond sends what the integration answered.
+func respond(x *Exchange) error {
+	fields := append(x.reply.fields, Field{"x-amzn-RequestId", x.requestID}, Field{"x-amz-apigw-id", x.extendedID})
+	if x.reply.trace {
+		fields = append(fields, Field{"X-Amzn-Trace-Id", x.trace()})
+	}
+	typed := false
+	for i := range fields {
+		typed = typed || alias(fields[i].Name) == "content-type"
+	}
+	if !typed && !bodyless(x.reply.status) {
+		fields = append(fields, Field{"Content-Type", "application/json"})
+	}
+	if x.reply.stream == nil {
+		x.write(x.reply.status, fields, x.reply.body)
+		return nil
+	}
+	x.reply.fields = fields
+	x.Out.Head(x.reply.status, fields, x.reply.length)
+	if x.Method == http.MethodHead || bodyless(x.reply.status) {
+		return nil
+	}
+	return x.copyStream()
+}
+
+// copyStream passes an upstream's body on as it comes.
+func (x *Exchange) copyStream() error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := x.reply.stream.Read(buf)
+		if n > 0 {
+			m, werr := x.Out.Write(buf[:n])
+			x.written += int64(m)
+			if werr != nil {
+				return errAborted
+			}
+			if x.reply.length < 0 {
+				x.Out.Flush()
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return errAborted
+		}
+	}
+}
+
+// record tells what happened, once per exchange.
+func (x *Exchange) record(r *Refusal, err error) {
+	rec := wire.Record{
+		Time: x.start, RequestID: x.requestID, Kind: wire.KindAPI, Service: "execute-api",
+		Method: x.Method, Path: x.Target, Host: x.Host, SourceIP: x.RemoteIP, UserAgent: x.get("User-Agent"),
+		API: x.APIID, Stage: x.Stage, Status: x.reply.status, Step: x.step, Who: x.who,
+		BytesIn: max(x.Length, int64(len(x.body))), BytesOut: x.written, Integration: x.integration, Latency: x.g.cfg.Now().Sub(x.start),
+	}
+	if x.snap != nil {
+		rec.Account, rec.Region = x.snap.def.Account, x.snap.def.Region
+	}
+	if x.route != nil {
+		rec.Route, rec.Resource = x.route.name, x.resource.path
+	}
+	if x.key != nil {
+		rec.KeyID = x.key.ID
+	}
+	if x.caller != nil {
+		rec.AccessKey = x.caller.AccessKeyID
+	}
+	rec.Grounds = x.grounds
+	switch {
+	case r != nil:
+		rec.Grounds, rec.ErrorCode, rec.ErrorMessage = r.Grounds, r.errorType(), r.message()
+	case err != nil:
+		rec.Grounds = err.Error()
+	}
+	x.g.cfg.Record(rec)
+}

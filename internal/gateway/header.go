@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Field is one header field. Names keep the case in which they came.
+type Field struct{ Name, Value string }
+
+// get returns the first value of a field, "" when it is absent.
+func (x *Exchange) get(name string) string {
+	for i := range x.Fields {
+		if strings.EqualFold(x.Fields[i].Name, name) {
+			return x.Fields[i].Value
+		}
+	}
+	return ""
+}
+
+// one returns the value of a field that must not be repeated: two values are a
+// question of taste for every reader behind us, so ok is false then.
+func (x *Exchange) one(name string) (value string, n int) {
+	for i := range x.Fields {
+		if strings.EqualFold(x.Fields[i].Name, name) {
+			if n++; n == 1 {
+				value = x.Fields[i].Value
+			}
+		}
+	}
+	return value, n
+}
+
+// header gives the fields as net/http has them, for signatures.
+func (x *Exchange) header() http.Header {
+	if x.Header == nil {
+		x.Header = make(http.Header, len(x.Fields))
+		for _, f := range x.Fields {
+			x.Header.Add(f.Name, f.Value)
+		}
+	}
+	return x.Header
+}
+
+// alias is the form in which servers behind us may confuse names: CGI makes "_" of
+// "-", some frameworks read "." alike (the class of CVE-2026-39858).
+func alias(name string) string {
+	plain := true
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c == '_' || c == '.' || 'A' <= c && c <= 'Z' {
+			plain = false
+		}
+	}
+	if plain {
+		return name
+	}
+	b := []byte(name)
+	for i, c := range b {
+		switch {
+		case c == '_' || c == '.':
+			b[i] = '-'
+		case 'A' <= c && c <= 'Z':
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
+
+// ours reports whether a name belongs to the gateway: what a client sends under it,
+// or under an alias of it, never reaches an integration.
+func ours(alias string) bool {
+	switch alias {
+	case "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-server",
+		"x-forwarded-prefix", "x-forwarded-scheme", "x-forwarded-by", "x-real-ip", "forwarded", "x-amzn-apigateway-api-id",
+		"x-amzn-trace-id", "x-amzn-requestid", "x-amz-apigw-id":
+		return true
+	}
+	return false
+}
+
+// hopByHop reports whether a field is about one connection only, or makes no sense
+// behind us. The list is that of the recorded events: none of them arrives there.
+func hopByHop(lower string) bool {
+	switch lower {
+	case "connection", "content-length", "content-md5", "expect", "max-forwards", "proxy-authenticate", "server",
+		"te", "trailer", "transfer-encoding", "upgrade", "www-authenticate",
+		"keep-alive", "proxy-connection", "proxy-authorization", "http2-settings":
+		return true
+	}
+	return false
+}
+
+// remapped reports whether API Gateway hands an integration's field on as
+// x-amzn-Remapped-<name> (known from recorded answers).
+func remapped(lower string) bool {
+	switch lower {
+	case "authorization", "connection", "content-length", "content-md5", "date", "expect", "host", "max-forwards",
+		"proxy-authenticate", "server", "trailer", "upgrade", "user-agent", "www-authenticate",
+		"x-amzn-requestid", "x-amz-apigw-id":
+		return true
+	}
+	return false
+}
+
+// dropped reports whether a field of an integration's answer is not handed on at all.
+func dropped(lower string) bool {
+	switch lower {
+	case "transfer-encoding", "keep-alive", "proxy-connection", "te":
+		return true
+	}
+	return false
+}
+
+func validName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func validValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

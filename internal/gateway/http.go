@@ -1,0 +1,301 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// httpProxy is an integration of type HTTP_PROXY.
+type httpProxy struct {
+	method string // ANY or empty: the request's
+	scheme string
+	host   string
+	path   []hole // escaped
+	query  string // of the URI itself
+	broken string
+
+	headers []mapping
+	params  []mapping
+}
+
+// hole is a piece of the URI's path: text, or a value when the source is set.
+type hole struct {
+	text   string
+	source *source
+}
+
+type mapping struct {
+	name   string
+	source source
+}
+
+func (s *Snapshot) compileHTTP(rt *route, res *resource, in Integration) (integration, error) {
+	if in.Credentials != "" {
+		return nil, &NotBuiltError{rt.name, "credentials of HTTP integrations are not built"}
+	}
+	p := &httpProxy{method: in.Method}
+	if p.method == "ANY" {
+		p.method = ""
+	}
+	if p.method != "" && !validMethod(p.method) {
+		return nil, &DefinitionError{"Invalid HTTP method for " + rt.name + ": " + p.method}
+	}
+	paths, err := p.mappings(rt, in.RequestParameters)
+	if err != nil {
+		return nil, err
+	}
+	uri := s.expand(in.URI)
+	broken := func() (integration, error) {
+		if uri != in.URI { // a stage variable decides; the stage may yet change it
+			p.broken = "with the stage's variables the integration's URI is " + uri
+			return p, nil
+		}
+		return nil, &DefinitionError{"Invalid HTTP endpoint specified for URI: " + in.URI}
+	}
+	rest, ok := strings.CutPrefix(uri, "http://")
+	if p.scheme = "http"; !ok {
+		rest, ok = strings.CutPrefix(uri, "https://")
+		p.scheme = "https"
+	}
+	rest, p.query, _ = strings.Cut(rest, "?")
+	host, path := rest, "/"
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		host, path = rest[:i], rest[i:]
+	}
+	if strings.ContainsAny(host+p.query, "{}") {
+		return nil, &NotBuiltError{rt.name, "path parameters in the host or query of an integration's URI are not built"}
+	}
+	u, err := url.Parse(p.scheme + "://" + host)
+	if !ok || err != nil || u.Host == "" || u.User != nil || u.Host != host || strings.ContainsAny(path, "# ") {
+		return broken()
+	}
+	p.host = host
+	if p.path, err = holes(rt, res, path, paths); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// mappings reads requestParameters; those of the path are given back.
+func (p *httpProxy) mappings(rt *route, in map[string]string) (map[string]source, error) {
+	paths := map[string]source{}
+	for _, target := range slices.Sorted(maps.Keys(in)) {
+		where, name, ok := strings.Cut(strings.TrimPrefix(target, "integration.request."), ".")
+		if !ok || !strings.HasPrefix(target, "integration.request.") || name == "" {
+			return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
+		}
+		src, err := parseSource(rt.name, in[target])
+		if err != nil {
+			return nil, err
+		}
+		switch where {
+		case "path":
+			paths[name] = src
+		case "querystring":
+			p.params = append(p.params, mapping{name, src})
+		case "header":
+			if !validName(name) || hopByHop(alias(name)) {
+				return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
+			}
+			p.headers = append(p.headers, mapping{name, src})
+		default:
+			return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
+		}
+	}
+	return paths, nil
+}
+
+// holes splits the path at its {placeholders}. One that no mapping fills takes the
+// route's path parameter of that name.
+func holes(rt *route, res *resource, path string, paths map[string]source) ([]hole, error) {
+	var out []hole
+	for path != "" {
+		i := strings.IndexByte(path, '{')
+		if i < 0 {
+			return append(out, hole{text: path}), nil
+		}
+		text, rest := path[:i], path[i+1:]
+		name, after, ok := strings.Cut(rest, "}")
+		name = strings.TrimSuffix(name, "+")
+		src, mapped := paths[name]
+		if !mapped {
+			src = source{"path", name}
+			mapped = slices.ContainsFunc(res.parts, func(p part) bool { return p.name == name && name != "" })
+		}
+		if !ok || !mapped {
+			return nil, &DefinitionError{"Invalid mapping expression specified for " + rt.name + ": nothing fills {" + name + "}"}
+		}
+		if text != "" {
+			out = append(out, hole{text: text})
+		}
+		out, path = append(out, hole{source: &src}), after
+	}
+	return out, nil
+}
+
+func (p *httpProxy) serve(x *Exchange) error {
+	if p.broken != "" {
+		return refuse(APIConfigurationError, p.broken)
+	}
+	ctx, cancel := context.WithTimeout(x.Context, x.route.timeout)
+	req, err := p.request(ctx, x)
+	if err != nil {
+		cancel()
+		return err
+	}
+	resp, err := x.g.outbound.RoundTrip(req)
+	if err != nil {
+		cancel()
+		return failed(err, req.URL.Host)
+	}
+	x.reply.status, x.reply.length, x.reply.stream = resp.StatusCode, resp.ContentLength, resp.Body
+	x.reply.done = func() {
+		resp.Body.Close()
+		cancel()
+	}
+	x.upstreamFields(resp)
+	return nil
+}
+
+// upstreamFields hands the fields of an upstream's answer on.
+func (x *Exchange) upstreamFields(resp *http.Response) {
+	var listed []string
+	for _, v := range resp.Header["Connection"] {
+		for name := range strings.SplitSeq(v, ",") {
+			listed = append(listed, strings.ToLower(strings.TrimSpace(name)))
+		}
+	}
+	for name, values := range resp.Header {
+		if contains(listed, strings.ToLower(name)) {
+			continue
+		}
+		for _, v := range values {
+			x.keep(name, v)
+		}
+	}
+}
+
+func failed(err error, host string) *Refusal {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errForbidden):
+		return refuse(IntegrationFailure, "the integration's host "+host+" is at an address that integrations may not reach")
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return refuse(IntegrationTimeout, host+" did not answer in time")
+	}
+	return refuse(IntegrationFailure, host+": "+err.Error())
+}
+
+// request builds the request to the upstream. Its path is made of escaped pieces that
+// parsePath has accepted, so it has one reading there too.
+func (p *httpProxy) request(ctx context.Context, x *Exchange) (*http.Request, error) {
+	escaped, err := p.target(x)
+	if err != nil {
+		return nil, err
+	}
+	path, err := url.PathUnescape(escaped)
+	if err != nil {
+		return nil, refuse(Default4XX, "the path for the integration does not decode")
+	}
+	body, err := x.payload()
+	if err != nil {
+		return nil, err
+	}
+	method := p.method
+	if method == "" {
+		method = x.Method
+	}
+	req := (&http.Request{
+		Method: method, Host: p.host, Header: make(http.Header, len(x.Fields)+6), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		URL: &url.URL{Scheme: p.scheme, Host: p.host, Path: path, RawPath: escaped, RawQuery: p.rawQuery(x)},
+	}).WithContext(ctx)
+	if len(body) > 0 {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	return req, p.fields(x, req)
+}
+
+// fields fills the header: what a mapping sets replaces what the client sent under
+// that name or an alias of it.
+func (p *httpProxy) fields(x *Exchange, req *http.Request) error {
+	for name, value := range x.forwarded() {
+		lower := alias(name)
+		if !slices.ContainsFunc(p.headers, func(m mapping) bool { return alias(m.name) == lower }) {
+			req.Header.Add(name, value)
+		}
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header["User-Agent"] = nil // net/http would add its own
+	}
+	req.Header.Set("X-Amzn-Apigateway-Api-Id", x.APIID)
+	for _, m := range p.headers {
+		value, ok := x.value(m.source)
+		switch {
+		case !ok || value == "":
+			continue
+		case !validValue(value):
+			return refuse(Default4XX, "the value for the header "+m.name+" of the integration holds control characters")
+		case alias(m.name) == "host":
+			req.Host = value
+		default:
+			req.Header.Set(m.name, value)
+		}
+	}
+	return nil
+}
+
+// target fills the holes of the path.
+func (p *httpProxy) target(x *Exchange) (string, error) {
+	var b strings.Builder
+	for _, h := range p.path {
+		if h.source == nil {
+			b.WriteString(h.text)
+			continue
+		}
+		value, _ := x.value(*h.source)
+		if h.source.from != "path" {
+			value = url.PathEscape(value)
+			if _, ok := segmentKey(value); !ok {
+				return "", refuse(Default4XX, "the value for the path of the integration has more than one reading")
+			}
+		}
+		b.WriteString(value)
+	}
+	return b.String(), nil
+}
+
+// rawQuery passes the client's query on as it was sent, with what mappings set.
+func (p *httpProxy) rawQuery(x *Exchange) string {
+	parts := make([]string, 0, 2)
+	if p.query != "" {
+		parts = append(parts, p.query)
+	}
+	for piece := range strings.SplitSeq(x.RawQuery, "&") {
+		name, _, _ := strings.Cut(piece, "=")
+		name = unquery(name)
+		if piece != "" && !x.presigned(name) && !slices.ContainsFunc(p.params, func(m mapping) bool { return m.name == name }) {
+			parts = append(parts, piece)
+		}
+	}
+	for _, m := range p.params {
+		if v, ok := x.value(m.source); ok {
+			parts = append(parts, url.QueryEscape(m.name)+"="+url.QueryEscape(v))
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// presigned reports whether a query parameter belongs to the signature of the
+// request, which is nobody's business behind us.
+func (x *Exchange) presigned(name string) bool {
+	return x.caller != nil && strings.HasPrefix(name, "X-Amz-")
+}

@@ -1,0 +1,32 @@
+package gateway
+
+import "strings"
+
+// validate checks that the required parameters are there and not empty.
+func validate(x *Exchange) error {
+	if len(x.route.required) == 0 {
+		return nil
+	}
+	var missing []string
+	for _, p := range x.route.required {
+		value := ""
+		switch p.where {
+		case "path":
+			value, _ = x.param(p.name)
+		case "querystring":
+			value, _ = x.queryValue(p.name)
+		case "header":
+			if value = x.get(p.name); strings.EqualFold(p.name, "Host") {
+				value = x.Host
+			}
+		}
+		if value == "" {
+			missing = append(missing, p.name)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	sentence := "Missing required request parameters: [" + strings.Join(missing, ", ") + "]"
+	return &Refusal{Kind: BadRequestParameters, Message: sentence, Validation: sentence, Grounds: "the request validator of " + x.route.name}
+}
