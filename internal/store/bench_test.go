@@ -130,6 +130,8 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	})
 	b.Run("again", func(b *testing.B) {
+		cfg.Path = filepath.Join(b.TempDir(), "moat.db")
+		start(b)
 		for b.Loop() {
 			start(b)
 		}
