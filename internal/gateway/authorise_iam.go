@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
 
+	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/wire"
 )
@@ -113,26 +115,36 @@ func badSignature(err error) *Refusal {
 	return r
 }
 
-// mayInvoke weighs identity policies and the API's resource policy as AWS does within
-// one account: a denial anywhere refuses, an allowance anywhere suffices. It does not
-// suffice where the identity's side stopped at a limit (boundary, session).
+// ResourceAuthority is an [Authority] that weighs a resource's policy together with
+// the caller's own. Without it an API's resource policy can only refuse signed
+// callers: whether a session is limited by a boundary is not ours to guess.
+type ResourceAuthority interface {
+	AuthorizeResource(ctx context.Context, caller wire.Caller, action, resource, account string, resourcePolicy *policy.Document, keys policy.Context) (policy.Decision, error)
+}
+
+// mayInvoke weighs the caller's policies and the API's own.
 func (x *Exchange) mayInvoke(caller wire.Caller) error {
-	d, err := x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, x.methodARN(), x.snap.def.Account, x.conditions())
+	d, err := x.decide(caller)
 	if err != nil {
 		return refuse(Default5XX, "the caller's policies could not be read: "+err.Error())
-	}
-	if x.snap.policy != nil && !d.Explicit {
-		r := x.askResource(caller)
-		switch {
-		case r.Explicit:
-			d = r
-		case r.Allowed && !d.Allowed && (d.Kind == "" || d.Kind == "identity-based"):
-			d = r
-		}
 	}
 	if !d.Allowed {
 		return x.denied(caller.ARN, d)
 	}
 	x.grounds = grounds(d)
 	return nil
+}
+
+func (x *Exchange) decide(caller wire.Caller) (policy.Decision, error) {
+	arn, account, keys := x.methodARN(), x.snap.def.Account, x.conditions()
+	if x.snap.policy == nil {
+		return x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, arn, account, keys)
+	}
+	if both, ok := x.g.cfg.Authority.(ResourceAuthority); ok {
+		return both.AuthorizeResource(x.Context, caller, actionInvoke, arn, account, x.snap.policy, keys)
+	}
+	if d := x.askResource(caller); d.Explicit {
+		return d, nil
+	}
+	return x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, arn, account, keys)
 }
