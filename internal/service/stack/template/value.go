@@ -411,3 +411,19 @@ func (v *Value) IsIntrinsic() bool {
 	_, _, ok := v.Intrinsic()
 	return ok
 }
+
+// Entries returns the entries of a map, none of anything else.
+func (v *Value) Entries() []Field {
+	if !v.Is(Map) {
+		return nil
+	}
+	return v.Fields
+}
+
+// Elements returns the items of a list, none of anything else.
+func (v *Value) Elements() []*Value {
+	if !v.Is(List) {
+		return nil
+	}
+	return v.Items
+}
