@@ -281,7 +281,7 @@ func xmlTree(t *testing.T, doc string) element {
 func normal(n *xmlNode) element {
 	e := element{Name: n.name}
 	if len(n.children) == 0 {
-		e.Text = strings.TrimSpace(n.text)
+		e.Text = strings.TrimSpace(string(n.text))
 	}
 	for k, v := range n.attributes {
 		e.Attrs = append(e.Attrs, k+"="+v)

@@ -125,6 +125,9 @@ func (x *exchange) findEndpoint() (*endpoint, error) {
 		ends := x.p.bySigning[service]
 		switch len(ends) {
 		case 0:
+			if service == "s3" {
+				x.protocol = protocolRESTXML
+			}
 			return nil, notServed(quoted(service))
 		case 1:
 			return ends[0], nil

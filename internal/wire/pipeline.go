@@ -308,9 +308,6 @@ func (x *exchange) write(w http.ResponseWriter) {
 	if x.answer.status == http.StatusNoContent {
 		h.Del("Content-Length")
 	}
-	if x.r.ContentLength != 0 && !x.bodyRead {
-		h.Set("Connection", "close") // a body that nobody wants is not read
-	}
 	w.WriteHeader(x.answer.status)
 	n, _ := w.Write(x.answer.body) // the client may be gone
 	x.record.Status, x.record.BytesOut = x.answer.status, int64(n)

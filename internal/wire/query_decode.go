@@ -11,6 +11,7 @@ import (
 const (
 	maxParameters = 20000 // of one request, query string and form together
 	maxIndex      = 10000 // of an element in a list
+	maxNodes      = 50000 // parts of names that differ, all parameters together
 )
 
 // parameter is one name and value of a query string or form.
@@ -57,7 +58,7 @@ type queryNode struct {
 // queryTree arranges parameters by name. A name given twice is refused: which of
 // the two counts must not depend on who reads them.
 func queryTree(params []parameter) (*queryNode, error) {
-	root := &queryNode{}
+	root, nodes := &queryNode{}, 0
 	for _, p := range params {
 		n := root
 		if strings.Count(p.name, ".") > maxDepth {
@@ -68,6 +69,9 @@ func queryTree(params []parameter) (*queryNode, error) {
 			if next == nil {
 				if n.children == nil {
 					n.children = map[string]*queryNode{}
+				}
+				if nodes++; nodes > maxNodes {
+					return nil, malformedQuery("The request has too many parameters")
 				}
 				next = &queryNode{}
 				n.children[part] = next

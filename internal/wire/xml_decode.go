@@ -13,7 +13,7 @@ const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 // xmlNode is an element of a request's body.
 type xmlNode struct {
 	name       string
-	text       string
+	text       []byte
 	attributes map[string]string // by local name, xsi:type by both
 	children   []*xmlNode
 }
@@ -57,7 +57,8 @@ func parseXML(body []byte) (*xmlNode, error) {
 			stack = stack[:len(stack)-1]
 		case xml.CharData:
 			if len(stack) > 0 {
-				stack[len(stack)-1].text += string(t)
+				n := stack[len(stack)-1]
+				n.text = append(n.text, t...)
 			} else if len(bytes.TrimSpace(t)) > 0 {
 				return nil, malformedXML()
 			}
@@ -153,7 +154,7 @@ func (f *field) decodeXML(nodes []*xmlNode, v reflect.Value, violations *Violati
 		}
 		return f.decodeXMLMap(nodes, v, violations, path)
 	}
-	text := nodes[0].text
+	text := string(nodes[0].text)
 	if f.kind != kindString {
 		text = strings.TrimSpace(text)
 	}
@@ -188,7 +189,8 @@ func (f *field) decodeXMLMap(nodes []*xmlNode, v reflect.Value, violations *Viol
 		if len(names) != 1 || len(values) > 1 {
 			return malformedXML()
 		}
-		key := reflect.ValueOf(names[0].text).Convert(v.Type().Key())
+		name := string(names[0].text)
+		key := reflect.ValueOf(name).Convert(v.Type().Key())
 		if out.MapIndex(key).IsValid() {
 			return malformedXML()
 		}
@@ -199,7 +201,7 @@ func (f *field) decodeXMLMap(nodes []*xmlNode, v reflect.Value, violations *Viol
 			target = slot.Elem()
 		}
 		if len(values) == 1 {
-			if err := elem.decodeXML(values, target, violations, Entry(path, names[0].text)); err != nil {
+			if err := elem.decodeXML(values, target, violations, Entry(path, name)); err != nil {
 				return err
 			}
 		}
