@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,23 +21,25 @@ import (
 	"moat/internal/wire/stsapi"
 )
 
-// TestPipeline_authenticate pairs what must pass with its nearest neighbour that
-// must not.
-func TestPipeline_authenticate(t *testing.T) {
-	t.Parallel()
-	bodySum := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
-		return hex.EncodeToString(sum[:])
-	}
-	setBody := func(s string) func(*http.Request) {
-		return func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader(s)), int64(len(s)) }
-	}
-	tests := []struct {
-		name   string
-		q      request
-		status int
-		code   string
-	}{
+// signatureCase is a call and what becomes of its proof.
+type signatureCase struct {
+	name   string
+	q      request
+	status int
+	code   string
+}
+
+func bodySum(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+func setBody(s string) func(*http.Request) {
+	return func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader(s)), int64(len(s)) }
+}
+
+func acceptedSignatures() []signatureCase {
+	return []signatureCase{
 		{"query", identity(), 200, ""},
 		{"json", listPools(), 200, ""},
 		{"rest", getFunction(), 200, ""},
@@ -46,7 +49,12 @@ func TestPipeline_authenticate(t *testing.T) {
 		{"four minutes old", with(identity(), func(q *request) { q.at = start.Add(-4 * time.Minute) }), 200, ""},
 		{"iam region of old clients", with(identity(), func(q *request) { q.region = "us-east-1" }), 200, ""},
 		{"host of the region", with(getFunction(), func(q *request) { q.host = "lambda.eu-west-1.amazonaws.com" }), 200, ""},
+	}
+}
 
+// strangers are requests of nobody in particular, and the words of each protocol for them.
+func strangers() []signatureCase {
+	return []signatureCase{
 		{"query unsigned", with(identity(), func(q *request) { q.key = "-" }), 403, "MissingAuthenticationToken"},
 		{"json unsigned", with(listPools(), func(q *request) { q.key = "-" }), 400, "MissingAuthenticationTokenException"},
 		{"rest unsigned", with(getFunction(), func(q *request) { q.key = "-" }), 403, "MissingAuthenticationTokenException"},
@@ -61,6 +69,12 @@ func TestPipeline_authenticate(t *testing.T) {
 		{"foreign session token", with(identity(), func(q *request) { q.key, q.secret, q.token = "ASIASESSION", "session", "other" }), 403, "InvalidClientTokenId"},
 		{"expired session", with(identity(), func(q *request) { q.key, q.secret, q.token = "ASIASESSION", "session", "old" }), 403, "ExpiredToken"},
 		{"authority broken", with(identity(), func(q *request) { q.key = "AKIABROKEN" }), 500, "InternalFailure"},
+	}
+}
+
+// forgeries are the nearest neighbours of accepted signatures.
+func forgeries() []signatureCase {
+	return []signatureCase{
 		{"six minutes old", with(identity(), func(q *request) { q.at = start.Add(-6 * time.Minute) }), 403, "SignatureDoesNotMatch"},
 		{"six minutes ahead", with(identity(), func(q *request) { q.at = start.Add(6 * time.Minute) }), 403, "SignatureDoesNotMatch"},
 		{"presigned expired", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true, at: start.Add(-2 * time.Minute)}, 403, "SignatureDoesNotMatch"},
@@ -99,7 +113,22 @@ func TestPipeline_authenticate(t *testing.T) {
 		{"garbage", with(getFunction(), func(q *request) {
 			q.key, q.header = "-", map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=AKIAUSER/20261120/eu-west-1/lambda/aws4_request"}
 		}), 403, "IncompleteSignatureException"},
+		{"target not signed", with(listPools(), func(q *request) {
+			target := q.header["X-Amz-Target"]
+			q.header = nil
+			q.after = func(r *http.Request) { r.Header.Set("X-Amz-Target", target) }
+		}), 400, "InvalidSignatureException"},
+		{"added x-amz header", with(getFunction(), func(q *request) {
+			q.after = func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "token") }
+		}), 403, "InvalidSignatureException"},
 	}
+}
+
+// TestPipeline_authenticate pairs what must pass with what must not.
+func TestPipeline_authenticate(t *testing.T) {
+	t.Parallel()
+	tests := slices.Concat(acceptedSignatures(), strangers(), forgeries())
+
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
