@@ -1,0 +1,194 @@
+package restapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+const (
+	minKeyValue       = 20
+	maxKeyValue       = 128
+	maxKeyName        = 1024
+	maxKeyDescription = 125000
+	sealKey           = "restapi/api-key"
+)
+
+// CreateApiKey makes an API key, with a value drawn at random or the one given.
+func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiKeyRequest) (*apigatewayapi.ApiKey, error) {
+	if len(in.StageKeys) > 0 {
+		return nil, notBuilt("CreateApiKey", "stageKeys are not built; use a usage plan")
+	}
+	id, err := s.id(longID)
+	if err != nil {
+		return nil, err
+	}
+	value := wire.Value(in.Value)
+	if value == "" {
+		if value, err = s.random(keyAlphabet, keyValue); err != nil {
+			return nil, err
+		}
+	}
+	now := s.now()
+	k := apigatewayapi.ApiKey{
+		Id: &id, Name: in.Name, Description: in.Description, CustomerId: in.CustomerId, Enabled: wire.Bool(wire.Value(in.Enabled)),
+		CreatedDate: &now, LastUpdatedDate: &now, StageKeys: []string{}, Tags: in.Tags,
+	}
+	if err := checkKey(&k, value); err != nil {
+		return nil, err
+	}
+	sealed, err := s.db.Seal(sealKey, []byte(value))
+	if err != nil {
+		return nil, err
+	}
+	p := s.place(ctx)
+	rec := key{Account: p.account, Region: p.region, ID: id, Key: k, Value: sealed, Hash: hashKey(value)}
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.keys.Insert(tx, rec) })
+	if errors.Is(err, store.ErrExists) {
+		return nil, conflict("API Key already exists")
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.Value = &value
+	return &k, s.PublishAll(ctx)
+}
+
+// hashKey is what the table finds a value by. A value is random and long, so a plain hash hides it;
+// a short value of one's own is refused.
+func hashKey(value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return hex.EncodeToString(sum[:])
+}
+
+func checkKey(k *apigatewayapi.ApiKey, value string) error {
+	switch {
+	case len(wire.Value(k.Name)) > maxKeyName:
+		return badRequest("Invalid API Key name, can be at most %d characters.", maxKeyName)
+	case len(wire.Value(k.Description)) > maxKeyDescription:
+		return badRequest("Invalid API Key description specified.")
+	case len(value) > maxKeyValue:
+		return badRequest("API Key value exceeds maximum size of %d characters", maxKeyValue)
+	case len(value) < minKeyValue:
+		return badRequest("API Key value should be at least %d characters", minKeyValue)
+	}
+	return nil
+}
+
+func (s *Service) key(tx *store.Tx, p place, id string) (key, error) {
+	k, err := s.tables.keys.Get(tx, p.key(id)...)
+	if errors.Is(err, store.ErrNotFound) {
+		return k, notFound("Invalid API Key identifier specified")
+	}
+	return k, err
+}
+
+// value opens a key's value.
+func (s *Service) value(k key) (string, error) {
+	plain, err := s.db.Unseal(sealKey, k.Value)
+	return string(plain), err
+}
+
+// GetApiKey returns a key, with its value only when asked for.
+func (s *Service) GetApiKey(ctx context.Context, in *apigatewayapi.GetApiKeyRequest) (*apigatewayapi.ApiKey, error) {
+	var k key
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		k, err = s.key(tx, s.place(ctx), in.ApiKey)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if wire.Value(in.IncludeValue) {
+		value, err := s.value(k)
+		if err != nil {
+			return nil, err
+		}
+		k.Key.Value = &value
+	}
+	return &k.Key, nil
+}
+
+// GetApiKeys lists keys by the beginning of their name.
+func (s *Service) GetApiKeys(ctx context.Context, in *apigatewayapi.GetApiKeysRequest) (*apigatewayapi.ApiKeys, error) {
+	out := &apigatewayapi.ApiKeys{}
+	p := s.place(ctx)
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		all, err := s.tables.keys.List(tx, store.Query{Prefix: p.key()})
+		if err != nil {
+			return err
+		}
+		items := []apigatewayapi.ApiKey{}
+		for _, k := range all {
+			if !strings.HasPrefix(wire.Value(k.Key.Name), wire.Value(in.NameQuery)) || in.CustomerId != nil && wire.Value(k.Key.CustomerId) != *in.CustomerId {
+				continue
+			}
+			if wire.Value(in.IncludeValues) {
+				value, err := s.value(k)
+				if err != nil {
+					return err
+				}
+				k.Key.Value = &value
+			}
+			items = append(items, k.Key)
+		}
+		out.Items, out.Position, err = page(items, func(k apigatewayapi.ApiKey) string { return *k.Id }, in.Position, in.Limit)
+		return err
+	})
+	return out, err
+}
+
+// UpdateApiKey patches a key; a disabled key is refused when the call answers.
+func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiKeyRequest) (*apigatewayapi.ApiKey, error) {
+	rules := patchRules{"/name": {replace}, "/description": {replace}, "/enabled": {replace}, "/customerId": {replace}}
+	var k key
+	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if k, err = s.key(tx, s.place(ctx), in.ApiKey); err != nil {
+			return err
+		}
+		if err := rules.apply(&k.Key, in.PatchOperations); err != nil {
+			return err
+		}
+		if err := checkKey(&k.Key, strings.Repeat("-", minKeyValue)); err != nil {
+			return err
+		}
+		k.Key.LastUpdatedDate = wire.Ptr(s.now())
+		return s.tables.keys.Put(tx, k)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &k.Key, s.PublishAll(ctx)
+}
+
+// DeleteApiKey deletes a key and takes it out of its plans.
+func (s *Service) DeleteApiKey(ctx context.Context, in *apigatewayapi.DeleteApiKeyRequest) (*apigatewayapi.DeleteApiKeyOutput, error) {
+	p := s.place(ctx)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		if _, err := s.key(tx, p, in.ApiKey); err != nil {
+			return err
+		}
+		plans, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+		if err != nil {
+			return err
+		}
+		for _, pl := range plans {
+			if pl.dropKey(in.ApiKey) {
+				if err := s.tables.plans.Put(tx, pl); err != nil {
+					return err
+				}
+			}
+		}
+		return s.tables.keys.Delete(tx, p.key(in.ApiKey)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apigatewayapi.DeleteApiKeyOutput{}, s.PublishAll(ctx)
+}

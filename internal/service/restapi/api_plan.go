@@ -1,0 +1,365 @@
+package restapi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+// CreateUsagePlan makes a plan: the stages it opens, and the limits of each key there.
+func (s *Service) CreateUsagePlan(ctx context.Context, in *apigatewayapi.CreateUsagePlanRequest) (*apigatewayapi.UsagePlan, error) {
+	id, err := s.id(shortID)
+	if err != nil {
+		return nil, err
+	}
+	p := s.place(ctx)
+	up := apigatewayapi.UsagePlan{
+		Id: &id, Name: &in.Name, Description: in.Description, ApiStages: in.ApiStages, Quota: in.Quota, Throttle: in.Throttle, Tags: in.Tags,
+	}
+	if up.ApiStages == nil {
+		up.ApiStages = []apigatewayapi.ApiStage{}
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := s.checkPlan(tx, p, &up); err != nil {
+			return err
+		}
+		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &up, s.PublishAll(ctx)
+}
+
+// checkPlan holds a plan to its rules and to the stages it names.
+func (s *Service) checkPlan(tx *store.Tx, p place, up *apigatewayapi.UsagePlan) error {
+	if wire.Value(up.Name) == "" {
+		return badRequest("Usage Plan name cannot be blank")
+	}
+	for _, st := range up.ApiStages {
+		if _, err := s.stage(tx, p, wire.Value(st.ApiId), wire.Value(st.Stage)); err != nil {
+			var missing *apigatewayapi.NotFoundException
+			if errors.As(err, &missing) {
+				return notFound("API Stage not found: %s:%s", wire.Value(st.ApiId), wire.Value(st.Stage))
+			}
+			return err
+		}
+	}
+	if t := up.Throttle; t != nil && (wire.Value(t.RateLimit) < 0 || wire.Value(t.BurstLimit) < 0) {
+		return badRequest("Usage Plan throttle rate and burst limits must not be negative")
+	}
+	if q := up.Quota; q != nil {
+		return checkQuota(q)
+	}
+	return nil
+}
+
+func checkQuota(q *apigatewayapi.QuotaSettings) error {
+	last := map[apigatewayapi.QuotaPeriodType]int32{
+		apigatewayapi.QuotaPeriodTypeDAY: 0, apigatewayapi.QuotaPeriodTypeWEEK: 6, apigatewayapi.QuotaPeriodTypeMONTH: 27,
+	}
+	offset, limit := wire.Value(q.Offset), wire.Value(q.Limit)
+	maxOffset, known := last[q.Period]
+	switch {
+	case q.Limit == nil && q.Offset == nil && q.Period == "":
+		return nil
+	case !known:
+		return badRequest("Usage Plan quota period must be DAY, WEEK or MONTH")
+	case limit < 1:
+		return badRequest("Usage Plan quota limit must be greater than 0")
+	case offset < 0 || offset > maxOffset:
+		return badRequest("Usage Plan quota offset should be zero or larger but smaller than or equal to %d for the period %s", maxOffset, q.Period)
+	}
+	if q.Offset == nil {
+		q.Offset = wire.Int32(0)
+	}
+	return nil
+}
+
+func (s *Service) plan(tx *store.Tx, p place, id string) (plan, error) {
+	pl, err := s.tables.plans.Get(tx, p.key(id)...)
+	if errors.Is(err, store.ErrNotFound) {
+		return pl, notFound("Invalid Usage Plan ID specified")
+	}
+	return pl, err
+}
+
+// dropKey takes a key out of the plan, and says whether it was in it.
+func (p *plan) dropKey(id string) bool {
+	before := len(p.Keys)
+	p.Keys = slices.DeleteFunc(p.Keys, func(k string) bool { return k == id })
+	return len(p.Keys) < before
+}
+
+// GetUsagePlan returns a plan.
+func (s *Service) GetUsagePlan(ctx context.Context, in *apigatewayapi.GetUsagePlanRequest) (*apigatewayapi.UsagePlan, error) {
+	var pl plan
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		pl, err = s.plan(tx, s.place(ctx), in.UsagePlanId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pl.Plan, nil
+}
+
+// GetUsagePlans lists the plans, or those that a key is in.
+func (s *Service) GetUsagePlans(ctx context.Context, in *apigatewayapi.GetUsagePlansRequest) (*apigatewayapi.UsagePlans, error) {
+	out := &apigatewayapi.UsagePlans{}
+	p := s.place(ctx)
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		all, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+		if err != nil {
+			return err
+		}
+		items := []apigatewayapi.UsagePlan{}
+		for _, pl := range all {
+			if in.KeyId == nil || slices.Contains(pl.Keys, *in.KeyId) {
+				items = append(items, pl.Plan)
+			}
+		}
+		out.Items, out.Position, err = page(items, func(u apigatewayapi.UsagePlan) string { return *u.Id }, in.Position, in.Limit)
+		return err
+	})
+	return out, err
+}
+
+// UpdateUsagePlan patches a plan; its limits hold when the call answers.
+func (s *Service) UpdateUsagePlan(ctx context.Context, in *apigatewayapi.UpdateUsagePlanRequest) (*apigatewayapi.UsagePlan, error) {
+	p := s.place(ctx)
+	var pl plan
+	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if pl, err = s.plan(tx, p, in.UsagePlanId); err != nil {
+			return err
+		}
+		for _, op := range in.PatchOperations {
+			if err := patchPlan(&pl.Plan, op); err != nil {
+				return err
+			}
+		}
+		if err := s.checkPlan(tx, p, &pl.Plan); err != nil {
+			return err
+		}
+		return s.tables.plans.Put(tx, pl)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pl.Plan, s.PublishAll(ctx)
+}
+
+// patchPlan changes a plan. /apiStages has "api:stage" as its elements, and
+// /apiStages/api:stage/throttle/{path}~1{METHOD}/... the limits of one method.
+func patchPlan(up *apigatewayapi.UsagePlan, op apigatewayapi.PatchOperation) error {
+	segments := pointer(wire.Value(op.Path))
+	switch {
+	case segments[0] == "apiStages" && len(segments) == 1:
+		return patchPlanStages(up, op)
+	case segments[0] == "apiStages":
+		i := stageIndex(up, segments[1])
+		if i < 0 {
+			return notFound("API Stage not found: %s", segments[1])
+		}
+		rest := "/" + strings.Join(escaped(segments[2:]), "/")
+		op.Path = &rest
+		rules := patchRules{"/throttle/*/rateLimit": {add, replace}, "/throttle/*/burstLimit": {add, replace}, "/throttle/*": {remove}, "/throttle": {remove}}
+		return rules.apply(&up.ApiStages[i], []apigatewayapi.PatchOperation{op})
+	}
+	rules := patchRules{
+		"/name": {replace}, "/description": {replace, remove}, "/productCode": {add, replace, remove},
+		"/throttle": {remove}, "/throttle/rateLimit": {add, replace}, "/throttle/burstLimit": {add, replace},
+		"/quota": {remove}, "/quota/limit": {add, replace}, "/quota/offset": {add, replace}, "/quota/period": {add, replace},
+	}
+	return rules.apply(up, []apigatewayapi.PatchOperation{op})
+}
+
+func escaped(segments []string) []string {
+	out := make([]string, len(segments))
+	for i, s := range segments {
+		out[i] = strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
+	}
+	return out
+}
+
+func stageIndex(up *apigatewayapi.UsagePlan, name string) int {
+	api, stage, _ := strings.Cut(name, ":")
+	return slices.IndexFunc(up.ApiStages, func(s apigatewayapi.ApiStage) bool {
+		return wire.Value(s.ApiId) == api && wire.Value(s.Stage) == stage
+	})
+}
+
+func patchPlanStages(up *apigatewayapi.UsagePlan, op apigatewayapi.PatchOperation) error {
+	name := wire.Value(op.Value)
+	api, stage, ok := strings.Cut(name, ":")
+	if !ok {
+		return badRequest("Invalid API Stage specified: %s", name)
+	}
+	i := stageIndex(up, name)
+	switch {
+	case op.Op == remove && i < 0:
+		return notFound("API Stage not found: %s", name)
+	case op.Op == remove:
+		up.ApiStages = slices.Delete(up.ApiStages, i, i+1)
+	case op.Op == add && i < 0:
+		up.ApiStages = append(up.ApiStages, apigatewayapi.ApiStage{ApiId: &api, Stage: &stage})
+	case op.Op != add:
+		return badRequest("Invalid patch path  '/apiStages' specified for op '%s'. Please choose supported operations", op.Op)
+	}
+	return nil
+}
+
+// DeleteUsagePlan deletes a plan that opens no stage.
+func (s *Service) DeleteUsagePlan(ctx context.Context, in *apigatewayapi.DeleteUsagePlanRequest) (*apigatewayapi.DeleteUsagePlanOutput, error) {
+	p := s.place(ctx)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		pl, err := s.plan(tx, p, in.UsagePlanId)
+		if err != nil {
+			return err
+		}
+		for _, st := range pl.Plan.ApiStages {
+			if _, err := s.stage(tx, p, wire.Value(st.ApiId), wire.Value(st.Stage)); err == nil {
+				return badRequest("Cannot delete a usage plan that is associated with stages. Remove the stages first.")
+			}
+		}
+		return s.tables.plans.Delete(tx, p.key(in.UsagePlanId)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apigatewayapi.DeleteUsagePlanOutput{}, s.PublishAll(ctx)
+}
+
+// CreateUsagePlanKey puts a key into a plan.
+func (s *Service) CreateUsagePlanKey(ctx context.Context, in *apigatewayapi.CreateUsagePlanKeyRequest) (*apigatewayapi.UsagePlanKey, error) {
+	if in.KeyType != "API_KEY" {
+		return nil, badRequest("Usage Plan Key type must be API_KEY")
+	}
+	p := s.place(ctx)
+	var k key
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		pl, err := s.plan(tx, p, in.UsagePlanId)
+		if err != nil {
+			return err
+		}
+		if k, err = s.key(tx, p, in.KeyId); err != nil {
+			return err
+		}
+		if slices.Contains(pl.Keys, in.KeyId) {
+			return conflict("Usage Plan Key already exists")
+		}
+		if err := s.oneKeyPerStage(tx, p, pl, in.KeyId); err != nil {
+			return err
+		}
+		pl.Keys = append(pl.Keys, in.KeyId)
+		return s.tables.plans.Put(tx, pl)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.planKey(k)
+	if err != nil {
+		return nil, err
+	}
+	return out, s.PublishAll(ctx)
+}
+
+// oneKeyPerStage refuses a key that another plan lets into one of the plan's stages: its limits would be ambiguous.
+func (s *Service) oneKeyPerStage(tx *store.Tx, p place, pl plan, keyID string) error {
+	all, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.ID == pl.ID || !slices.Contains(other.Keys, keyID) {
+			continue
+		}
+		for _, st := range other.Plan.ApiStages {
+			if stageIndex(&pl.Plan, wire.Value(st.ApiId)+":"+wire.Value(st.Stage)) >= 0 {
+				return conflict("Usage Plan key cannot be associated with multiple usage plans for the same API stage")
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) planKey(k key) (*apigatewayapi.UsagePlanKey, error) {
+	value, err := s.value(k)
+	return &apigatewayapi.UsagePlanKey{Id: &k.ID, Name: k.Key.Name, Type: wire.String("API_KEY"), Value: &value}, err
+}
+
+func (s *Service) keyOfPlan(tx *store.Tx, p place, planID, keyID string) (plan, key, error) {
+	pl, err := s.plan(tx, p, planID)
+	if err != nil {
+		return pl, key{}, err
+	}
+	if !slices.Contains(pl.Keys, keyID) {
+		return pl, key{}, notFound("Invalid Usage Plan Key specified")
+	}
+	k, err := s.key(tx, p, keyID)
+	return pl, k, err
+}
+
+// GetUsagePlanKey returns a key of a plan.
+func (s *Service) GetUsagePlanKey(ctx context.Context, in *apigatewayapi.GetUsagePlanKeyRequest) (*apigatewayapi.UsagePlanKey, error) {
+	var k key
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		_, k, err = s.keyOfPlan(tx, s.place(ctx), in.UsagePlanId, in.KeyId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.planKey(k)
+}
+
+// GetUsagePlanKeys lists the keys of a plan.
+func (s *Service) GetUsagePlanKeys(ctx context.Context, in *apigatewayapi.GetUsagePlanKeysRequest) (*apigatewayapi.UsagePlanKeys, error) {
+	out := &apigatewayapi.UsagePlanKeys{}
+	p := s.place(ctx)
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		pl, err := s.plan(tx, p, in.UsagePlanId)
+		if err != nil {
+			return err
+		}
+		items := []apigatewayapi.UsagePlanKey{}
+		for _, id := range pl.Keys {
+			k, err := s.key(tx, p, id)
+			if err != nil {
+				return err
+			}
+			if !strings.HasPrefix(wire.Value(k.Key.Name), wire.Value(in.NameQuery)) {
+				continue
+			}
+			shown, err := s.planKey(k)
+			if err != nil {
+				return err
+			}
+			items = append(items, *shown)
+		}
+		out.Items, out.Position, err = page(items, func(k apigatewayapi.UsagePlanKey) string { return *k.Id }, in.Position, in.Limit)
+		return err
+	})
+	return out, err
+}
+
+// DeleteUsagePlanKey takes a key out of a plan.
+func (s *Service) DeleteUsagePlanKey(ctx context.Context, in *apigatewayapi.DeleteUsagePlanKeyRequest) (*apigatewayapi.DeleteUsagePlanKeyOutput, error) {
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		pl, _, err := s.keyOfPlan(tx, s.place(ctx), in.UsagePlanId, in.KeyId)
+		if err != nil {
+			return err
+		}
+		pl.dropKey(in.KeyId)
+		return s.tables.plans.Put(tx, pl)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apigatewayapi.DeleteUsagePlanKeyOutput{}, s.PublishAll(ctx)
+}

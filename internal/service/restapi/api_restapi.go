@@ -1,0 +1,203 @@
+package restapi
+
+import (
+	"context"
+	"slices"
+
+	"moat/internal/pure/policy"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+func restAPIRules() patchRules {
+	return patchRules{
+		"/name": {replace}, "/description": {replace, remove}, "/policy": {replace, remove}, "/apiKeySource": {replace},
+		"/binaryMediaTypes/*": {add, remove, replace}, "/version": {replace}, "/disableExecuteApiEndpoint": {replace},
+		"/minimumCompressionSize": {replace, remove}, "/endpointConfiguration/types/*": {replace}, "/endpointConfiguration/ipAddressType": {replace},
+	}
+}
+
+// CreateRestApi makes an API with its root resource and nothing else.
+func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRestApiRequest) (*apigatewayapi.RestApi, error) {
+	if in.CloneFrom != nil {
+		return nil, notBuilt("CreateRestApi", "cloneFrom is not built; export and import the API instead")
+	}
+	api := apigatewayapi.RestApi{
+		Name: &in.Name, Description: in.Description, Version: in.Version, Policy: in.Policy, Tags: in.Tags, ApiKeySource: in.ApiKeySource,
+		BinaryMediaTypes: in.BinaryMediaTypes, DisableExecuteApiEndpoint: in.DisableExecuteApiEndpoint,
+		EndpointConfiguration: in.EndpointConfiguration, MinimumCompressionSize: in.MinimumCompressionSize,
+	}
+	d, err := s.newDefinition(s.place(ctx), api)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAPI("CreateRestApi", &d.API); err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	if err != nil {
+		return nil, err
+	}
+	return &d.API, nil
+}
+
+// newDefinition gives an API its ids, its defaults and its root resource.
+func (s *Service) newDefinition(p place, api apigatewayapi.RestApi) (definition, error) {
+	id, err := s.id(longID)
+	if err != nil {
+		return definition{}, err
+	}
+	root, err := s.id(longID)
+	if err != nil {
+		return definition{}, err
+	}
+	api.Id, api.RootResourceId, api.CreatedDate = &id, &root, wire.Ptr(s.now())
+	if api.ApiKeySource == "" {
+		api.ApiKeySource = apigatewayapi.ApiKeySourceTypeHEADER
+	}
+	if api.DisableExecuteApiEndpoint == nil {
+		api.DisableExecuteApiEndpoint = wire.Bool(false)
+	}
+	if api.EndpointConfiguration == nil {
+		api.EndpointConfiguration = &apigatewayapi.EndpointConfiguration{}
+	}
+	e := api.EndpointConfiguration
+	if len(e.Types) == 0 {
+		e.Types = []apigatewayapi.EndpointType{apigatewayapi.EndpointTypeEDGE}
+	}
+	if e.IpAddressType == "" {
+		e.IpAddressType = apigatewayapi.IpAddressTypeipv4
+	}
+	return definition{
+		Account: p.account, Region: p.region, ID: id, API: api,
+		Resources:   map[string]apigatewayapi.Resource{root: {Id: &root, Path: wire.String("/")}},
+		Authorizers: map[string]apigatewayapi.Authorizer{}, Models: map[string]apigatewayapi.Model{},
+		Validators: map[string]apigatewayapi.RequestValidator{}, Responses: map[string]apigatewayapi.GatewayResponse{},
+	}, nil
+}
+
+// checkAPI refuses what an API may not be, and what has no effect here.
+func checkAPI(operation string, api *apigatewayapi.RestApi) error {
+	if wire.Value(api.Name) == "" {
+		return badRequest("Name cannot be empty")
+	}
+	if api.MinimumCompressionSize != nil {
+		return notBuilt(operation, "minimumCompressionSize is not built")
+	}
+	if slices.Contains(api.EndpointConfiguration.Types, apigatewayapi.EndpointTypePRIVATE) {
+		return notBuilt(operation, "private endpoints are not built")
+	}
+	if p := wire.Value(api.Policy); p != "" {
+		if _, err := policy.Parse("resource policy", []byte(p)); err != nil {
+			return badRequest("Invalid policy document. Please check the policy syntax and ensure that Principals are valid.")
+		}
+	}
+	return nil
+}
+
+// GetRestApi returns an API.
+func (s *Service) GetRestApi(ctx context.Context, in *apigatewayapi.GetRestApiRequest) (out *apigatewayapi.RestApi, err error) {
+	err = s.view(ctx, in.RestApiId, func(d *definition) error {
+		out = &d.API
+		return nil
+	})
+	return out, err
+}
+
+// GetRestApis lists the APIs of the account and region.
+func (s *Service) GetRestApis(ctx context.Context, in *apigatewayapi.GetRestApisRequest) (*apigatewayapi.RestApis, error) {
+	out := &apigatewayapi.RestApis{Items: []apigatewayapi.RestApi{}}
+	p := s.place(ctx)
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		all, err := s.tables.definitions.List(tx, store.Query{Prefix: p.key()})
+		out.Items, out.Position = out.Items[:0], nil
+		for _, d := range all {
+			out.Items = append(out.Items, d.API)
+		}
+		if err == nil {
+			out.Items, out.Position, err = page(out.Items, func(a apigatewayapi.RestApi) string { return *a.Id }, in.Position, in.Limit)
+		}
+		return err
+	})
+	return out, err
+}
+
+// UpdateRestApi patches an API's own members.
+func (s *Service) UpdateRestApi(ctx context.Context, in *apigatewayapi.UpdateRestApiRequest) (out *apigatewayapi.RestApi, err error) {
+	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
+		if err := restAPIRules().apply(&d.API, in.PatchOperations); err != nil {
+			return err
+		}
+		out = &d.API
+		return checkAPI("UpdateRestApi", &d.API)
+	})
+	return out, err
+}
+
+// DeleteRestApi deletes an API with its deployments and stages; they stop being served at once.
+func (s *Service) DeleteRestApi(ctx context.Context, in *apigatewayapi.DeleteRestApiRequest) (*apigatewayapi.DeleteRestApiOutput, error) {
+	p := s.place(ctx)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		if _, err := s.definition(tx, p, in.RestApiId); err != nil {
+			return err
+		}
+		if _, err := s.tables.stages.DeleteAll(tx, p.key(in.RestApiId)...); err != nil {
+			return err
+		}
+		if _, err := s.tables.deployments.DeleteAll(tx, p.key(in.RestApiId)...); err != nil {
+			return err
+		}
+		return s.tables.definitions.Delete(tx, p.key(in.RestApiId)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apigatewayapi.DeleteRestApiOutput{}, s.PublishAll(ctx)
+}
+
+// ImportRestApi makes an API from an OpenAPI document.
+func (s *Service) ImportRestApi(ctx context.Context, in *apigatewayapi.ImportRestApiRequest) (*apigatewayapi.RestApi, error) {
+	doc, err := parseOpenAPI(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.newDefinition(s.place(ctx), apigatewayapi.RestApi{})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.importInto(&d, doc); err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	if err != nil {
+		return nil, err
+	}
+	return &d.API, nil
+}
+
+// PutRestApi writes an OpenAPI document over an API, or merges it in.
+func (s *Service) PutRestApi(ctx context.Context, in *apigatewayapi.PutRestApiRequest) (out *apigatewayapi.RestApi, err error) {
+	doc, err := parseOpenAPI(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
+		if in.Mode == apigatewayapi.PutModeoverwrite {
+			d.clear()
+		}
+		out = &d.API
+		return s.importInto(d, doc)
+	})
+	return out, err
+}
+
+// clear drops everything but the API itself and its root resource.
+func (d *definition) clear() {
+	root := d.Resources[d.root()]
+	root.ResourceMethods = nil
+	d.Resources = map[string]apigatewayapi.Resource{d.root(): root}
+	d.Authorizers, d.Models = map[string]apigatewayapi.Authorizer{}, map[string]apigatewayapi.Model{}
+	d.Validators, d.Responses = map[string]apigatewayapi.RequestValidator{}, map[string]apigatewayapi.GatewayResponse{}
+	d.API.BinaryMediaTypes, d.API.Policy = nil, nil
+}

@@ -1,0 +1,229 @@
+package restapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"moat/internal/gateway"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+// PublishAll hands the gateway everything that is deployed. Stages that it serves already
+// are left alone. A stage that cannot be compiled is withdrawn: refused, not served half.
+func (s *Service) PublishAll(ctx context.Context) error {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	var stages []stage
+	var changed []gateway.Definition
+	var set gateway.PlanSet
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		if stages, err = s.tables.stages.List(tx, store.Query{}); err != nil {
+			return err
+		}
+		if changed, err = s.changed(tx, stages); err != nil {
+			return err
+		}
+		set, err = s.planSet(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.withdrawGone(stages)
+	for _, d := range changed {
+		snapshot, err := gateway.Compile(d)
+		if err != nil {
+			s.cfg.Log.Error("restapi: a deployed stage does not compile; it is not served", "api", d.APIID, "stage", d.Stage, "error", err)
+			s.cfg.Publisher.Withdraw(d.APIID, d.Stage)
+			continue
+		}
+		s.cfg.Publisher.Publish(snapshot)
+	}
+	s.cfg.Publisher.PublishPlans(set)
+	for _, st := range stages {
+		s.published[stageKey{st.API, st.Name}] = st.version()
+	}
+	return nil
+}
+
+func (st stage) version() string {
+	return fmt.Sprintf("%s/%d/%d", wire.Value(st.Stage.DeploymentId), st.Version, wire.Value(st.Stage.CreatedDate).Unix())
+}
+
+// changed returns the definitions of the stages that the gateway does not serve as they are.
+func (s *Service) changed(tx *store.Tx, stages []stage) ([]gateway.Definition, error) {
+	var out []gateway.Definition
+	for _, st := range stages {
+		if s.published[stageKey{st.API, st.Name}] == st.version() {
+			continue
+		}
+		d, err := s.tables.deployments.Get(tx, st.Account, st.Region, st.API, wire.Value(st.Stage.DeploymentId))
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		def, err := compileDefinition(&d.Definition, st)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, def)
+	}
+	return out, nil
+}
+
+func (s *Service) withdrawGone(stages []stage) {
+	for k := range s.published {
+		if !slices.ContainsFunc(stages, func(st stage) bool { return st.API == k.api && st.Name == k.stage }) {
+			s.cfg.Publisher.Withdraw(k.api, k.stage)
+			delete(s.published, k)
+		}
+	}
+}
+
+// servable checks that a stage could be served as it is about to be.
+func (s *Service) servable(d *deployment, st stage) error {
+	def, err := compileDefinition(&d.Definition, st)
+	if err != nil {
+		return err
+	}
+	_, err = gateway.Compile(def)
+	return deployError(err)
+}
+
+// compileDefinition is a deployed definition with its stage's settings, in the gateway's terms.
+func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
+	def := gateway.Definition{
+		APIID: d.ID, Name: wire.Value(d.API.Name), Account: d.Account, Region: d.Region, Stage: st.Name, DeploymentID: wire.Value(st.Stage.DeploymentId),
+		APIKeySource: string(d.API.ApiKeySource), Variables: st.Stage.Variables, BinaryMediaTypes: d.API.BinaryMediaTypes,
+		Authorizers: map[string]gateway.Authorizer{}, Responses: map[string]gateway.Response{}, Throttles: map[string]gateway.Throttle{},
+		CreatedAt: wire.Value(st.Stage.LastUpdatedDate),
+	}
+	if p := wire.Value(d.API.Policy); p != "" {
+		def.Policy = []byte(p)
+	}
+	for id, a := range d.Authorizers {
+		def.Authorizers[id] = gateway.Authorizer{
+			ID: id, Name: wire.Value(a.Name), Type: string(a.Type), ProviderARNs: a.ProviderARNs, IdentitySource: wire.Value(a.IdentitySource),
+			URI: wire.Value(a.AuthorizerUri), Credentials: wire.Value(a.AuthorizerCredentials), Validation: wire.Value(a.IdentityValidationExpression),
+			TTL: time.Duration(wire.Value(a.AuthorizerResultTtlInSeconds)) * time.Second,
+		}
+	}
+	for kind, r := range d.Responses {
+		def.Responses[kind] = gateway.Response{StatusCode: wire.Value(r.StatusCode), ResponseParameters: r.ResponseParameters, ResponseTemplates: r.ResponseTemplates}
+	}
+	for name, m := range st.Stage.MethodSettings {
+		if m.ThrottlingRateLimit != nil || m.ThrottlingBurstLimit != nil {
+			def.Throttles[throttleName(name)] = gateway.Throttle{Rate: wire.Value(m.ThrottlingRateLimit), Burst: int(wire.Value(m.ThrottlingBurstLimit))}
+		}
+	}
+	for _, r := range d.sorted() {
+		for _, verb := range verbs {
+			if m, ok := r.ResourceMethods[verb]; ok {
+				route, err := d.route(r, verb, m)
+				if err != nil {
+					return def, err
+				}
+				def.Routes = append(def.Routes, route)
+			}
+		}
+	}
+	return def, nil
+}
+
+// throttleName is a method setting's name as the gateway has it: "/path/METHOD" or "*/*".
+func throttleName(name string) string {
+	if name == "*/*" || name[0] == '/' {
+		return name
+	}
+	return "/" + name
+}
+
+func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayapi.Method) (gateway.Route, error) {
+	i := m.MethodIntegration
+	if i == nil {
+		return gateway.Route{}, badRequest("No integration defined for method")
+	}
+	v := d.Validators[wire.Value(m.RequestValidatorId)]
+	route := gateway.Route{
+		Path: wire.Value(r.Path), Method: verb, ResourceID: wire.Value(r.Id), AuthorizationType: wire.Value(m.AuthorizationType), AuthorizerID: wire.Value(m.AuthorizerId),
+		Scopes: m.AuthorizationScopes, APIKeyRequired: wire.Value(m.ApiKeyRequired), OperationName: wire.Value(m.OperationName),
+		RequestParameters:  m.RequestParameters,
+		ValidateParameters: wire.Value(v.ValidateRequestParameters), ValidateBody: wire.Value(v.ValidateRequestBody) && len(m.RequestModels) > 0,
+		Integration: gateway.Integration{
+			Type: string(i.Type), URI: wire.Value(i.Uri), Method: wire.Value(i.HttpMethod), Credentials: wire.Value(i.Credentials),
+			ConnectionType: string(i.ConnectionType), PassthroughBehavior: wire.Value(i.PassthroughBehavior), ContentHandling: string(i.ContentHandling),
+			Timeout:           time.Duration(wire.Value(i.TimeoutInMillis)) * time.Millisecond,
+			RequestParameters: i.RequestParameters, RequestTemplates: i.RequestTemplates,
+		},
+	}
+	for _, ir := range byKey(i.IntegrationResponses) {
+		route.Integration.Responses = append(route.Integration.Responses, gateway.IntegrationResponse{
+			StatusCode: wire.Value(ir.StatusCode), SelectionPattern: wire.Value(ir.SelectionPattern), ContentHandling: string(ir.ContentHandling),
+			ResponseParameters: ir.ResponseParameters, ResponseTemplates: ir.ResponseTemplates,
+		})
+	}
+	return route, nil
+}
+
+// planSet is every plan and key in the gateway's terms.
+func (s *Service) planSet(tx *store.Tx) (gateway.PlanSet, error) {
+	set := gateway.PlanSet{Plans: map[string]gateway.Plan{}, Keys: map[string]gateway.Key{}}
+	plans, err := s.tables.plans.List(tx, store.Query{})
+	if err != nil {
+		return set, err
+	}
+	keys, err := s.tables.keys.List(tx, store.Query{})
+	if err != nil {
+		return set, err
+	}
+	of := map[string][]string{}
+	for _, p := range plans {
+		set.Plans[p.ID] = gatewayPlan(p)
+		for _, k := range p.Keys {
+			of[k] = append(of[k], p.ID)
+		}
+	}
+	for _, k := range keys {
+		value, err := s.value(k)
+		if err != nil {
+			return set, err
+		}
+		set.Keys[s.cfg.Publisher.HashKey(value)] = gateway.Key{
+			ID: k.ID, Name: cmp.Or(wire.Value(k.Key.Name), k.ID), Enabled: wire.Value(k.Key.Enabled), Plans: of[k.ID],
+		}
+	}
+	return set, nil
+}
+
+func gatewayPlan(p plan) gateway.Plan {
+	out := gateway.Plan{ID: p.ID, Stages: map[string]gateway.PlanStage{}, Throttle: gatewayThrottle(p.Plan.Throttle)}
+	if q := p.Plan.Quota; q != nil && q.Limit != nil {
+		out.Quota = &gateway.Quota{Limit: int64(*q.Limit), Offset: int(wire.Value(q.Offset)), Period: string(q.Period)}
+	}
+	for _, st := range p.Plan.ApiStages {
+		ps := gateway.PlanStage{Throttles: map[string]gateway.Throttle{}}
+		for name, t := range st.Throttle {
+			if g := gatewayThrottle(&t); g != nil {
+				ps.Throttles[throttleName(name)] = *g
+			}
+		}
+		out.Stages[wire.Value(st.ApiId)+"/"+wire.Value(st.Stage)] = ps
+	}
+	return out
+}
+
+// gatewayThrottle leaves out a throttle without a rate: it limits nothing.
+func gatewayThrottle(t *apigatewayapi.ThrottleSettings) *gateway.Throttle {
+	if t == nil || t.RateLimit == nil && t.BurstLimit == nil {
+		return nil
+	}
+	return &gateway.Throttle{Rate: wire.Value(t.RateLimit), Burst: int(wire.Value(t.BurstLimit))}
+}

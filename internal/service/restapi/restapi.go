@@ -1,0 +1,99 @@
+// Package restapi is the control plane of REST APIs, with API Gateway's interface:
+// definitions, deployments, stages, API keys and usage plans. It owns their tables,
+// compiles what is deployed into the gateway's snapshots, and hands out quota.
+//
+// What an API's definition says is served only once it is deployed: CreateDeployment
+// freezes a copy, and a stage serves the copy it points at. The package serves no
+// request itself, and refuses to deploy what the gateway cannot serve.
+package restapi
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"moat/internal/gateway"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+// Publisher takes what is deployed: compiled stages, plans and keys. It is safe for concurrent use.
+type Publisher interface {
+	Publish(s *gateway.Snapshot)
+	Withdraw(apiID, stage string)
+	PublishPlans(set gateway.PlanSet)
+	// HashKey is the form in which a plan set names an API key's value.
+	HashKey(value string) string
+}
+
+// Config names what the service depends on.
+type Config struct {
+	DB        *store.DB
+	Now       func() time.Time
+	Rand      io.Reader
+	Log       *slog.Logger
+	Account   string
+	BaseURL   string // public address of this Moat
+	Domain    string // name below which APIs are served
+	Publisher Publisher
+}
+
+// Service implements API Gateway's interface for REST APIs. It is safe for concurrent use.
+type Service struct {
+	apigatewayapi.Unimplemented
+	cfg    Config
+	db     *store.DB
+	tables tables
+
+	publishing sync.Mutex
+	published  map[stageKey]string // version of what each stage serves
+}
+
+type stageKey struct{ api, stage string }
+
+// New opens the service's tables. Call [Service.PublishAll] before the first request is served.
+func New(cfg Config) (*Service, error) {
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{cfg: cfg, db: cfg.DB, tables: newTables(), published: map[stageKey]string{}}
+	return s, s.tables.create(cfg.DB)
+}
+
+// APIs returns the API that the service answers.
+func (s *Service) APIs() []*wire.API {
+	api := apigatewayapi.New(s)
+	api.Resources = resources
+	return []*wire.API{api}
+}
+
+// Run publishes what other nodes deploy, until ctx is done.
+func (s *Service) Run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	s.db.Subscribe(topic, func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			if err := s.PublishAll(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Error("restapi: what is deployed could not be published", "error", err)
+			}
+		}
+	}
+}

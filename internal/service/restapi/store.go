@@ -1,0 +1,220 @@
+package restapi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+// topic is the store topic of everything that the gateway serves from.
+const topic = "restapi"
+
+// definition is a REST API as it is being edited: one record, so that an import or
+// a deployment reads and writes it as a whole. Its parts have the wire's shapes.
+type definition struct {
+	Account, Region, ID string
+	API                 apigatewayapi.RestApi
+	Resources           map[string]apigatewayapi.Resource // by id; methods and integrations inside
+	Authorizers         map[string]apigatewayapi.Authorizer
+	Models              map[string]apigatewayapi.Model            // by name
+	Validators          map[string]apigatewayapi.RequestValidator // by id
+	Responses           map[string]apigatewayapi.GatewayResponse  // by type
+}
+
+// deployment is a frozen definition.
+type deployment struct {
+	Account, Region, API, ID string
+	Deployment               apigatewayapi.Deployment
+	Definition               definition
+}
+
+// stage points at the deployment it serves.
+type stage struct {
+	Account, Region, API, Name string
+	Stage                      apigatewayapi.Stage
+	Version                    int64 // rises with each change
+}
+
+// key is an API key; its value is sealed, and found by its keyed hash.
+type key struct {
+	Account, Region, ID string
+	Key                 apigatewayapi.ApiKey // without its value
+	Value               []byte               // sealed
+	Hash                string
+}
+
+// plan is a usage plan with the ids of its keys.
+type plan struct {
+	Account, Region, ID string
+	Plan                apigatewayapi.UsagePlan
+	Keys                []string
+}
+
+// settings are the account's.
+type settings struct {
+	Account, Region   string
+	CloudWatchRoleARN string
+}
+
+type tables struct {
+	definitions *store.Table[definition]
+	deployments *store.Table[deployment]
+	stages      *store.Table[stage]
+	keys        *store.Table[key]
+	plans       *store.Table[plan]
+	settings    *store.Table[settings]
+	usage       *store.Counter
+}
+
+func newTables() tables {
+	regional := func(more ...string) []string { return append([]string{"account", "region"}, more...) }
+	return tables{
+		definitions: store.NewTable(store.Schema[definition]{
+			Name: "restapi_api", Key: regional("id"), Topic: topic,
+			KeyOf: func(d *definition) []string { return []string{d.Account, d.Region, d.ID} },
+		}),
+		deployments: store.NewTable(store.Schema[deployment]{
+			Name: "restapi_deployment", Key: regional("api", "id"),
+			KeyOf: func(d *deployment) []string { return []string{d.Account, d.Region, d.API, d.ID} },
+		}),
+		stages: store.NewTable(store.Schema[stage]{
+			Name: "restapi_stage", Key: regional("api", "name"), Topic: topic,
+			KeyOf: func(s *stage) []string { return []string{s.Account, s.Region, s.API, s.Name} },
+		}),
+		keys: store.NewTable(store.Schema[key]{
+			Name: "restapi_key", Key: regional("id"), Topic: topic,
+			KeyOf: func(k *key) []string { return []string{k.Account, k.Region, k.ID} },
+			Indexes: []store.Index[key]{{
+				Name: "value", Columns: []string{"hash"}, Unique: true,
+				Of: func(k *key) [][]string { return [][]string{{k.Hash}} },
+			}},
+		}),
+		plans: store.NewTable(store.Schema[plan]{
+			Name: "restapi_plan", Key: regional("id"), Topic: topic,
+			KeyOf: func(p *plan) []string { return []string{p.Account, p.Region, p.ID} },
+		}),
+		settings: store.NewTable(store.Schema[settings]{
+			Name: "restapi_settings", Key: regional(),
+			KeyOf: func(s *settings) []string { return []string{s.Account, s.Region} },
+		}),
+		usage: store.NewCounter("restapi_usage"),
+	}
+}
+
+func (t tables) create(db *store.DB) error {
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings)
+}
+
+// place is the account and region of a call.
+type place struct{ account, region string }
+
+func (s *Service) place(ctx context.Context) place {
+	c := wire.CallFrom(ctx)
+	account := c.Account
+	if account == "" {
+		account = s.cfg.Account
+	}
+	return place{account, c.Region}
+}
+
+func (p place) key(more ...string) []string { return append([]string{p.account, p.region}, more...) }
+
+// definition reads an API.
+func (s *Service) definition(tx *store.Tx, p place, id string) (definition, error) {
+	d, err := s.tables.definitions.Get(tx, p.key(id)...)
+	if errors.Is(err, store.ErrNotFound) {
+		return d, notFound("Invalid API identifier specified %s:%s", p.account, id)
+	}
+	return d, err
+}
+
+// view runs fn on an API as it stands.
+func (s *Service) view(ctx context.Context, id string, fn func(d *definition) error) error {
+	return s.db.View(ctx, func(tx *store.Tx) error {
+		d, err := s.definition(tx, s.place(ctx), id)
+		if err != nil {
+			return err
+		}
+		return fn(&d)
+	})
+}
+
+// edit changes an API in one transaction. fn may run again.
+func (s *Service) edit(ctx context.Context, id string, fn func(d *definition) error) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		d, err := s.definition(tx, s.place(ctx), id)
+		if err != nil {
+			return err
+		}
+		if err := fn(&d); err != nil {
+			return err
+		}
+		return s.tables.definitions.Put(tx, d)
+	})
+}
+
+// root returns the id of the root resource.
+func (d *definition) root() string { return wire.Value(d.API.RootResourceId) }
+
+// resource finds a resource of an API.
+func (d *definition) resource(id string) (apigatewayapi.Resource, error) {
+	r, ok := d.Resources[id]
+	if !ok {
+		return r, notFound("Invalid Resource identifier specified")
+	}
+	return r, nil
+}
+
+// method finds a method of a resource.
+func (d *definition) method(resource, verb string) (apigatewayapi.Method, error) {
+	r, err := d.resource(resource)
+	if err != nil {
+		return apigatewayapi.Method{}, err
+	}
+	m, ok := r.ResourceMethods[verb]
+	if !ok {
+		return m, notFound("Invalid Method identifier specified")
+	}
+	return m, nil
+}
+
+// setMethod writes a method back.
+func (d *definition) setMethod(resource, verb string, m apigatewayapi.Method) {
+	r := d.Resources[resource]
+	if r.ResourceMethods == nil {
+		r.ResourceMethods = map[string]apigatewayapi.Method{}
+	}
+	r.ResourceMethods[verb] = m
+	d.Resources[resource] = r
+}
+
+// sorted returns the resources in the order of their paths.
+func (d *definition) sorted() []apigatewayapi.Resource {
+	out := make([]apigatewayapi.Resource, 0, len(d.Resources))
+	for _, r := range d.Resources {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b apigatewayapi.Resource) int {
+		return strings.Compare(wire.Value(a.Path), wire.Value(b.Path))
+	})
+	return out
+}
+
+// byPath finds a resource by its path.
+func (d *definition) byPath(path string) (apigatewayapi.Resource, bool) {
+	for _, r := range d.Resources {
+		if wire.Value(r.Path) == path {
+			return r, true
+		}
+	}
+	return apigatewayapi.Resource{}, false
+}
+
+// now is the time in whole seconds, as API Gateway's answers have it.
+func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Second) }
