@@ -1,0 +1,251 @@
+package iam
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"moat/internal/pure/policy"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/iamapi"
+)
+
+// The bounds of a role's sessions, in seconds, and of its trust policy.
+const (
+	defaultSession = 3600
+	maxTrustSize   = 2048
+)
+
+func (s *Service) getRole(tx *store.Tx, name string) (Role, error) {
+	r, err := s.t.roles.Get(tx, s.cfg.Account, lower(name))
+	return r, or(err, noRole(name), nil)
+}
+
+func (s *Service) updateRole(ctx context.Context, name string, change func(*store.Tx, *Role) error) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		r, err := s.getRole(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := change(tx, &r); err != nil {
+			return err
+		}
+		return s.t.roles.Put(tx, r)
+	})
+}
+
+// roleShape says how much of a role an answer shows.
+type roleShape int
+
+const (
+	roleListed roleShape = iota
+	roleCreated
+	roleFull
+)
+
+func (s *Service) roleOut(r *Role, shape roleShape) *iamapi.Role {
+	out := &iamapi.Role{
+		Arn: s.arn("role", r.Path, r.Name), AssumeRolePolicyDocument: wire.String(escape(r.Trust)), CreateDate: r.Created,
+		Path: r.Path, RoleId: r.ID, RoleName: r.Name,
+	}
+	if r.Description != "" {
+		out.Description = &r.Description
+	}
+	if shape != roleCreated || r.MaxSession != defaultSession {
+		out.MaxSessionDuration = &r.MaxSession
+	}
+	if shape != roleListed {
+		out.Tags, out.PermissionsBoundary = tagsOut(r.Tags), boundaryOut(r.Boundary)
+	}
+	if shape == roleFull {
+		out.RoleLastUsed = &iamapi.RoleLastUsed{}
+	}
+	return out
+}
+
+func checkTrust(doc string) error {
+	if n := policySize(doc); n > maxTrustSize {
+		return limit("Cannot exceed quota for ACLSizePerRole: %d", maxTrustSize)
+	}
+	return checkPolicy(doc, policy.TrustPolicy)
+}
+
+// CreateRole implements iamapi.Service.
+func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) (*iamapi.CreateRoleResponse, error) {
+	if err := checkTrust(in.AssumeRolePolicyDocument); err != nil {
+		return nil, err
+	}
+	id, err := s.newID("AROA", entityIDLength)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := setTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	r := Role{
+		Account: s.cfg.Account, Name: in.RoleName, Path: path(in.Path), ID: id, Created: s.now(), Tags: tags, Trust: in.AssumeRolePolicyDocument,
+		Description: wire.Value(in.Description), Boundary: wire.Value(in.PermissionsBoundary), MaxSession: defaultSession,
+	}
+	if in.MaxSessionDuration != nil {
+		r.MaxSession = *in.MaxSessionDuration
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if r.Boundary != "" {
+			if err := s.checkBoundary(tx, r.Boundary); err != nil {
+				return err
+			}
+		}
+		return or(s.t.roles.Insert(tx, r), nil, exists("Role with name %s already exists.", in.RoleName))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &iamapi.CreateRoleResponse{Role: s.roleOut(&r, roleCreated)}, nil
+}
+
+// GetRole implements iamapi.Service.
+func (s *Service) GetRole(ctx context.Context, in *iamapi.GetRoleRequest) (*iamapi.GetRoleResponse, error) {
+	var r Role
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		r, err = s.getRole(tx, in.RoleName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &iamapi.GetRoleResponse{Role: s.roleOut(&r, roleFull)}, nil
+}
+
+// UpdateRole implements iamapi.Service.
+func (s *Service) UpdateRole(ctx context.Context, in *iamapi.UpdateRoleRequest) (*iamapi.UpdateRoleResponse, error) {
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
+		if in.Description != nil {
+			r.Description = *in.Description
+		}
+		if in.MaxSessionDuration != nil {
+			r.MaxSession = *in.MaxSessionDuration
+		}
+		return nil
+	})
+}
+
+// UpdateRoleDescription implements iamapi.Service.
+func (s *Service) UpdateRoleDescription(ctx context.Context, in *iamapi.UpdateRoleDescriptionRequest) (*iamapi.UpdateRoleDescriptionResponse, error) {
+	var out Role
+	err := s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
+		r.Description = in.Description
+		out = *r
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &iamapi.UpdateRoleDescriptionResponse{Role: s.roleOut(&out, roleFull)}, nil
+}
+
+// UpdateAssumeRolePolicy implements iamapi.Service.
+func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *iamapi.UpdateAssumeRolePolicyRequest) (*iamapi.UpdateAssumeRolePolicyOutput, error) {
+	if err := checkTrust(in.PolicyDocument); err != nil {
+		return nil, err
+	}
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
+		r.Trust = in.PolicyDocument
+		return nil
+	})
+}
+
+// DeleteRole implements iamapi.Service.
+func (s *Service) DeleteRole(ctx context.Context, in *iamapi.DeleteRoleRequest) (*iamapi.DeleteRoleOutput, error) {
+	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
+		r, err := s.getRole(tx, in.RoleName)
+		switch {
+		case err != nil:
+			return err
+		case len(r.Attached) > 0:
+			return conflict("Cannot delete entity, must detach all policies first.")
+		case len(r.Inline) > 0:
+			return conflict("Cannot delete entity, must delete policies first.")
+		}
+		return s.t.roles.Delete(tx, s.cfg.Account, lower(r.Name))
+	})
+}
+
+// ListRoles implements iamapi.Service.
+func (s *Service) ListRoles(ctx context.Context, in *iamapi.ListRolesRequest) (*iamapi.ListRolesResponse, error) {
+	var roles []Role
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		roles, err = s.t.roles.List(tx, store.Query{Prefix: []string{s.cfg.Account}})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	roles = slices.DeleteFunc(roles, func(r Role) bool { return !strings.HasPrefix(r.Path, path(in.PathPrefix)) })
+	out := &iamapi.ListRolesResponse{Roles: []iamapi.Role{}}
+	roles, out.Marker, out.IsTruncated, err = page(s, "roles", roles, func(r *Role) string { return lower(r.Name) }, in.Marker, in.MaxItems)
+	for i := range roles {
+		out.Roles = append(out.Roles, *s.roleOut(&roles[i], roleListed))
+	}
+	return out, err
+}
+
+// PutRolePermissionsBoundary implements iamapi.Service.
+func (s *Service) PutRolePermissionsBoundary(ctx context.Context, in *iamapi.PutRolePermissionsBoundaryRequest) (*iamapi.PutRolePermissionsBoundaryOutput, error) {
+	return nil, s.updateRole(ctx, in.RoleName, func(tx *store.Tx, r *Role) error {
+		r.Boundary = in.PermissionsBoundary
+		return s.checkBoundary(tx, r.Boundary)
+	})
+}
+
+// DeleteRolePermissionsBoundary implements iamapi.Service.
+func (s *Service) DeleteRolePermissionsBoundary(ctx context.Context, in *iamapi.DeleteRolePermissionsBoundaryRequest) (*iamapi.DeleteRolePermissionsBoundaryOutput, error) {
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
+		r.Boundary = ""
+		return nil
+	})
+}
+
+// TagRole implements iamapi.Service.
+func (s *Service) TagRole(ctx context.Context, in *iamapi.TagRoleRequest) (*iamapi.TagRoleOutput, error) {
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) (err error) {
+		r.Tags, err = setTags(r.Tags, in.Tags)
+		return err
+	})
+}
+
+// UntagRole implements iamapi.Service.
+func (s *Service) UntagRole(ctx context.Context, in *iamapi.UntagRoleRequest) (*iamapi.UntagRoleOutput, error) {
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
+		r.Tags = removeTags(r.Tags, in.TagKeys)
+		return nil
+	})
+}
+
+// ListRoleTags implements iamapi.Service.
+func (s *Service) ListRoleTags(ctx context.Context, in *iamapi.ListRoleTagsRequest) (*iamapi.ListRoleTagsResponse, error) {
+	var r Role
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		r, err = s.getRole(tx, in.RoleName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &iamapi.ListRoleTagsResponse{Tags: []iamapi.Tag{}}
+	tags := sortedTags(r.Tags)
+	tags, out.Marker, out.IsTruncated, err = page(s, "tags/role/"+r.Name, tags, func(t *Tag) string { return t.Key }, in.Marker, in.MaxItems)
+	out.Tags = append(out.Tags, tagsOut(tags)...)
+	return out, err
+}
+
+// ListInstanceProfilesForRole implements iamapi.Service: there are no instances
+// here, so no role is in a profile. Tools ask before they delete a role.
+func (s *Service) ListInstanceProfilesForRole(ctx context.Context, in *iamapi.ListInstanceProfilesForRoleRequest) (*iamapi.ListInstanceProfilesForRoleResponse, error) {
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		_, err := s.getRole(tx, in.RoleName)
+		return err
+	})
+	return &iamapi.ListInstanceProfilesForRoleResponse{InstanceProfiles: []iamapi.InstanceProfile{}, IsTruncated: wire.Bool(false)}, err
+}

@@ -1,0 +1,157 @@
+package iam
+
+import (
+	"context"
+	"reflect"
+	"strings"
+
+	"moat/internal/pure/policy"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/iamapi"
+	"moat/internal/wire/stsapi"
+)
+
+// iamResources names what an IAM operation acts on: the user, role, group or
+// policy that its input names (Service Authorization Reference). The input's
+// members have the same names throughout the API, so they are read by name.
+func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, policy.Context) {
+	v := reflect.Indirect(reflect.ValueOf(in))
+	keys := policy.Context{}
+	member := func(name string) string {
+		f := v.FieldByName(name)
+		if f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() {
+			f = f.Elem()
+		}
+		if f.IsValid() && f.Kind() == reflect.String {
+			return f.String()
+		}
+		return ""
+	}
+	if tags, ok := v.FieldByName("Tags").Interface().([]iamapi.Tag); v.FieldByName("Tags").IsValid() && ok {
+		setRequestTags(keys, tags)
+	}
+	if f := v.FieldByName("TagKeys"); f.IsValid() {
+		if names, ok := f.Interface().([]string); ok {
+			keys.Set("aws:TagKeys", names...)
+		}
+	}
+	if arn := member("PolicyArn"); arn != "" {
+		keys.Set("iam:PolicyARN", arn)
+	}
+	if b := member("PermissionsBoundary"); b != "" {
+		keys.Set("iam:PermissionsBoundary", b)
+	}
+	if arn := member("OpenIDConnectProviderArn"); arn != "" {
+		return []string{arn}, keys
+	}
+	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
+		return s.listResources(c, op), keys
+	}
+	arns, tags, boundary := s.named(member, op, c)
+	for _, t := range tags {
+		keys.Set("aws:ResourceTag/"+t.Key, t.Value)
+		keys.Set("iam:ResourceTag/"+t.Key, t.Value)
+	}
+	if boundary != "" && keys.Get("iam:PermissionsBoundary") == nil {
+		keys.Set("iam:PermissionsBoundary", boundary)
+	}
+	return arns, keys
+}
+
+func setRequestTags(keys policy.Context, tags []iamapi.Tag) {
+	var names []string
+	for _, t := range tags {
+		keys.Set("aws:RequestTag/"+t.Key, t.Value)
+		names = append(names, t.Key)
+	}
+	keys.Set("aws:TagKeys", names...)
+}
+
+// listResources are those of operations that list a whole account, or what
+// belongs to the caller.
+func (s *Service) listResources(c *wire.Call, op string) []string {
+	if op == "ListAccessKeys" && c.Caller.Kind == policy.PrincipalUser {
+		return []string{c.Caller.ARN}
+	}
+	return []string{"*"}
+}
+
+// named finds the entity that an input names, with its tags and boundary. One
+// that does not exist yet, or not at all, has the ARN it would have.
+func (s *Service) named(member func(string) string, op string, c *wire.Call) (arns []string, tags []Tag, boundary string) {
+	p := member("Path")
+	if p == "" {
+		p = "/"
+	}
+	user, role, group, arn := member("UserName"), member("RoleName"), member("GroupName"), member("PolicyArn")
+	create := strings.HasPrefix(op, "Create")
+	_ = s.db.View(context.Background(), func(tx *store.Tx) error { // nothing found leaves the names as they are
+		switch {
+		case group != "":
+			if g, err := s.t.groups.Get(tx, s.cfg.Account, lower(group)); err == nil && !create {
+				p, group = g.Path, g.Name
+			}
+		case user != "":
+			if u, err := s.t.users.Get(tx, s.cfg.Account, lower(user)); err == nil && op != "CreateUser" {
+				p, user, tags, boundary = u.Path, u.Name, u.Tags, u.Boundary
+			}
+		case role != "":
+			if r, err := s.t.roles.Get(tx, s.cfg.Account, lower(role)); err == nil && op != "CreateRole" {
+				p, role, tags, boundary = r.Path, r.Name, r.Tags, r.Boundary
+			}
+		case arn != "":
+			if r, err := s.getPolicy(tx, arn); err == nil {
+				tags = r.Tags
+			}
+		}
+		return nil
+	})
+	switch {
+	case group != "": // adding a user to a group is decided on the group
+		return []string{s.arn("group", p, group)}, nil, ""
+	case user != "":
+		return []string{s.arn("user", p, user)}, tags, boundary
+	case role != "":
+		return []string{s.arn("role", p, role)}, tags, boundary
+	case arn != "":
+		return []string{arn}, tags, ""
+	case member("PolicyName") != "":
+		return []string{s.arn("policy", p, member("PolicyName"))}, nil, ""
+	case member("Url") != "":
+		_, rest, _ := strings.Cut(member("Url"), "://")
+		return []string{s.arn("oidc-provider/", "", strings.TrimSuffix(rest, "/"))}, nil, ""
+	case c.Caller.Kind == policy.PrincipalUser: // no name means the caller
+		return []string{c.Caller.ARN}, nil, ""
+	}
+	return []string{"*"}, nil, ""
+}
+
+// stsResources names the role that is assumed, and the keys that its trust
+// policy may ask for.
+func (s *Service) stsResources(_ *wire.Call, op string, in any) ([]string, policy.Context) {
+	r, ok := in.(*stsapi.AssumeRoleRequest)
+	if op != "AssumeRole" || !ok {
+		return []string{"*"}, nil
+	}
+	return []string{r.RoleArn}, assumeKeys(r)
+}
+
+func assumeKeys(r *stsapi.AssumeRoleRequest) policy.Context {
+	keys := policy.Context{}
+	keys.Set("sts:RoleSessionName", r.RoleSessionName)
+	if r.ExternalId != nil {
+		keys.Set("sts:ExternalId", *r.ExternalId)
+	}
+	if r.SourceIdentity != nil {
+		keys.Set("sts:SourceIdentity", *r.SourceIdentity)
+	}
+	keys.Set("sts:TransitiveTagKeys", r.TransitiveTagKeys...)
+	var names []string
+	for _, t := range r.Tags {
+		keys.Set("aws:RequestTag/"+t.Key, t.Value)
+		names = append(names, t.Key)
+	}
+	keys.Set("aws:TagKeys", names...)
+	return keys
+}
