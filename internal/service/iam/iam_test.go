@@ -112,7 +112,9 @@ func (h *house) role(name, trust, statements string) string {
 	return r.Arn
 }
 
-func doc(statements string) string { return `{"Version":"2012-10-17","Statement":[` + statements + `]}` }
+func doc(statements string) string {
+	return `{"Version":"2012-10-17","Statement":[` + statements + `]}`
+}
 
 func must(t *testing.T) func(any, error) any {
 	return func(v any, err error) any {

@@ -28,8 +28,10 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 		}
 		return ""
 	}
-	if tags, ok := v.FieldByName("Tags").Interface().([]iamapi.Tag); v.FieldByName("Tags").IsValid() && ok {
-		setRequestTags(keys, tags)
+	if f := v.FieldByName("Tags"); f.IsValid() {
+		if tags, ok := f.Interface().([]iamapi.Tag); ok {
+			setRequestTags(keys, tags)
+		}
 	}
 	if f := v.FieldByName("TagKeys"); f.IsValid() {
 		if names, ok := f.Interface().([]string); ok {
