@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -200,4 +201,16 @@ func (h *Host) randomHex(n int) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(b), nil
+}
+
+// EndpointURL gives the address at which functions reach Moat: that of Config.Endpoint
+// where they have a network of their own, else the one given.
+func (h *Host) EndpointURL(otherwise string) string {
+	h.probeMu.Lock()
+	isolated := h.probed && h.caps.Isolated
+	h.probeMu.Unlock()
+	if isolated && h.cfg.Network == NetworkNone && h.cfg.Endpoint != nil && h.cfg.EndpointPort != 0 {
+		return "http://127.0.0.1:" + strconv.Itoa(h.cfg.EndpointPort)
+	}
+	return otherwise
 }
