@@ -40,7 +40,7 @@ func (c *Client) Key(id Identity, salt, serverPublic, password string) ([]byte, 
 		return nil, err
 	}
 	g := newGroup()
-	u := scramble(c.public, b)
+	u := Scramble(c.public, b)
 	x := privateKey(id, rawSalt, password)
 	// S = (B - k*g^x)^(a + u*x) = (B - k*g^x)^a * ((B - k*g^x)^u)^x
 	base, err := bigmod.NewNat().SetBytes(b, g.n)

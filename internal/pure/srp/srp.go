@@ -81,15 +81,11 @@ func Public(verifier, b []byte) ([]byte, error) {
 	return out.Bytes(g.n), nil
 }
 
-// ServerKey derives the session key from the client's public value A (hexadecimal,
-// as received), the verifier, the server's secret b and its public value B.
-func ServerKey(clientPublic string, verifier, b, public []byte) ([]byte, error) {
-	a, err := ParsePublic(clientPublic)
-	if err != nil {
-		return nil, err
-	}
+// ServerKey derives the session key from the client's public value A, as
+// [ParsePublic] gives it, the scrambler u of [Scramble], the verifier and the
+// server's secret b.
+func ServerKey(a, u, verifier, b []byte) ([]byte, error) {
 	g := newGroup()
-	u := scramble(a, public)
 	if allZero(u) {
 		return nil, ErrPublic
 	}
@@ -156,8 +152,9 @@ func privateKey(id Identity, salt []byte, password string) []byte {
 	return outer.Sum(nil)
 }
 
-// scramble is u = H(padHex(A) | padHex(B)).
-func scramble(a, b []byte) []byte {
+// Scramble returns u = H(padHex(A) | padHex(B)), all that a server must remember
+// of its public value.
+func Scramble(a, b []byte) []byte {
 	h := sha256.New()
 	h.Write(pad(a))
 	h.Write(pad(b))

@@ -27,7 +27,11 @@ func exchange(t *testing.T, id Identity, salt, verifier []byte, password string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := ServerKey(c.Public(), verifier, b, public)
+	a, err := ParsePublic(c.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ServerKey(a, Scramble(a, public), verifier, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +106,14 @@ func TestServerKey_reference(t *testing.T) {
 			t.Fatal("B differs")
 		}
 		a := new(big.Int).Exp(g, big.NewInt(12345678901), n)
-		u := new(big.Int).SetBytes(scramble(a.Bytes(), public))
+		u := new(big.Int).SetBytes(Scramble(a.Bytes(), public))
 		s := new(big.Int).Exp(v, u, n)
 		s.Mul(s, a).Exp(s, new(big.Int).SetBytes(b), n)
-		key, err := ServerKey(a.Text(16), verifier, b, public)
+		sent, err := ParsePublic(a.Text(16))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ServerKey(sent, Scramble(sent, public), verifier, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,8 +193,9 @@ func BenchmarkServerKey(b *testing.B) {
 	secret, _ := NewSecret(rand.Reader)
 	public, _ := Public(v, secret)
 	c, _ := NewClient(rand.Reader)
+	a, _ := ParsePublic(c.Public())
 	for b.Loop() {
-		if _, err := ServerKey(c.Public(), v, secret, public); err != nil {
+		if _, err := ServerKey(a, Scramble(a, public), v, secret); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,0 +1,306 @@
+package userpool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"moat/internal/pure/srp"
+	"moat/internal/store"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// answer is what a step of a sign-in ends with: tokens, or the next challenge.
+type answer struct {
+	result  *api.AuthenticationResultType
+	name    api.ChallengeNameType
+	params  map[string]string
+	session *string
+}
+
+// step is a request of a sign-in, whichever operation brought it.
+type step struct {
+	operation string
+	admin     bool
+	pool      Pool
+	client    Client
+	params    map[string]string
+	session   *string
+}
+
+func (st *step) param(name string) (string, error) {
+	v := st.params[name]
+	if v == "" {
+		return "", refuse(invalidParameter, "Missing required parameter "+name)
+	}
+	return v, nil
+}
+
+// InitiateAuth begins a sign-in for an app.
+func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest) (*api.InitiateAuthResponse, error) {
+	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session}
+	a, err := s.initiate(ctx, &st, "", in.ClientId, in.AuthFlow)
+	if err != nil {
+		return nil, exception(err)
+	}
+	return &api.InitiateAuthResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+}
+
+// AdminInitiateAuth begins a sign-in for a server that has a key of its own.
+func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAuthRequest) (*api.AdminInitiateAuthResponse, error) {
+	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session}
+	a, err := s.initiate(ctx, &st, in.UserPoolId, in.ClientId, in.AuthFlow)
+	if err != nil {
+		return nil, exception(err)
+	}
+	return &api.AdminInitiateAuthResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+}
+
+// RespondToAuthChallenge goes on with a sign-in.
+func (s *Service) RespondToAuthChallenge(ctx context.Context, in *api.RespondToAuthChallengeRequest) (*api.RespondToAuthChallengeResponse, error) {
+	st := step{operation: "RespondToAuthChallenge", params: in.ChallengeResponses, session: in.Session}
+	a, err := s.respond(ctx, &st, "", in.ClientId, in.ChallengeName)
+	if err != nil {
+		return nil, exception(err)
+	}
+	return &api.RespondToAuthChallengeResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+}
+
+// AdminRespondToAuthChallenge goes on with a sign-in, for a server.
+func (s *Service) AdminRespondToAuthChallenge(ctx context.Context, in *api.AdminRespondToAuthChallengeRequest) (*api.AdminRespondToAuthChallengeResponse, error) {
+	st := step{operation: "AdminRespondToAuthChallenge", admin: true, params: in.ChallengeResponses, session: in.Session}
+	a, err := s.respond(ctx, &st, in.UserPoolId, in.ClientId, in.ChallengeName)
+	if err != nil {
+		return nil, exception(err)
+	}
+	return &api.AdminRespondToAuthChallengeResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+}
+
+// enter reads the client and its pool; an administrator names the pool, too.
+func (s *Service) enter(ctx context.Context, st *step, poolID, clientID string) error {
+	return s.db.View(ctx, func(tx *store.Tx) (err error) {
+		if st.admin {
+			if _, err = s.poolHere(ctx, tx, poolID); err != nil {
+				return err
+			}
+			if _, err = s.clientOf(tx, poolID, clientID); err != nil {
+				return err
+			}
+		}
+		st.pool, st.client, err = s.both(tx, clientID)
+		return err
+	})
+}
+
+// initiate is the table of sign-in flows.
+func (s *Service) initiate(ctx context.Context, st *step, poolID, clientID string, flow api.AuthFlowType) (answer, error) {
+	if err := s.enter(ctx, st, poolID, clientID); err != nil {
+		return answer{}, err
+	}
+	switch flow {
+	case api.AuthFlowTypeUSER_SRP_AUTH:
+		if !st.client.allows(flow) {
+			return answer{}, refuse(invalidParameter, "USER_SRP_AUTH is not enabled for the client.")
+		}
+		return s.startSRP(ctx, st)
+	case api.AuthFlowTypeUSER_PASSWORD_AUTH:
+		if st.admin {
+			return answer{}, refuse(invalidParameter, "Initiate Auth method not supported.")
+		}
+		if !st.client.allows(flow) {
+			return answer{}, refuse(invalidParameter, "USER_PASSWORD_AUTH flow not enabled for this client")
+		}
+		return s.passwordSignIn(ctx, st)
+	case api.AuthFlowTypeADMIN_USER_PASSWORD_AUTH, api.AuthFlowTypeADMIN_NO_SRP_AUTH:
+		if !st.admin {
+			return answer{}, refuse(invalidParameter, "Initiate Auth method not supported.")
+		}
+		if !st.client.allows(flow) {
+			return answer{}, refuse(invalidParameter, "Auth flow not enabled for this client")
+		}
+		return s.passwordSignIn(ctx, st)
+	case api.AuthFlowTypeREFRESH_TOKEN_AUTH, api.AuthFlowTypeREFRESH_TOKEN:
+		if !st.client.allows(flow) {
+			return answer{}, refuse(invalidParameter, "Auth flow not enabled for this client")
+		}
+		return s.refreshStep(ctx, st)
+	}
+	return answer{}, notImplemented(st.operation, "the flow "+string(flow)+" is not available yet.")
+}
+
+// respond is the table of challenges.
+func (s *Service) respond(ctx context.Context, st *step, poolID, clientID string, name api.ChallengeNameType) (answer, error) {
+	if err := s.enter(ctx, st, poolID, clientID); err != nil {
+		return answer{}, err
+	}
+	switch name {
+	case api.ChallengeNameTypePASSWORD_VERIFIER:
+		return s.proveSRP(ctx, st)
+	case api.ChallengeNameTypeNEW_PASSWORD_REQUIRED:
+		return s.newPasswordStep(ctx, st)
+	}
+	return answer{}, notImplemented(st.operation, "the challenge "+string(name)+" is not available yet.")
+}
+
+// find looks up who wants to sign in. Of somebody unknown it returns an imaginary
+// user, always the same for the same name, on whom the same work is done; unless
+// the client may learn who exists.
+func (s *Service) find(ctx context.Context, st *step, name string) (u User, known bool, err error) {
+	err = s.db.View(ctx, func(tx *store.Tx) error {
+		u, err = s.findUser(tx, &st.pool, name)
+		known = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			if !st.client.hidesUsers() {
+				return refuse(userNotFound, "User does not exist.")
+			}
+			u, err = s.imaginaryUser(&st.pool, name), nil
+		}
+		if err != nil {
+			return err
+		}
+		return s.locked(tx, st.pool.ID, u.Key)
+	})
+	return u, known, err
+}
+
+func (s *Service) imaginaryUser(p *Pool, name string) User {
+	u := User{Pool: p.ID, Key: nobody(p, name), Name: name}
+	folded := p.fold(name)
+	if len(p.UsernameAttributes) > 0 || strings.Contains(name, "@") || isPhone(name) {
+		u.Name = formatUUID(s.secrets.derive(16, "imaginary username", p.ID, folded))
+	} else if !p.CaseSensitive {
+		u.Name = strings.ToLower(name)
+	}
+	u.Salt = s.secrets.derive(srp.SaltSize, "imaginary salt", p.ID, folded)
+	u.Salt[0] = u.Salt[0]&0x7f | 0x40 // as NewSalt draws them
+	return u
+}
+
+// verifier unseals a user's SRP verifier. Who has none, and an imaginary user,
+// gets a number of which nobody knows the password.
+func (s *Service) verifier(u *User) (v []byte, real bool, err error) {
+	if u.Verifier == nil {
+		v = s.secrets.derive(srp.Size, "imaginary verifier", u.Pool, u.Key)
+		v[0] &= 0x7f // below the modulus, which begins with ones
+		return v, false, nil
+	}
+	v, err = s.db.Unseal(sealVerifier, u.Verifier)
+	return v, true, err
+}
+
+// matches says whether a password is the user's, at the same cost for everybody.
+func (s *Service) matches(p *Pool, u *User, name, password string) (bool, error) {
+	verifier, real, err := s.verifier(u)
+	if err != nil {
+		return false, err
+	}
+	ok := srp.Matches(identity(p.ID, name), u.Salt, verifier, password)
+	return ok && real, nil
+}
+
+// passwordSignIn takes the password itself.
+func (s *Service) passwordSignIn(ctx context.Context, st *step) (answer, error) {
+	name, err := st.param("USERNAME")
+	if err != nil {
+		return answer{}, err
+	}
+	password, err := st.param("PASSWORD")
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
+		return answer{}, err
+	}
+	u, known, err := s.find(ctx, st, name)
+	if err != nil {
+		return answer{}, err
+	}
+	right, err := s.matches(&st.pool, &u, u.Name, password)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.conclude(ctx, st, &u, known && right, nil)
+}
+
+// conclude reveals what became of a proof: it counts it, and lets in who has
+// proven his password if nothing else stands against it.
+func (s *Service) conclude(ctx context.Context, st *step, proven *User, right bool, ch *challenge) (answer, error) {
+	session, err := s.newSession(&st.client)
+	if err != nil {
+		return answer{}, err
+	}
+	var verdict error
+	var next api.ChallengeNameType
+	var u User
+	var groups []Group
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		verdict, next = nil, ""
+		if ch != nil {
+			if err := s.spend(tx, ch); err != nil {
+				return err
+			}
+		}
+		ok := right
+		if right {
+			u, err = s.tables.users.Get(tx, proven.Pool, proven.Key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			// The password that was proven must still be the password.
+			ok = err == nil && u.PasswordID == proven.PasswordID
+		}
+		if verdict, err = s.settle(tx, st.pool.ID, proven.Key, ok); err != nil || verdict != nil {
+			return err
+		}
+		if next, verdict = s.hurdle(&u); verdict != nil || next != "" {
+			return nil
+		}
+		if groups, err = s.groupsOf(tx, &u); err != nil {
+			return err
+		}
+		session.of(&u)
+		return s.tables.sessions.Insert(tx, session)
+	})
+	if err = errors.Join(err, verdict); err != nil {
+		return answer{}, err
+	}
+	if next != "" {
+		return s.demandPassword(st, &u)
+	}
+	result, err := s.issue(ctx, &st.pool, &st.client, &u, groups, &session, true)
+	return answer{result: result, params: map[string]string{}}, err
+}
+
+// hurdle says what stands between a proven password and tokens.
+func (s *Service) hurdle(u *User) (api.ChallengeNameType, error) {
+	switch {
+	case u.Disabled:
+		return "", refuse(notAuthorized, "User is disabled.")
+	case u.Status == string(api.UserStatusTypeCONFIRMED):
+		return "", nil
+	case u.Status == string(api.UserStatusTypeUNCONFIRMED):
+		return "", refuse(userNotConfirmed, "User is not confirmed.")
+	case u.Status == string(api.UserStatusTypeRESET_REQUIRED):
+		return "", refuse(passwordResetRequired, "Password reset required for the user")
+	case u.Status == string(api.UserStatusTypeFORCE_CHANGE_PASSWORD):
+		if !s.time().Before(u.TemporaryUntil) {
+			return "", refuse(notAuthorized, "Temporary password has expired and must be reset by an administrator.")
+		}
+		return api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, nil
+	}
+	return "", errWrongPassword() // a state that this version does not know lets nobody in
+}
+
+// missingRequired lists the required attributes that a user lacks, as the
+// NEW_PASSWORD_REQUIRED challenge names them.
+func (p *Pool) missingRequired(u *User) []string {
+	out := []string{}
+	for _, name := range p.required() {
+		if u.Attributes[name] == "" {
+			out = append(out, "userAttributes."+name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

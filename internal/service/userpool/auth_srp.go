@@ -1,0 +1,146 @@
+package userpool
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"moat/internal/pure/srp"
+	"moat/internal/store"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// timestampForm is how clients write the time that they sign. The day has no zero.
+const timestampForm = "Mon Jan 2 15:04:05 MST 2006"
+
+// startSRP answers the client's public value with ours. It proves nothing yet and
+// stores nothing; the secret block carries all that the second step needs.
+func (s *Service) startSRP(ctx context.Context, st *step) (answer, error) {
+	name, err := st.param("USERNAME")
+	if err != nil {
+		return answer{}, err
+	}
+	text, err := st.param("SRP_A")
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := srp.ParsePublic(text)
+	if err != nil {
+		return answer{}, refuse(invalidParameter, "Invalid value for parameter SRP_A")
+	}
+	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
+		return answer{}, err
+	}
+	u, known, err := s.find(ctx, st, name)
+	if err != nil {
+		return answer{}, err
+	}
+	verifier, _, err := s.verifier(&u)
+	if err != nil {
+		return answer{}, err
+	}
+	b, err := srp.NewSecret(s.rand)
+	if err != nil {
+		return answer{}, err
+	}
+	public, err := srp.Public(verifier, b)
+	if err != nil {
+		return answer{}, err
+	}
+	ch, err := s.newChallenge(api.ChallengeNameTypePASSWORD_VERIFIER, &st.client, &u)
+	if err != nil {
+		return answer{}, err
+	}
+	ch.Known, ch.Login, ch.A, ch.U, ch.B = known, name, a, srp.Scramble(a, public), b
+	block, err := s.sealChallenge(ch)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{name: api.ChallengeNameTypePASSWORD_VERIFIER, params: map[string]string{
+		"SALT":            srp.Hex(u.Salt),
+		"SECRET_BLOCK":    base64.StdEncoding.EncodeToString(block),
+		"SRP_B":           srp.Hex(public),
+		"USERNAME":        u.Name,
+		"USER_ID_FOR_SRP": u.Name,
+	}}, nil
+}
+
+// proveSRP checks the client's proof that it knows the password.
+func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
+	name, err := st.param("USERNAME")
+	if err != nil {
+		return answer{}, err
+	}
+	text, err := st.param("PASSWORD_CLAIM_SECRET_BLOCK")
+	if err != nil {
+		return answer{}, err
+	}
+	signature, err := st.param("PASSWORD_CLAIM_SIGNATURE")
+	if err != nil {
+		return answer{}, err
+	}
+	timestamp, err := st.param("TIMESTAMP")
+	if err != nil {
+		return answer{}, err
+	}
+	if at, err := time.Parse(timestampForm, timestamp); err != nil || at.Location() != time.UTC {
+		return answer{}, refuse(invalidParameter, "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
+	}
+	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
+		return answer{}, err
+	}
+	ch, err := s.openChallenge(text, base64.StdEncoding.Strict(), api.ChallengeNameTypePASSWORD_VERIFIER, &st.client)
+	if err != nil {
+		return answer{}, err
+	}
+	if name != ch.Name && name != ch.Login {
+		return answer{}, errWrongPassword()
+	}
+	u, err := s.challenged(ctx, &ch)
+	if err != nil {
+		return answer{}, err
+	}
+	right, err := s.proven(&ch, &u, text, timestamp, signature)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.conclude(ctx, st, &u, right && ch.Known && u.PasswordID == ch.PasswordID, &ch)
+}
+
+// challenged reads the user of a challenge; who was imaginary, or is gone, is imaginary.
+func (s *Service) challenged(ctx context.Context, ch *challenge) (User, error) {
+	u := User{Pool: ch.Pool, Key: ch.User, Name: ch.Name}
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		found, err := s.tables.users.Get(tx, ch.Pool, ch.User)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		u = found
+		return err
+	})
+	return u, err
+}
+
+// proven compares the client's signature with the one that the session key makes.
+func (s *Service) proven(ch *challenge, u *User, block, timestamp, signature string) (bool, error) {
+	verifier, real, err := s.verifier(u)
+	if err != nil {
+		return false, err
+	}
+	key, err := srp.ServerKey(ch.A, ch.U, verifier, ch.B)
+	if err != nil {
+		return false, err
+	}
+	signed, err := base64.StdEncoding.DecodeString(block)
+	if err != nil {
+		return false, nil
+	}
+	given, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil {
+		return false, nil
+	}
+	want := srp.Proof(key, identity(ch.Pool, ch.Name), signed, timestamp)
+	return subtle.ConstantTimeCompare(want, given) == 1 && real, nil
+}

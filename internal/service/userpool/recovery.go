@@ -1,0 +1,166 @@
+package userpool
+
+import (
+	"context"
+	"errors"
+
+	"moat/internal/store"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// ForgotPassword sends a code by which the password can be replaced. A client that
+// must not learn who exists gets the same answer for everybody.
+func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequest) (*api.ForgotPasswordResponse, error) {
+	plain, sealed, err := s.drawCode()
+	if err != nil {
+		return nil, err
+	}
+	var m *Message
+	var to contact
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		m = nil
+		p, c, err := s.both(tx, in.ClientId)
+		if err != nil {
+			return err
+		}
+		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
+			return err
+		}
+		u, err := s.findUser(tx, &p, in.Username)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		var refusal error
+		if to, refusal = recoverable(&p, &u, err); refusal != nil {
+			if !c.hidesUsers() {
+				return refusal
+			}
+			to = s.imaginaryContact(&p, in.Username)
+			return s.putCode(tx, Code{Pool: p.ID, User: nobody(&p, in.Username), Purpose: purposeRecovery}, recoveryCodeLife)
+		}
+		msg := codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain)
+		m = &msg
+		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, recoveryCodeLife)
+	})
+	if err != nil {
+		return nil, exception(err)
+	}
+	if m != nil {
+		_ = s.send(ctx, *m) // logged there
+	}
+	return &api.ForgotPasswordResponse{CodeDeliveryDetails: to.details()}, nil
+}
+
+// recoverable says where a recovery code may go, or why none may be sent.
+func recoverable(p *Pool, u *User, lookup error) (contact, error) {
+	switch {
+	case lookup != nil:
+		return contact{}, refuse(userNotFound, "Username/client id combination not found.")
+	case u.Disabled:
+		return contact{}, refuse(notAuthorized, "User is disabled.")
+	case u.Status == string(api.UserStatusTypeFORCE_CHANGE_PASSWORD):
+		return contact{}, refuse(notAuthorized, "User password cannot be reset in the current state.")
+	}
+	return p.recoveryContact(u)
+}
+
+// ConfirmForgotPassword sets a new password against the code.
+func (s *Service) ConfirmForgotPassword(ctx context.Context, in *api.ConfirmForgotPasswordRequest) (*api.ConfirmForgotPasswordResponse, error) {
+	return &api.ConfirmForgotPasswordResponse{}, exception(s.confirmForgotPassword(ctx, in))
+}
+
+func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForgotPasswordRequest) error {
+	var p Pool
+	var c Client
+	var u User
+	var lookup error
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		if p, c, err = s.both(tx, in.ClientId); err != nil {
+			return err
+		}
+		if u, lookup = s.findUser(tx, &p, in.Username); lookup != nil && !errors.Is(lookup, store.ErrNotFound) {
+			return lookup
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
+		return err
+	}
+	if err := checkPassword(p.Settings.Password, in.Password); err != nil {
+		return err
+	}
+	_, refusal := recoverable(&p, &u, lookup)
+	if refusal != nil && !c.hidesUsers() {
+		return refusal
+	}
+	pw, err := s.newPassword(p.ID, u.Name, in.Password) // for nobody, too: the same work
+	if err != nil {
+		return err
+	}
+	who := u.Key
+	if refusal != nil {
+		who = nobody(&p, in.Username)
+	} else if err := s.checkHistory(&p, &u, in.Password); err != nil {
+		return err
+	}
+	var verdict error
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		var code Code
+		code, verdict, err = s.redeem(tx, p.ID, who, purposeRecovery, in.ConfirmationCode)
+		if err != nil || verdict != nil || refusal != nil {
+			return err
+		}
+		u, err := s.tables.users.Get(tx, p.ID, who)
+		if err != nil {
+			return missing(err, userNotFound, "Username/client id combination not found.")
+		}
+		u.setPassword(&p, pw)
+		code.prove(&u)
+		if u.Status == string(api.UserStatusTypeRESET_REQUIRED) {
+			u.Status = string(api.UserStatusTypeCONFIRMED)
+		}
+		if err := s.clearFailures(tx, p.ID, u.Key); err != nil {
+			return err
+		}
+		return s.putUser(tx, &p, &u, false)
+	})
+	return errors.Join(err, verdict)
+}
+
+// AdminResetUserPassword makes the password useless and sends a recovery code.
+func (s *Service) AdminResetUserPassword(ctx context.Context, in *api.AdminResetUserPasswordRequest) (*api.AdminResetUserPasswordResponse, error) {
+	plain, sealed, err := s.drawCode()
+	if err != nil {
+		return nil, err
+	}
+	var m Message
+	err = s.update(ctx, func(tx *store.Tx) error {
+		p, u, err := s.userHere(ctx, tx, in.UserPoolId, in.Username)
+		if err != nil {
+			return err
+		}
+		if u.Status != string(api.UserStatusTypeCONFIRMED) && u.Status != string(api.UserStatusTypeRESET_REQUIRED) {
+			return refuse(notAuthorized, "User password cannot be reset in the current state.")
+		}
+		to, err := p.recoveryContact(&u)
+		if err != nil {
+			return err
+		}
+		u.Status = string(api.UserStatusTypeRESET_REQUIRED)
+		if err := s.putUser(tx, &p, &u, false); err != nil {
+			return err
+		}
+		m = codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain)
+		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, recoveryCodeLife)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.send(ctx, m); err != nil {
+		s.log.Warn("the recovery code of a reset was not sent", "pool", in.UserPoolId)
+	}
+	return &api.AdminResetUserPasswordResponse{}, nil
+}

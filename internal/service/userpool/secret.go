@@ -1,0 +1,153 @@
+package userpool
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"moat/internal/store"
+)
+
+const (
+	sealKey       = "userpool signing key"
+	sealVerifier  = "userpool verifier"
+	sealClient    = "userpool client secret"
+	sealCode      = "userpool code"
+	sealService   = "userpool secret"
+	sealChallenge = "userpool challenge"
+	sealPage      = "userpool page"
+)
+
+// secrets holds the service's own key, from which false salts and the
+// authenticators of refresh tokens are derived. All nodes of a database share it.
+type secrets struct{ key []byte }
+
+func (s *Service) openSecrets(ctx context.Context) (*secrets, error) {
+	fresh := make([]byte, 32)
+	if _, err := io.ReadFull(s.rand, fresh); err != nil {
+		return nil, err
+	}
+	sealed, err := s.db.Seal(sealService, fresh)
+	if err != nil {
+		return nil, err
+	}
+	var rec Secret
+	err = s.db.View(ctx, func(tx *store.Tx) (err error) {
+		rec, err = s.tables.secrets.Get(tx, "service")
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = s.db.Update(ctx, func(tx *store.Tx) error {
+			if err := s.tables.secrets.Insert(tx, Secret{Name: "service", Sealed: sealed}); err != nil && !errors.Is(err, store.ErrExists) {
+				return err
+			}
+			var err error
+			rec, err = s.tables.secrets.Get(tx, "service")
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.db.Unseal(sealService, rec.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	return &secrets{key: key}, nil
+}
+
+// mac authenticates parts under a purpose. Parts are length-prefixed: no two
+// lists of parts authenticate alike.
+func (s *secrets) mac(purpose string, parts ...string) []byte {
+	m := hmac.New(sha256.New, s.key)
+	for _, p := range append([]string{purpose}, parts...) {
+		fmt.Fprintf(m, "%d:", len(p))
+		io.WriteString(m, p)
+	}
+	return m.Sum(nil)
+}
+
+// derive stretches mac to n bytes.
+func (s *secrets) derive(n int, purpose string, parts ...string) []byte {
+	var out []byte
+	for i := 0; len(out) < n; i++ {
+		out = append(out, s.mac(fmt.Sprint(purpose, " ", i), parts...)...)
+	}
+	return out[:n]
+}
+
+// random draws n bytes.
+func (s *Service) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	_, err := io.ReadFull(s.rand, b)
+	return b, err
+}
+
+// uuid draws a random UUID (RFC 9562 section 5.4).
+func (s *Service) uuid() (string, error) {
+	b, err := s.random(16)
+	if err != nil {
+		return "", err
+	}
+	return formatUUID(b), nil
+}
+
+func formatUUID(b []byte) string {
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b)
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+const (
+	lowerAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+	mixedAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// text draws n characters of an alphabet, each equally likely.
+func (s *Service) text(n int, alphabet string) (string, error) {
+	limit := byte(256 / len(alphabet) * len(alphabet) & 0xff) // 0 means 256
+	out := make([]byte, 0, n)
+	for len(out) < n {
+		b, err := s.random(n)
+		if err != nil {
+			return "", err
+		}
+		for _, c := range b {
+			if (limit == 0 || c < limit) && len(out) < n {
+				out = append(out, alphabet[int(c)%len(alphabet)])
+			}
+		}
+	}
+	return string(out), nil
+}
+
+// sealJSON makes an opaque, authenticated, URL-safe text of v.
+func (s *Service) sealJSON(purpose string, v any) (string, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := s.db.Seal(purpose, raw)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// unsealJSON reads what sealJSON made; false for anything else.
+func (s *Service) unsealJSON(purpose, text string, v any) bool {
+	return s.unsealBytes(purpose, text, base64.RawURLEncoding.Strict(), v)
+}
+
+func (s *Service) unsealBytes(purpose, text string, enc *base64.Encoding, v any) bool {
+	sealed, err := enc.DecodeString(text)
+	if err != nil {
+		return false
+	}
+	raw, err := s.db.Unseal(purpose, sealed)
+	return err == nil && json.Unmarshal(raw, v) == nil
+}

@@ -1,0 +1,201 @@
+package userpool
+
+import (
+	"context"
+	"errors"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// SignUp registers a user, then sends the confirmation code.
+func (s *Service) SignUp(ctx context.Context, in *api.SignUpRequest) (*api.SignUpResponse, error) {
+	out, err := s.signUp(ctx, in)
+	return out, exception(err)
+}
+
+func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignUpResponse, error) {
+	var p Pool
+	var c Client
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		p, c, err = s.both(tx, in.ClientId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.candidate(&p, &c, in)
+	if err != nil {
+		return nil, err
+	}
+	pw, err := s.newPassword(p.ID, u.Name, *in.Password)
+	if err != nil {
+		return nil, err
+	}
+	u.setPassword(&p, pw)
+	to, wanted := p.confirmationContact(&u)
+	plain, sealed, err := s.drawCode()
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := s.insertUser(tx, &p, &u, false); err != nil || !wanted {
+			return err
+		}
+		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, signUpCodeLife)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &api.SignUpResponse{UserSub: u.Sub}
+	if wanted {
+		out.CodeDeliveryDetails = to.details()
+		_ = s.send(ctx, codeMessage(&p, &u, MessageSignUp, to.medium, to.destination, plain)) // logged there
+	}
+	return out, nil
+}
+
+// candidate checks a registration as far as that goes without the other users.
+func (s *Service) candidate(p *Pool, c *Client, in *api.SignUpRequest) (User, error) {
+	if err := s.checkSecretHash(c, deref(in.SecretHash), in.Username); err != nil {
+		return User{}, err
+	}
+	if wire.Value(p.Settings.AdminCreateUser.AllowAdminCreateUserOnly) {
+		return User{}, refuse(notAuthorized, "SignUp is not permitted for this user pool")
+	}
+	if in.Password == nil {
+		return User{}, refuse(invalidParameter, "Password is required for this user pool.")
+	}
+	if err := checkPassword(p.Settings.Password, *in.Password); err != nil {
+		return User{}, err
+	}
+	attributes, err := attributeMap(in.UserAttributes)
+	if err != nil {
+		return User{}, err
+	}
+	for name := range attributes {
+		if _, known := p.attribute(name); known && !c.mayWrite(name) {
+			return User{}, refuse(notAuthorized, "A client attempted to write unauthorized attribute")
+		}
+	}
+	u, err := s.newUser(p, in.Username, attributes)
+	if err != nil {
+		return User{}, err
+	}
+	for name, value := range u.Attributes {
+		if err := p.checkValue(name, value); err != nil {
+			return User{}, err
+		}
+	}
+	u.Status = string(api.UserStatusTypeUNCONFIRMED)
+	markUnverified(&u)
+	return u, p.checkRequired(u.Attributes)
+}
+
+// markUnverified says of an address that it is not proven, unless something is said.
+func markUnverified(u *User) {
+	for _, name := range []string{loginEmail, loginPhone} {
+		if _, said := u.Attributes[name+"_verified"]; !said && u.Attributes[name] != "" {
+			u.Attributes[name+"_verified"] = "false"
+		}
+	}
+}
+
+// ConfirmSignUp proves the address that the code went to and lets the user in.
+func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpRequest) (*api.ConfirmSignUpResponse, error) {
+	if in.Session != nil {
+		return nil, notImplemented("ConfirmSignUp", "signing in with a session from the sign-up is not available yet.")
+	}
+	var verdict error
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		p, c, err := s.both(tx, in.ClientId)
+		if err != nil {
+			return err
+		}
+		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
+			return err
+		}
+		u, err := s.findUser(tx, &p, in.Username)
+		if errors.Is(err, store.ErrNotFound) {
+			if c.hidesUsers() {
+				return errCodeExpired()
+			}
+			return refuse(userNotFound, "Username/client id combination not found.")
+		}
+		if err != nil {
+			return err
+		}
+		if u.Status != string(api.UserStatusTypeUNCONFIRMED) {
+			return refuse(notAuthorized, "User cannot be confirmed. Current status is "+u.Status)
+		}
+		var code Code
+		if code, verdict, err = s.redeem(tx, p.ID, u.Key, purposeSignUp, in.ConfirmationCode); err != nil || verdict != nil {
+			return err
+		}
+		u.Status = string(api.UserStatusTypeCONFIRMED)
+		code.prove(&u)
+		return s.putUser(tx, &p, &u, wire.Value(in.ForceAliasCreation))
+	})
+	if err = errors.Join(err, verdict); err != nil {
+		return nil, exception(err)
+	}
+	return &api.ConfirmSignUpResponse{}, nil
+}
+
+// ResendConfirmationCode sends a new sign-up code in place of the old one.
+func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConfirmationCodeRequest) (*api.ResendConfirmationCodeResponse, error) {
+	plain, sealed, err := s.drawCode()
+	if err != nil {
+		return nil, err
+	}
+	var m *Message
+	var to contact
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		m = nil
+		p, c, err := s.both(tx, in.ClientId)
+		if err != nil {
+			return err
+		}
+		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
+			return err
+		}
+		u, err := s.findUser(tx, &p, in.Username)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		refusal := resendRefusal(&p, &u, err)
+		if refusal != nil {
+			if !c.hidesUsers() {
+				return refusal
+			}
+			to = s.imaginaryContact(&p, in.Username)
+			return s.putCode(tx, Code{Pool: p.ID, User: nobody(&p, in.Username), Purpose: purposeSignUp}, signUpCodeLife)
+		}
+		to, _ = p.confirmationContact(&u)
+		msg := codeMessage(&p, &u, MessageResend, to.medium, to.destination, plain)
+		m = &msg
+		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, signUpCodeLife)
+	})
+	if err != nil {
+		return nil, exception(err)
+	}
+	if m != nil {
+		_ = s.send(ctx, *m) // logged there
+	}
+	return &api.ResendConfirmationCodeResponse{CodeDeliveryDetails: to.details()}, nil
+}
+
+// resendRefusal says why no sign-up code can be sent.
+func resendRefusal(p *Pool, u *User, lookup error) error {
+	if lookup != nil {
+		return refuse(userNotFound, "Username/client id combination not found.")
+	}
+	if u.Status != string(api.UserStatusTypeUNCONFIRMED) {
+		return refuse(invalidParameter, "User is already confirmed.")
+	}
+	if _, ok := p.confirmationContact(u); !ok {
+		return refuse(invalidParameter, "Cannot resend codes. Auto verification not turned on.")
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+// Package userpool is the user directory: user pools, app clients, users, groups,
+// sign-in and the OAuth endpoints, behind the API of Amazon Cognito user pools.
+//
+// It owns every password, code and token of a user. Passwords are kept as SRP
+// verifiers, never as text; what a client brings back (challenges, refresh tokens,
+// page tokens) is authenticated before a single byte of it is believed. It sends no
+// mail itself and does no I/O within a transaction. What it does not have (second
+// factors, devices, federation, triggers, login pages) it refuses with status 501.
+package userpool
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// Config names what a Service depends on.
+type Config struct {
+	DB      *store.DB
+	Now     func() time.Time
+	Rand    io.Reader
+	Log     *slog.Logger
+	Account string
+	// BaseURL is where clients reach this server ("http://localhost:4566"). The
+	// issuer of a pool is BaseURL + "/" + pool id.
+	BaseURL string
+	// Domain is host and port of BaseURL.
+	Domain string
+	// Messenger sends codes and invitations. nil: nothing is sent, and a log line says so.
+	Messenger Messenger
+	// Record receives one record per request to the OAuth endpoints; nil drops them.
+	Record func(wire.Record)
+}
+
+// Service implements the user pool operations. It is safe for concurrent use.
+type Service struct {
+	api.Unimplemented
+
+	db        *store.DB
+	now       func() time.Time
+	rand      io.Reader
+	log       *slog.Logger
+	account   string
+	baseURL   string
+	messenger Messenger
+	record    func(wire.Record)
+
+	tables  tables
+	keys    *keyring
+	secrets *secrets
+}
+
+// New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
+func New(cfg Config) (*Service, error) {
+	if cfg.DB == nil || cfg.Account == "" || cfg.BaseURL == "" {
+		return nil, errors.New("userpool: a database, an account and a base URL are needed")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Record == nil {
+		cfg.Record = func(wire.Record) {}
+	}
+	s := &Service{
+		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
+		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"),
+		messenger: cfg.Messenger, record: cfg.Record,
+		tables: newTables(),
+	}
+	if err := s.db.Create(s.tables.all()...); err != nil {
+		return nil, err
+	}
+	secrets, err := s.openSecrets(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	s.secrets = secrets
+	s.keys = newKeyring(s)
+	s.db.Subscribe(topicPools, s.keys.forget)
+	return s, nil
+}
+
+// APIs returns the API this service offers.
+func (s *Service) APIs() []*wire.API {
+	a := api.New(s)
+	a.Resources = s.resources
+	return []*wire.API{a}
+}
+
+// Run keeps signing keys in reserve and gives young pools their second one, until
+// ctx ends.
+func (s *Service) Run(ctx context.Context) error { return s.keys.run(ctx) }
+
+// time is now in UTC without a monotonic part, in milliseconds, as records keep it.
+func (s *Service) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// update runs fn in a transaction and maps its error to an exception.
+func (s *Service) update(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return exception(s.db.Update(ctx, fn))
+}
+
+// view is update for reading.
+func (s *Service) view(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return exception(s.db.View(ctx, fn))
+}
