@@ -107,8 +107,10 @@ func authoriseToken(x *Exchange) error {
 	if err := suits(id, x.route.scopes); err != nil {
 		return err
 	}
-	x.claims, x.who = id, id.who
-	x.grounds = "a valid " + id.use + " token"
+	x.claims, x.who, x.grounds = id, id.who, "a valid ID token"
+	if id.use == "access" {
+		x.grounds = "a valid access token with the scope"
+	}
 	return nil
 }
 

@@ -123,7 +123,7 @@ func TestEvent_claims(t *testing.T) {
 	if diff := cmp.Diff(want, got.RequestContext.Authorizer["claims"]); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
-	if r := k.last(); r.Who != "ann" || r.Step != "respond" || r.Grounds != "a valid id token" || r.Route != "GET /courses" || r.Status != 200 {
+	if r := k.last(); r.Who != "ann" || r.Step != "respond" || r.Grounds != "a valid ID token" || r.Route != "GET /courses" || r.Status != 200 {
 		t.Errorf("record: %+v", r)
 	}
 }

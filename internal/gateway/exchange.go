@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"moat/internal/wire"
@@ -45,6 +46,7 @@ type Exchange struct {
 	route    *route
 
 	requestID, extendedID, traceID string
+	random                         [27]byte
 
 	body     []byte
 	bodyRead bool
@@ -120,11 +122,8 @@ func (g *Gateway) Serve(x *Exchange) {
 			break
 		}
 	}
-	var refusal *Refusal
-	if err != nil && err != errAborted {
-		if !errors.As(err, &refusal) {
-			refusal = refuse(Default5XX, err.Error())
-		}
+	refusal := refusalOf(err)
+	if refusal != nil {
 		x.refused(refusal)
 	}
 	if x.reply.done != nil {
@@ -136,9 +135,21 @@ func (g *Gateway) Serve(x *Exchange) {
 	}
 }
 
+// refusalOf gives the answer to an error of a step; an error that is none is ours to
+// be ashamed of.
+func refusalOf(err error) *Refusal {
+	if err == nil || err == errAborted {
+		return nil
+	}
+	if r, ok := err.(*Refusal); ok {
+		return r
+	}
+	return refuse(Default5XX, err.Error())
+}
+
 // identify gives the exchange its ids, in the forms that AWS's have.
 func (x *Exchange) identify() {
-	var b [27]byte
+	b := &x.random
 	if _, err := io.ReadFull(x.g.cfg.Rand, b[:]); err != nil {
 		panic("gateway: no randomness: " + err.Error())
 	}
@@ -177,6 +188,9 @@ func match(x *Exchange) error {
 	}
 	if x.route = x.resource.route(x.Method); x.route == nil {
 		return refuse(MissingAuthenticationToken, "the resource "+x.resource.path+" has no method "+x.Method)
+	}
+	if x.ambiguous() {
+		return refuse(Default4XX, "a reader of the path behind us could find another resource in it")
 	}
 	return nil
 }
@@ -222,7 +236,7 @@ func (x *Exchange) refused(r *Refusal) {
 	fields := append(x.reply.fields[:0], Field{"x-amzn-RequestId", x.requestID}, Field{"x-amzn-ErrorType", r.errorType()}, Field{"x-amz-apigw-id", x.extendedID})
 	typed := false
 	for _, f := range a.headers {
-		typed = typed || alias(f.Name) == "content-type"
+		typed = typed || strings.EqualFold(f.Name, "Content-Type")
 		fields = append(fields, f)
 	}
 	if !typed {
@@ -254,7 +268,7 @@ func respond(x *Exchange) error {
 	}
 	typed := false
 	for i := range fields {
-		typed = typed || alias(fields[i].Name) == "content-type"
+		typed = typed || strings.EqualFold(fields[i].Name, "Content-Type")
 	}
 	if !typed && !bodyless(x.reply.status) {
 		fields = append(fields, Field{"Content-Type", "application/json"})

@@ -262,6 +262,10 @@ func (p *httpProxy) target(x *Exchange) (string, error) {
 			continue
 		}
 		value, _ := x.value(*h.source)
+		if h.source.from == "path" && !x.resource.spans(h.source.name) && separated(value) {
+			// An encoded slash would reach below what the route exposes.
+			return "", refuse(Default4XX, "the path parameter "+h.source.name+" holds an encoded separator")
+		}
 		if h.source.from != "path" {
 			value = url.PathEscape(value)
 			if _, ok := segmentKey(value); !ok {
@@ -271,6 +275,16 @@ func (p *httpProxy) target(x *Exchange) (string, error) {
 		b.WriteString(value)
 	}
 	return b.String(), nil
+}
+
+// spans reports whether a path parameter is the greedy one.
+func (r *resource) spans(name string) bool {
+	return r.greedy() && r.parts[len(r.parts)-1].name == name
+}
+
+func separated(escaped string) bool {
+	upper := strings.ToUpper(escaped)
+	return strings.Contains(upper, "%2F") || strings.Contains(upper, "%5C")
 }
 
 // rawQuery passes the client's query on as it was sent, with what mappings set.

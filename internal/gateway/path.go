@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -158,4 +159,85 @@ func hasDots(s string) bool {
 		}
 	}
 	return false
+}
+
+// ambiguous reports whether a generous reader behind us could take the path for that
+// of a resource with other protection, and so get what this one's authorisation did
+// not ask about: one that decodes a separator (once or twice), merges slashes or
+// strips path parameters. Where a policy decides on the path itself, every other
+// resource counts, and below a greedy one every other reading.
+func (x *Exchange) ambiguous() bool {
+	doubtful := false
+	for _, s := range x.segs {
+		if s.key == "" || strings.IndexByte(s.key, '%') >= 0 || strings.IndexByte(s.key, ';') >= 0 {
+			doubtful = true
+			break
+		}
+	}
+	if !doubtful {
+		return false
+	}
+	byPath := x.route.byPath() || x.snap.policy != nil
+	for rounds := 1; rounds <= 2; rounds++ {
+		other := generous(x.segs, rounds)
+		if byPath && x.resource.greedy() && !sameKeys(other, x.segs) {
+			return true
+		}
+		r := x.snap.root.match(other)
+		if r == nil || r == x.resource {
+			continue
+		}
+		if rt := r.route(x.Method); rt != nil && (byPath || !rt.covered(x.route)) {
+			return true
+		}
+	}
+	return false
+}
+
+// byPath reports whether the route's authorisation looks at the path.
+func (rt *route) byPath() bool {
+	return rt.def.AuthorizationType == "AWS_IAM" || rt.def.AuthorizationType == "CUSTOM"
+}
+
+// covered reports whether whoever passed by has proven all that rt asks for.
+func (rt *route) covered(by *route) bool {
+	if rt.def.APIKeyRequired && !by.def.APIKeyRequired || rt.byPath() {
+		return false
+	}
+	if rt.def.AuthorizationType == "NONE" {
+		return true
+	}
+	return rt.def.AuthorizationType == by.def.AuthorizationType && rt.authorizer == by.authorizer && slices.Equal(rt.scopes, by.scopes)
+}
+
+func (r *resource) greedy() bool { return len(r.parts) > 0 && r.parts[len(r.parts)-1].greedy }
+
+// generous reads segments again with everything decoded.
+func generous(segs []segment, rounds int) []segment {
+	var out []segment
+	for _, s := range segs {
+		text := s.key
+		for range rounds {
+			text = decodeOnce(text)
+		}
+		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '\\' }) {
+			part, _, _ = strings.Cut(part, ";")
+			if part != "" {
+				out = append(out, segment{key: part})
+			}
+		}
+	}
+	return out
+}
+
+func sameKeys(a, b []segment) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].key != b[i].key {
+			return false
+		}
+	}
+	return true
 }
