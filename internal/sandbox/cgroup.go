@@ -18,6 +18,7 @@ const maxProcesses = 1024
 type cgroupFactory struct {
 	version string            // "v1", "v2" or ""
 	bases   map[string]string // controller to the folder below which groups are made
+	prefix  string            // of the names of groups: this process, and this host in it
 	next    *atomic.Uint64
 }
 
@@ -30,8 +31,8 @@ type cgroup struct {
 }
 
 // newCgroupFactory finds out which controllers this process may make groups in.
-func newCgroupFactory() cgroupFactory {
-	f := cgroupFactory{bases: map[string]string{}, next: new(atomic.Uint64)}
+func newCgroupFactory(token string) cgroupFactory {
+	f := cgroupFactory{bases: map[string]string{}, next: new(atomic.Uint64), prefix: "moat-" + strconv.Itoa(os.Getpid()) + "-" + token + "-"}
 	own := ownGroups()
 	for _, controller := range []string{"memory", "cpu", "pids"} {
 		path, ok := own[controller]
@@ -42,7 +43,7 @@ func newCgroupFactory() cgroupFactory {
 			filepath.Join("/sys/fs/cgroup", controller, path),
 			filepath.Join("/sys/fs/cgroup", controller), // a container sees its own group as the root
 		} {
-			if makesGroups(base) {
+			if f.makes(base) {
 				f.version, f.bases[controller] = "v1", base
 				sweepGroups(base)
 				break
@@ -74,24 +75,24 @@ func ownGroups() map[string]string {
 	return groups
 }
 
-func makesGroups(base string) bool {
-	dir := filepath.Join(base, groupName(0))
+func (f *cgroupFactory) makes(base string) bool {
+	dir := filepath.Join(base, f.name(0))
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return false
 	}
 	return os.Remove(dir) == nil
 }
 
-func groupName(n uint64) string {
-	return "moat-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(n, 10)
-}
+func (f *cgroupFactory) name(n uint64) string { return f.prefix + strconv.FormatUint(n, 10) }
 
-// sweepGroups removes what processes have left behind that were killed. The kernel
-// refuses to remove a group that is in use.
+// sweepGroups removes what processes have left behind that were killed.
 func sweepGroups(base string) {
-	stale, _ := filepath.Glob(filepath.Join(base, "moat-*-*"))
+	stale, _ := filepath.Glob(filepath.Join(base, "moat-*-*-*"))
 	for _, dir := range stale {
-		_ = os.Remove(dir)
+		pid := strings.Split(filepath.Base(dir), "-")[1]
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+			_ = os.Remove(dir) // the kernel refuses if the group is in use
+		}
 	}
 }
 
@@ -100,7 +101,7 @@ func sweepGroups(base string) {
 func (f *cgroupFactory) unified(own string) {
 	base := filepath.Join("/sys/fs/cgroup", own)
 	offered, err := os.ReadFile(filepath.Join(base, "cgroup.controllers"))
-	if err != nil || !makesGroups(base) {
+	if err != nil || !f.makes(base) {
 		return
 	}
 	if strings.HasPrefix(filepath.Base(base), "moat-main") {
@@ -131,7 +132,7 @@ func (f cgroupFactory) create(spec *Spec) (*cgroup, error) {
 		return nil, nil
 	}
 	g := &cgroup{version: f.version, dirs: map[string]string{}}
-	name := groupName(f.next.Add(1))
+	name := f.name(f.next.Add(1))
 	for controller, base := range f.bases {
 		dir := filepath.Join(base, name)
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {

@@ -54,6 +54,8 @@ type environment struct {
 	exit     string // how the process ended, in Lambda's words
 	ended    bool   // end was called
 	initTime time.Duration
+	peak     int // memory, in MB
+	peakRead time.Time
 }
 
 // delivery is an invocation on its way through an environment.
@@ -275,7 +277,7 @@ func (e *environment) timedOut(d *delivery) {
 // report ends the log of an invocation and makes its Result.
 func (e *environment) report(d *delivery, cold bool) Result {
 	took := time.Since(d.begun)
-	res := Result{Payload: d.payload, Duration: took, MaxMemoryMB: e.group.peakMB(e.cmd)}
+	res := Result{Payload: d.payload, Duration: took, MaxMemoryMB: e.peakMB()}
 	if d.failed {
 		res.FunctionError = "Unhandled"
 	}
@@ -295,6 +297,20 @@ func (e *environment) report(d *delivery, cold bool) Result {
 	e.log.line(b.String())
 	res.LogTail = e.log.tail()
 	return res
+}
+
+// peakMB gives the most memory that the environment has used. Reading it costs as much
+// as a small invocation, so it is read now and then.
+func (e *environment) peakMB() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now := time.Now(); now.Sub(e.peakRead) > 100*time.Millisecond {
+		if mb := e.group.peakMB(e.cmd); mb > e.peak { // a process that has ended reads as 0
+			e.peak = mb
+		}
+		e.peakRead = now
+	}
+	return e.peak
 }
 
 func (e *environment) expired(now time.Time) bool {

@@ -83,7 +83,11 @@ func (h *Host) Probe(ctx context.Context) (Capabilities, error) {
 	}
 	caps, err := Capabilities{Reason: "isolation is switched off"}, error(nil)
 	if !h.cfg.DisableCgroups {
-		h.groups = newCgroupFactory()
+		token, err := h.randomHex(4)
+		if err != nil {
+			return caps, err
+		}
+		h.groups = newCgroupFactory(token)
 		caps.Memory, caps.CPU, caps.Pids, caps.Cgroups = h.groups.has("memory"), h.groups.has("cpu"), h.groups.has("pids"), h.groups.version
 	}
 	if h.cfg.Isolation != IsolationNone {

@@ -37,6 +37,13 @@ func (h *Host) Invoke(ctx context.Context, spec *Spec, inv Invocation) (Result, 
 	defer h.leave(spec)
 	for {
 		e, cold, err := h.acquire(ctx, spec)
+		var exec *execError
+		if errors.As(err, &exec) { // the package is at fault, not the machine
+			return Result{
+				Payload:       errorPayload("Runtime.InvalidEntrypoint", "RequestId: "+inv.RequestID+" Error: "+exec.Error()),
+				FunctionError: "Unhandled", Cold: true,
+			}, nil
+		}
 		if err != nil {
 			return Result{}, err
 		}

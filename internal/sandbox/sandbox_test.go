@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -190,3 +191,5 @@ func BenchmarkColdStart(b *testing.B) {
 		invoke(b, h, s, `{}`)
 	}
 }
+
+func asError[T error](err error, to *T) bool { return errors.As(err, to) }

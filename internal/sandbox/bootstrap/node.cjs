@@ -203,7 +203,7 @@ function begin(status, headers, body) {
   try {
     const result = handler(event, makeContext(inv, headers, answer), callback);
     if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
-      result.then((data) => answer(null, data), (err) => answer(err === undefined || err === null ? new Error(String(err)) : err));
+      result.then((data) => finish(inv, null, data, true), (err) => finish(inv, err === undefined || err === null ? new Error(String(err)) : err, undefined, true));
     }
   } catch (e) {
     answer(e === undefined || e === null ? new Error(String(e)) : e);
@@ -232,8 +232,9 @@ function makeContext(inv, headers, answer) {
   };
 }
 
-// finish answers an invocation once; whatever completes it later is ignored.
-function finish(inv, err, data) {
+// finish answers an invocation once; whatever completes it later is ignored. settled says
+// that the handler has returned: it cannot be in the middle of something then.
+function finish(inv, err, data, settled) {
   if (inv.finished) return;
   inv.finished = true;
   invocation = undefined;
@@ -256,11 +257,15 @@ function finish(inv, err, data) {
     headers = `Lambda-Runtime-Function-Error-Type: ${d.errorType.replace(/[^\x20-\x7e]/g, '')}\r\n`;
     body = stringify(d);
   }
-  // The answer and the question for more leave in one piece.
-  socket.cork();
+  if (settled) { // the answer and the question for more leave in one piece
+    socket.cork();
+    request('POST', target, headers, body, ignore);
+    next();
+    socket.uncork();
+    return;
+  }
   request('POST', target, headers, body, ignore);
-  next();
-  socket.uncork();
+  setImmediate(next);
 }
 
 // The event loop is empty: what waited for that is answered now, and a handler that
