@@ -182,11 +182,11 @@ func (x *Exchange) charge(value string) error {
 // has a limit for it, and of the plan.
 func (kp *keyPlan) throttle(x *Exchange, stage *PlanStage) error {
 	if len(stage.Throttles) > 0 {
-		if t, ok := stage.Throttles[x.route.limitKey]; ok && !kp.method(x).take(t, x.start) {
+		if t, ok := stage.Throttles[x.route.limitKey]; ok && !t.open() && !kp.method(x).take(t, x.start) {
 			return refuse(Throttled, "usage plan "+kp.plan.ID+": the throttle of "+x.route.name+" for key "+x.key.ID)
 		}
 	}
-	if t := kp.plan.Throttle; t != nil && !kp.state.bucket.take(*t, x.start) {
+	if t := kp.plan.Throttle; t != nil && !t.open() && !kp.state.bucket.take(*t, x.start) {
 		return refuse(Throttled, "usage plan "+kp.plan.ID+": the throttle for key "+x.key.ID)
 	}
 	return nil

@@ -82,6 +82,9 @@ func ways(t testing.TB, k *kit) map[string]func() *Exchange {
 // TestAllocs bounds what the steps allocate: two ids, and no more for a token that is
 // remembered. IAM's decision has a context of its own.
 func TestAllocs(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes pools forget")
+	}
 	k := quiet(t, 100)
 	for name, limit := range map[string]float64{"open": 2, "key": 2, "token": 2, "iam": 40} {
 		next := ways(t, k)[name]

@@ -37,6 +37,9 @@ func (b *bucket) take(t Throttle, now time.Time) bool {
 	}
 }
 
+// open reports whether a limit is none: AWS writes -1 for that.
+func (t Throttle) open() bool { return t.Rate < 0 || t.Burst < 0 }
+
 // limits are the stage's own throttles by route.
 type limits struct {
 	byRoute map[string]*limited // "/path/METHOD"
@@ -56,17 +59,14 @@ func (l *limits) compile(in map[string]Throttle, routes []*route) error {
 		if key != "*/*" && !strings.HasPrefix(key, "/") && !strings.HasPrefix(key, "~1") {
 			return &DefinitionError{"Invalid method setting path: " + key}
 		}
-		byKey[strings.ReplaceAll(key, "~1", "/")] = t
+		byKey["/"+strings.TrimLeft(strings.ReplaceAll(key, "~1", "/"), "/")] = t
 	}
 	for _, rt := range routes {
-		t, ok := byKey[rt.limitKey]
-		if rt.def.Path == "/" && !ok {
-			t, ok = byKey["/"+rt.def.Method]
-		}
+		t, ok := byKey["/"+strings.TrimLeft(rt.limitKey, "/")]
 		if !ok {
-			t, ok = byKey["*/*"]
+			t, ok = byKey["/*/*"]
 		}
-		if ok {
+		if ok && !t.open() {
 			l.byRoute[rt.limitKey] = &limited{t, new(bucket)}
 		}
 	}

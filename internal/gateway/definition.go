@@ -95,8 +95,8 @@ type Response struct {
 	ResponseTemplates  map[string]string
 }
 
-// Throttle is a token bucket: Rate tokens per second, at most Burst of them.
-// A Rate of zero lets only a full bucket's worth through: nothing when Burst is zero.
+// Throttle is a token bucket: Rate tokens per second, at most Burst of them. With
+// either of them zero nothing passes, with either negative everything does.
 type Throttle struct {
 	Rate  float64
 	Burst int

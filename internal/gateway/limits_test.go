@@ -13,7 +13,7 @@ func TestThrottle(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	d := courses("http://localhost:1")
-	d.Throttles = map[string]Throttle{"*/*": {Rate: 100, Burst: 50}, "/open/ANY": {Rate: 0.5, Burst: 2}, "~1courses/GET": {}}
+	d.Throttles = map[string]Throttle{"*/*": {Rate: 100, Burst: 50}, "/open/ANY": {Rate: 0.5, Burst: 2}, "~1courses/GET": {}, "/~1catalog/GET": {Rate: -1, Burst: -1}}
 	d.Routes = append(d.Routes, Route{Path: "/", Method: "GET", AuthorizationType: "NONE", Integration: proxy("x")})
 	k.publish(d)
 	slow := want{429, `{"message":"Too Many Requests"}`, "TooManyRequestsException"}

@@ -63,6 +63,46 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// TestAmbiguous tries to get at a protected resource through an open one beside it.
+func TestAmbiguous(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	uri, last := upstream(t, nil)
+	d := courses(uri)
+	d.Routes = []Route{
+		{Path: "/files/{proxy+}", Method: "GET", AuthorizationType: "NONE", Integration: Integration{Type: "HTTP_PROXY", URI: uri + "/base/{proxy}"}},
+		{Path: "/files/private/{id}", Method: "GET", AuthorizationType: "AWS_IAM", Integration: proxy("x")},
+		{Path: "/items/{id}", Method: "GET", AuthorizationType: "NONE", Integration: proxy("x")},
+		{Path: "/pages/{id}", Method: "GET", AuthorizationType: "NONE", Integration: Integration{Type: "HTTP_PROXY", URI: uri + "/pages/{id}"}},
+		{Path: "/signed/{proxy+}", Method: "GET", AuthorizationType: "AWS_IAM", Integration: proxy("x")},
+	}
+	k.auth.docs["ASIAMEMBER"] = append(k.auth.docs["ASIAMEMBER"], document(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"*"}}`))
+	k.publish(d)
+	bad := want{400, `{"message":"Bad Request"}`, "BadRequestException"}
+	for p, want := range map[string]want{
+		"/files/a": ok, "/files/a//b": ok, "/files/a%2Fb": ok, "/files/a;v=1": ok, "/files/private": ok, "/files/a%20b": ok,
+		"/files/private/1":   {403, noToken, "MissingAuthenticationTokenException"},
+		"/files/private//1":  bad,
+		"/files//private/1":  bad,
+		"/files/private%2F1": bad, "/files/private%5c1": bad, "/files/private%252F1": bad, "/files/private;x/1": bad, "/files/%70rivate%2f1": bad,
+		"/items/a%2Fb": ok, "/items/a;b": ok, "/pages/a": ok, "/pages/a%2Fb": bad, "/pages/a%5Cb": bad, "/pages/a%20b": ok,
+	} {
+		*last = http.Request{}
+		w := k.serve(request("GET", p))
+		if w.Code != want.status || want.body != "" && w.Body.String() != want.body {
+			t.Errorf("%s: got %d %s, want %d", p, w.Code, w.Body, want.status)
+		}
+		if w.Code != 200 && last.URL != nil {
+			t.Errorf("%s reached the upstream", p)
+		}
+	}
+	for p, status := range map[string]int{"/signed/a/b": 200, "/signed/a//b": 400, "/signed/a%2Fb": 400, "/signed/a;x": 400} {
+		if w := k.serve(signed(request("GET", p), "ASIAMEMBER", "member-session", region, noon)); w.Code != status {
+			t.Errorf("%s: got %d %s, want %d", p, w.Code, w.Body, status)
+		}
+	}
+}
+
 // FuzzPath checks that whoever reads a path after us reads the same: an upstream that
 // decodes, cleans and strips parameters ends where the router did, below the base.
 func FuzzPath(f *testing.F) {
@@ -132,6 +172,15 @@ func FuzzUpstream(f *testing.F) {
 		}
 		if strings.TrimSuffix(plain, "/") == "/base/private" {
 			t.Fatalf("%q reached the private resource unsigned", p)
+		}
+		var read []string
+		for part := range strings.FieldsFuncSeq(decodeOnce(plain), func(r rune) bool { return r == '/' || r == '\\' }) {
+			if part, _, _ = strings.Cut(part, ";"); part != "" {
+				read = append(read, part)
+			}
+		}
+		if strings.Join(read, "/") == "base/private" {
+			t.Fatalf("%q: a generous upstream reads the private resource", p)
 		}
 		if clean := path.Clean(plain); !strings.HasPrefix(clean, "/base") {
 			t.Fatalf("%q: the upstream reads %q", p, clean)

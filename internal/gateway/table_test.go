@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
 )
 
@@ -193,6 +194,33 @@ func TestTruthTable_IAM(t *testing.T) {
 		body.Body, body.ContentLength = withBody.Body, 8
 		check(t, k.serve(body), want{403, `{"message":"` + sig + `"}`, "InvalidSignatureException"})
 	})
+}
+
+func TestTruthTable_presigned(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	uri, last := upstream(t, nil)
+	d := courses(uri)
+	d.Routes = append(d.Routes, Route{Path: "/reports", Method: "GET", AuthorizationType: "AWS_IAM", Integration: Integration{Type: "HTTP_PROXY", URI: uri + "/r"}})
+	k.publish(d)
+	sign := func(expires time.Duration) *http.Request {
+		r := request("GET", "/reports?page=1")
+		s := sigv4.Request{Method: "GET", Path: "/api/reports", RawQuery: "page=1", Host: r.Host, Header: r.Header}
+		r.URL.RawQuery = sigv4.Presign(&s, sigv4.Credentials{AccessKeyID: "ASIAMEMBER", SecretAccessKey: "member-secret", SessionToken: "member-session"}, region, "execute-api", noon, expires)
+		return r
+	}
+	if w := k.serve(sign(time.Hour)); w.Code != 200 || last.RequestURI != "/r?page=1" {
+		t.Errorf("got %d %s, the upstream got %s", w.Code, w.Body, last.RequestURI)
+	}
+	r := sign(time.Hour)
+	r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "page=1", "page=2", 1)
+	check(t, k.serve(r), want{403, "", "InvalidSignatureException"})
+	r = sign(time.Hour)
+	r.Header.Set("Authorization", signed(request("GET", "/reports"), "ASIAMEMBER", "member-session", region, noon).Header.Get("Authorization"))
+	check(t, k.serve(r), want{403, "", "IncompleteSignatureException"})
+	k.clock.add(2 * time.Hour)
+	check(t, k.serve(sign(time.Hour)), want{403, "", "InvalidSignatureException"})
+	check(t, k.serve(sign(3*time.Hour)), want{200, "", ""})
 }
 
 func TestTruthTable_APIKey(t *testing.T) {
