@@ -12,7 +12,7 @@ import (
 // the stage, as it was sent. Which API and stage are meant is the caller's to say.
 func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage, path string) {
 	x := g.pool.Get().(*Exchange)
-	fields, segs, reply := x.Fields[:0], x.segs[:0], x.reply.fields[:0]
+	fields, segs, reply, buf := x.Fields[:0], x.segs[:0], x.reply.fields[:0], x.buf
 	out := netWriter{w: w}
 	*x = Exchange{
 		Context: r.Context(), APIID: apiID, Stage: stage, Method: r.Method, Path: path, Target: target(r), RawQuery: r.URL.RawQuery,
@@ -23,7 +23,7 @@ func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage,
 			fields = append(fields, Field{name, v})
 		}
 	}
-	x.Fields, x.segs, x.reply.fields, x.Out = fields, segs, reply, &out
+	x.Fields, x.segs, x.reply.fields, x.buf, x.Out = fields, segs, reply, buf, &out
 	defer g.recovered(x, &out)
 	g.Serve(x)
 }

@@ -61,8 +61,9 @@ type keyEntry struct {
 // keyPlan is one key's account with one plan. It lives as long as the key is in the
 // plan, over all republishing.
 type keyPlan struct {
-	plan  *plan
-	state *keyState
+	plan    *plan
+	state   *keyState
+	grounds string
 }
 
 // keyState holds what a key has spent in a plan.
@@ -90,7 +91,7 @@ func compilePlans(set PlanSet, old *planIndex) *planIndex {
 		entry := &keyEntry{Key: k}
 		for _, id := range k.Plans {
 			if p := plans[id]; p != nil {
-				entry.plans = append(entry.plans, &keyPlan{p, old.state(hash, k.ID, id)})
+				entry.plans = append(entry.plans, &keyPlan{p, old.state(hash, k.ID, id), "API key " + k.ID + " of usage plan " + id})
 			}
 		}
 		idx.keys[hash] = entry
@@ -173,7 +174,7 @@ func (x *Exchange) charge(value string) error {
 		return err
 	}
 	if x.who == "" {
-		x.who = entry.ID
+		x.who, x.grounds = entry.ID, kp.grounds
 	}
 	return kp.spend(x)
 }

@@ -15,7 +15,9 @@ const actionInvoke = "execute-api:Invoke"
 func authorise(x *Exchange) error {
 	switch x.route.def.AuthorizationType {
 	case "NONE":
-		x.grounds = "the route asks for no authorisation"
+		if x.grounds == "" {
+			x.grounds = "the route asks for no authorisation"
+		}
 		return nil
 	case "AWS_IAM":
 		return authoriseIAM(x)

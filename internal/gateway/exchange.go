@@ -50,6 +50,7 @@ type Exchange struct {
 
 	body     []byte
 	bodyRead bool
+	buf      []byte // of copyStream, kept for the next exchange
 
 	// What the steps found out.
 	key    *keyEntry
@@ -287,11 +288,13 @@ func respond(x *Exchange) error {
 
 // copyStream passes an upstream's body on as it comes.
 func (x *Exchange) copyStream() error {
-	buf := make([]byte, 32<<10)
+	if x.buf == nil {
+		x.buf = make([]byte, 32<<10)
+	}
 	for {
-		n, err := x.reply.stream.Read(buf)
+		n, err := x.reply.stream.Read(x.buf)
 		if n > 0 {
-			m, werr := x.Out.Write(buf[:n])
+			m, werr := x.Out.Write(x.buf[:n])
 			x.written += int64(m)
 			if werr != nil {
 				return errAborted

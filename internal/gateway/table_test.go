@@ -261,6 +261,9 @@ func TestTruthTable_APIKey(t *testing.T) {
 		for range 3 {
 			check(t, call("good"), ok)
 		}
+		if r := k.last(); r.Who != "k1" || r.KeyID != "k1" || r.Grounds != "API key k1 of usage plan plan" {
+			t.Errorf("record: %+v", r)
+		}
 		check(t, call("good"), want{429, `{"message":"Too Many Requests"}`, "TooManyRequestsException"})
 		k.PublishPlans(set) // refills nothing
 		check(t, call("good"), want{429, `{"message":"Too Many Requests"}`, "TooManyRequestsException"})
