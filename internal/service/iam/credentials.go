@@ -10,8 +10,14 @@ import (
 )
 
 // ErrNotTrusted says that a role does not exist or does not trust who asks for
-// it; the two are not told apart.
-var ErrNotTrusted = errors.New("iam: the role may not be assumed")
+// it; the two are not told apart. It has a method NotTrusted() bool, by which
+// packages that do not import this one know it.
+var ErrNotTrusted error = notTrusted{}
+
+type notTrusted struct{}
+
+func (notTrusted) Error() string    { return "iam: the role may not be assumed" }
+func (notTrusted) NotTrusted() bool { return true }
 
 // RoleOptions say who becomes a role, and how.
 type RoleOptions struct {
@@ -50,10 +56,18 @@ func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, 
 		keys.Set(k, v...)
 	}
 	keys.Set("sts:RoleSessionName", session)
-	if d, err := s.authorizeTrust(ctx, who, action, roleARN, withRequestTags(keys, o.Tags)); err != nil {
-		return Credentials{}, err
-	} else if !d.Allowed {
-		return Credentials{}, ErrNotTrusted
+	actions := []string{action}
+	if len(o.Tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+	}
+	for _, a := range actions {
+		d, err := s.authorizeTrust(ctx, who, a, roleARN, withRequestTags(keys, o.Tags))
+		if err != nil {
+			return Credentials{}, err
+		}
+		if !d.Allowed {
+			return Credentials{}, ErrNotTrusted
+		}
 	}
 	role, err := s.roleByARN(ctx, roleARN)
 	if err != nil {
