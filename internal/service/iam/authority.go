@@ -157,6 +157,9 @@ func (s *Service) AuthorizeResource(ctx context.Context, caller wire.Caller, act
 		return policy.Decision{}, err
 	}
 	p.Resource = resourcePolicy
+	if account == "aws" { // AWS's own policies are everybody's to read and attach
+		account = s.cfg.Account
+	}
 	return policy.Evaluate(&policy.Request{Principal: caller.Principal, Action: action, Resource: resource, Account: account, Context: keys}, &p), nil
 }
 

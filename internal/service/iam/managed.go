@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"maps"
@@ -49,10 +50,10 @@ func managedPolicies() (map[string]Policy, error) {
 func managedID(name string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	b := []byte("ANPA")
-	h := uint64(14695981039346656037) // FNV-1a
-	for i := 0; len(b) < entityIDLength; i++ {
-		h = (h ^ uint64(name[i%len(name)])) * 1099511628211
-		b = append(b, alphabet[h>>40&31])
+	for _, c := range sha256.Sum256([]byte(name)) {
+		if len(b) < entityIDLength {
+			b = append(b, alphabet[c&31])
+		}
 	}
 	return string(b)
 }
