@@ -51,20 +51,26 @@ func TestService_srp_badAnswers(t *testing.T) {
 		change        func(c *srpClient, a answers)
 		code, message string
 	}{
-		"no signature":          {func(_ *srpClient, a answers) { delete(a, "PASSWORD_CLAIM_SIGNATURE") }, "InvalidParameterException", "Missing required parameter PASSWORD_CLAIM_SIGNATURE"},
-		"empty block":           {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = "" }, "InvalidParameterException", ""},
-		"garbage block":         {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = "AAAA" }, "NotAuthorizedException", ""},
-		"altered block":         {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = flip(a["PASSWORD_CLAIM_SECRET_BLOCK"]) }, "NotAuthorizedException", ""},
-		"other's block":         {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = eve.ChallengeParameters["SECRET_BLOCK"] }, "NotAuthorizedException", ""},
-		"altered signature":     {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SIGNATURE"] = flip(a["PASSWORD_CLAIM_SIGNATURE"]) }, "NotAuthorizedException", "Incorrect username or password."},
-		"signature not base64":  {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SIGNATURE"] = "%" }, "NotAuthorizedException", ""},
-		"empty-key signature":   {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SIGNATURE"] = base64.StdEncoding.EncodeToString(make([]byte, 32)) }, "NotAuthorizedException", ""},
-		"other timestamp":       {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "Fri Nov 20 12:00:01 UTC 2026" }, "NotAuthorizedException", ""},
-		"timestamp form":        {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "2026-11-20T12:00:00Z" }, "InvalidParameterException", "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."},
-		"timestamp in a zone":   {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "Fri Nov 20 12:00:00 CET 2026" }, "InvalidParameterException", ""},
-		"other user":            {func(_ *srpClient, a answers) { a["USERNAME"] = eve.ChallengeParameters["USERNAME"] }, "NotAuthorizedException", ""},
-		"other client":          {func(c *srpClient, _ answers) { c.clientID = other }, "NotAuthorizedException", "Invalid session for the user."},
-		"too late":              {func(c *srpClient, _ answers) { c.h.advance(3 * time.Minute) }, "NotAuthorizedException", "Invalid session for the user, session is expired."},
+		"no signature":  {func(_ *srpClient, a answers) { delete(a, "PASSWORD_CLAIM_SIGNATURE") }, "InvalidParameterException", "Missing required parameter PASSWORD_CLAIM_SIGNATURE"},
+		"empty block":   {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = "" }, "InvalidParameterException", ""},
+		"garbage block": {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SECRET_BLOCK"] = "AAAA" }, "NotAuthorizedException", ""},
+		"altered block": {func(_ *srpClient, a answers) {
+			a["PASSWORD_CLAIM_SECRET_BLOCK"] = flip(a["PASSWORD_CLAIM_SECRET_BLOCK"])
+		}, "NotAuthorizedException", ""},
+		"other's block": {func(_ *srpClient, a answers) {
+			a["PASSWORD_CLAIM_SECRET_BLOCK"] = eve.ChallengeParameters["SECRET_BLOCK"]
+		}, "NotAuthorizedException", ""},
+		"altered signature":    {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SIGNATURE"] = flip(a["PASSWORD_CLAIM_SIGNATURE"]) }, "NotAuthorizedException", "Incorrect username or password."},
+		"signature not base64": {func(_ *srpClient, a answers) { a["PASSWORD_CLAIM_SIGNATURE"] = "%" }, "NotAuthorizedException", ""},
+		"empty-key signature": {func(_ *srpClient, a answers) {
+			a["PASSWORD_CLAIM_SIGNATURE"] = base64.StdEncoding.EncodeToString(make([]byte, 32))
+		}, "NotAuthorizedException", ""},
+		"other timestamp":     {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "Fri Nov 20 12:00:01 UTC 2026" }, "NotAuthorizedException", ""},
+		"timestamp form":      {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "2026-11-20T12:00:00Z" }, "InvalidParameterException", "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."},
+		"timestamp in a zone": {func(_ *srpClient, a answers) { a["TIMESTAMP"] = "Fri Nov 20 12:00:00 CET 2026" }, "InvalidParameterException", ""},
+		"other user":          {func(_ *srpClient, a answers) { a["USERNAME"] = eve.ChallengeParameters["USERNAME"] }, "NotAuthorizedException", ""},
+		"other client":        {func(c *srpClient, _ answers) { c.clientID = other }, "NotAuthorizedException", "Invalid session for the user."},
+		"too late":            {func(c *srpClient, _ answers) { c.h.advance(3 * time.Minute) }, "NotAuthorizedException", "Invalid session for the user, session is expired."},
 		"password set meantime": {func(c *srpClient, _ answers) {
 			_, err := c.h.c.AdminSetUserPassword(t.Context(), &api.AdminSetUserPasswordRequest{UserPoolId: pool, Username: "ann@example.com", Password: goodPass, Permanent: wire.Bool(true)})
 			if err != nil {
