@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// curlAnswer runs curl and splits the status code from the body.
+func curlAnswer(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	args = append([]string{"--silent", "--show-error", "--max-time", "30", "--write-out", "\n%{http_code}"}, args...)
+	res, err := command(t.Context(), "", environment(), tool(t, "curl"), args...)
+	if err != nil || res.code != 0 {
+		t.Fatalf("curl %s: %v: %s", strings.Join(args, " "), err, res)
+	}
+	i := strings.LastIndexByte(res.stdout, '\n')
+	status, err := strconv.Atoi(res.stdout[i+1:])
+	if err != nil {
+		t.Fatalf("curl printed %q", res.stdout)
+	}
+	return status, res.stdout[:i]
+}
+
+// curl gets tokens by client credentials and uses them (RFC 6749, sections 2.3.1, 4.4 and 5.2).
+func curl(t *testing.T, c *courses) {
+	grant := []string{"--data-urlencode", "grant_type=client_credentials"}
+	basic := func(secret string) []string { return []string{"--user", c.confidentialClient + ":" + secret} }
+	inBody := func(secret string) []string {
+		return []string{"--data-urlencode", "client_id=" + c.confidentialClient, "--data-urlencode", "client_secret=" + secret}
+	}
+	scope := func(s string) []string { return []string{"--data-urlencode", "scope=" + s} }
+	join := func(parts ...[]string) []string {
+		args := []string{c.tokenEndpoint}
+		for _, p := range parts {
+			args = append(args, p...)
+		}
+		return args
+	}
+	for name, args := range map[string][]string{
+		"secret in the body": join(grant, inBody(c.secret), scope("courses/write")),
+		"Basic":              join(grant, basic(c.secret), scope("courses/write")),
+		"every scope":        join(grant, basic(c.secret)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, body := curlAnswer(t, args...)
+			var out struct {
+				Token     string `json:"access_token"`
+				Type      string `json:"token_type"`
+				ExpiresIn int    `json:"expires_in"`
+				ID        string `json:"id_token"`
+				Refresh   string `json:"refresh_token"`
+			}
+			if err := json.Unmarshal([]byte(body), &out); err != nil || status != 200 || out.Type != "Bearer" || out.ExpiresIn != 3600 || out.ID+out.Refresh != "" {
+				t.Fatalf("the token endpoint answered %d %s", status, body)
+			}
+			status, body = curlAnswer(t, "-H", "Authorization: "+out.Token, "-H", "Content-Type: application/json", "-d", `{"title":"Drawbridges"}`, c.api+"/courses")
+			if status != 201 {
+				t.Errorf("POST /courses: %d %s", status, body)
+			}
+			answer{body: body}.checkMembers(t, map[string]string{"title": "Drawbridges", "client": c.confidentialClient})
+			if status, body = curlAnswer(t, "-H", "Authorization: "+out.Token, c.api+"/courses"); status != 401 || body != `{"message":"Unauthorized"}` {
+				t.Errorf("GET /courses, which wants an ID token: %d %s", status, body)
+			}
+		})
+	}
+	for name, row := range map[string]struct {
+		args   []string
+		status int
+		error  string
+	}{
+		"bad secret in the body": {join(grant, inBody("wrong"), scope("courses/write")), 400, "invalid_client"},
+		"bad secret as Basic":    {join(grant, basic("wrong"), scope("courses/write")), 401, "invalid_client"},
+		"no secret":              {join(grant, []string{"--data-urlencode", "client_id=" + c.confidentialClient}, scope("courses/write")), 400, "invalid_client"},
+		"unknown client":         {join(grant, []string{"--user", "0000000000000000000000000a:" + c.secret}, scope("courses/write")), 401, "invalid_client"},
+		"unknown scope":          {join(grant, basic(c.secret), scope("courses/delete")), 400, "invalid_scope"},
+		"one scope too many":     {join(grant, basic(c.secret), scope("courses/write openid")), 400, "invalid_scope"},
+		"public client":          {join(grant, []string{"--data-urlencode", "client_id=" + c.publicClient}), 400, "unauthorized_client"},
+		"unknown grant":          {join([]string{"--data-urlencode", "grant_type=password"}, basic(c.secret)), 400, "unsupported_grant_type"},
+		"no grant":               {join(basic(c.secret), scope("courses/write")), 400, "invalid_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, body := curlAnswer(t, row.args...)
+			var out struct{ Error string }
+			if err := json.Unmarshal([]byte(body), &out); err != nil || status != row.status || out.Error != row.error {
+				t.Errorf("got %d %s, want %d %s", status, body, row.status, row.error)
+			}
+		})
+	}
+	t.Run("read is not write", func(t *testing.T) {
+		token, err := c.clientToken(t.Context(), c.tokenEndpoint, c.confidentialClient, c.secret, "courses/read")
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := curlAnswer(t, "-H", "Authorization: "+token, "-d", `{"title":"Drawbridges"}`, c.api+"/courses")
+		if status != 401 || body != `{"message":"Unauthorized"}` {
+			t.Errorf("POST /courses: %d %s", status, body)
+		}
+	})
+}

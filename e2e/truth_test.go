@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Refusals of API Gateway (Developer Guide, "Gateway response types").
+var (
+	unauthorized = want{status: 401, body: `{"message":"Unauthorized"}`, errorType: "UnauthorizedException"}
+	forbidden    = want{status: 403, body: `{"message":"Forbidden"}`, errorType: "ForbiddenException"}
+	noProof      = want{status: 403, body: `{"message":"Missing Authentication Token"}`, errorType: "MissingAuthenticationTokenException"}
+	badSignature = want{status: 403, errorType: "InvalidSignatureException",
+		body: `{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}`}
+	unknownKey = want{status: 403, body: `{"message":"The security token included in the request is invalid."}`, errorType: "UnrecognizedClientException"}
+)
+
+// route is a route of the example: who is let in, who is refused with other words than
+// the route's own, and what the rest gets.
+type route struct {
+	method, path string
+	accepts      map[string]want
+	special      map[string]want
+	otherwise    func(*http.Request, credential) want
+}
+
+func always(w want) func(*http.Request, credential) want {
+	return func(*http.Request, credential) want { return w }
+}
+
+func routes(c *courses) []route {
+	byIDToken := func(w want) map[string]want { return map[string]want{"ID token": w, "ID token, Bearer": w} }
+	byScope := map[string]want{}
+	for _, name := range []string{"scope write", "scopes read and write"} {
+		w := want{status: 201, who: c.confidentialClient}
+		byScope[name], byScope[name+", Bearer"] = w, w
+	}
+	ok := want{status: 200}
+	return []route{
+		{"GET", "/catalog", map[string]want{"API key": ok}, nil, always(forbidden)},
+		{"GET", "/courses", byIDToken(ok), nil, always(unauthorized)},
+		{"POST", "/courses", byScope, nil, always(unauthorized)},
+		{"GET", "/content/lessons/1.json", byIDToken(ok), nil, always(unauthorized)},
+		{"GET", "/progress", map[string]want{"signed in": ok, "four minutes old": ok, "presigned": ok}, refusedSignatures(c), unsigned},
+	}
+}
+
+// unsigned is what AWS_IAM gives to who does not sign: another scheme in Authorization is
+// read as a broken signature, of which AWS tells a hash.
+func unsigned(r *http.Request, c credential) want {
+	if c.kind != carriesToken {
+		return noProof
+	}
+	sum := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+	return want{status: 403, errorType: "IncompleteSignatureException",
+		body: `{"message":"Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): '` +
+			base64.StdEncoding.EncodeToString(sum[:]) + `'."}`}
+}
+
+func refusedSignatures(c *courses) map[string]want {
+	invalid := func(pattern string) want {
+		return want{status: 403, like: regexp.MustCompile(pattern), errorType: "InvalidSignatureException"}
+	}
+	guest := want{status: 403, errorType: "AccessDeniedException", who: "CognitoIdentityCredentials",
+		like: regexp.MustCompile(`^\{"Message":"User: arn:aws:sts::` + account + `:assumed-role/[^/"]+/CognitoIdentityCredentials is not authorized to perform: execute-api:Invoke on resource: ` +
+			`arn:aws:execute-api:` + region + `:\*{8}` + account[8:] + `:` + c.apiID + `/` + c.stage + `/GET/progress"\}$`)}
+	return map[string]want{
+		"guest": guest, "guest, presigned": guest,
+		"twenty minutes old":  invalid(`^\{"message":"Signature expired: \d{8}T\d{6}Z is now earlier than \d{8}T\d{6}Z \(\d{8}T\d{6}Z - 5 min\.\)"\}$`),
+		"twenty minutes soon": invalid(`^\{"message":"Signature not yet current: \d{8}T\d{6}Z is still later than \d{8}T\d{6}Z \(\d{8}T\d{6}Z \+ 5 min\.\)"\}$`),
+		"presigned, past":     invalid(`^\{"message":"Signature expired`),
+		"other region":        {status: 403, body: `{"message":"Credential should be scoped to a valid region. "}`, errorType: "InvalidSignatureException"},
+		"other service":       {status: 403, body: `{"message":"Credential should be scoped to correct service: 'execute-api'. "}`, errorType: "InvalidSignatureException"},
+		"unknown access key":  unknownKey, "foreign session": unknownKey, "no session token": unknownKey, "cut session token": unknownKey,
+		"wrong secret": badSignature, "altered path": badSignature, "altered query": badSignature, "altered method": badSignature,
+		"altered host": badSignature, "altered header": badSignature, "altered signature": badSignature,
+	}
+}
+
+// truth walks every route with every credential.
+func truth(t *testing.T, c *courses) {
+	credentials := everyCredential(t, c)
+	newPlans(t, c).published(t)
+	for _, r := range routes(c) {
+		t.Run(r.method+" "+strings.TrimPrefix(r.path, "/"), func(t *testing.T) {
+			checkKnown(t, r, credentials)
+			for _, credential := range credentials {
+				t.Run(credential.name, func(t *testing.T) {
+					req := c.request(t.Context(), r.method, r.path)
+					credential.apply(req)
+					w, ok := r.accepts[credential.name]
+					if !ok {
+						if w, ok = r.special[credential.name]; !ok {
+							w = r.otherwise(req, credential)
+						}
+					}
+					c.check(t, req, w)
+				})
+			}
+		})
+	}
+	t.Run("elsewhere", func(t *testing.T) { truthElsewhere(t, c) })
+	t.Run("by host", func(t *testing.T) { truthByHost(t, c) })
+}
+
+// checkKnown finds a name in the table that no credential has.
+func checkKnown(t *testing.T, r route, all []credential) {
+	t.Helper()
+	for _, names := range []map[string]want{r.accepts, r.special} {
+		for name := range names {
+			if !slices.ContainsFunc(all, func(c credential) bool { return c.name == name }) {
+				t.Errorf("the table names %q, which is no credential", name)
+			}
+		}
+	}
+}
+
+// truthElsewhere asks for what is not there.
+func truthElsewhere(t *testing.T, c *courses) {
+	at := func(api, stage, path string) string {
+		return c.endpoint + "/restapis/" + api + "/" + stage + "/_user_request_" + path
+	}
+	badRequest := want{status: 400, body: `{"message":"Bad Request"}`, errorType: "BadRequestException"}
+	for name, row := range map[string]struct {
+		method, url string
+		want        want
+	}{
+		"the root":                   {"GET", at(c.apiID, c.stage, "/"), noProof},
+		"unknown route":              {"GET", at(c.apiID, c.stage, "/nothing"), noProof},
+		"below a route":              {"GET", at(c.apiID, c.stage, "/catalog/x"), noProof},
+		"other letters":              {"GET", at(c.apiID, c.stage, "/Catalog"), noProof},
+		"wrong method":               {"DELETE", at(c.apiID, c.stage, "/courses"), noProof},
+		"wrong method of a key's":    {"POST", at(c.apiID, c.stage, "/catalog"), noProof},
+		"proxy route without a path": {"GET", at(c.apiID, c.stage, "/content"), noProof},
+		"unknown stage":              {"GET", at(c.apiID, "nothing", "/catalog"), forbidden},
+		"other stage's name":         {"GET", at(c.apiID, strings.ToUpper(c.stage), "/catalog"), forbidden},
+		"unknown API":                {"GET", at("aaaaaaaaaa", c.stage, "/catalog"), forbidden},
+		"dots":                       {"GET", at(c.apiID, c.stage, "/content/%2e%2e/catalog"), badRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), row.method, row.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.check(t, req, row.want)
+		})
+	}
+}
+
+// truthByHost asks the same of the API's own host name, over HTTP and over TLS.
+func truthByHost(t *testing.T, c *courses) {
+	authority, err := c.get(t.Context(), c.endpoint+"/_moat/ca.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		t.Fatalf("/_moat/ca.pem holds no certificate: %s", authority)
+	}
+	base, err := url.Parse(c.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := fmt.Sprintf("%s.execute-api.%s.localhost", c.apiID, region)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: host}}}
+	defer client.CloseIdleConnections()
+	for _, scheme := range []string{"http", "https"} {
+		for name, row := range map[string]struct {
+			path, key string
+			want      want
+		}{
+			"API key":       {"/" + c.stage + "/catalog", c.key, want{status: 200}},
+			"no API key":    {"/" + c.stage + "/catalog", "", forbidden},
+			"no token":      {"/" + c.stage + "/courses", c.key, unauthorized},
+			"unknown stage": {"/nothing/catalog", c.key, forbidden},
+			"no stage":      {"/", c.key, forbidden},
+		} {
+			t.Run(scheme+" "+name, func(t *testing.T) {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+"://"+base.Host+row.path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host = host + ":" + base.Port()
+				if row.key != "" {
+					req.Header.Set("X-Api-Key", row.key)
+				}
+				c.checkOver(t, client, req, row.want)
+			})
+		}
+	}
+}
