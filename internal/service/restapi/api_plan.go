@@ -28,7 +28,7 @@ func (s *Service) CreateUsagePlan(ctx context.Context, in *apigatewayapi.CreateU
 		if err := s.checkPlan(tx, p, &up); err != nil {
 			return err
 		}
-		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up})
+		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up, Created: s.now()})
 	})
 	if err != nil {
 		return nil, err

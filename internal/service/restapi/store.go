@@ -54,6 +54,7 @@ type plan struct {
 	Account, Region, ID string
 	Plan                apigatewayapi.UsagePlan
 	Keys                []string
+	Created             time.Time
 }
 
 // settings are the account's.
