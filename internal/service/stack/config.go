@@ -139,6 +139,7 @@ type DeployInput struct {
 	Template     []byte
 	File         string // name of the template in messages; paths in it are relative to Dir
 	Dir          string // "" refuses functions with code in a local folder
+	Beyond       bool   // paths may lead out of Dir: the template is the operator's own
 	Parameters   map[string]string
 	Tags         map[string]string
 	Capabilities []string // nil acknowledges everything: who deploys a file has read it

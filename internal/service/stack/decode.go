@@ -1,0 +1,226 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"moat/internal/service/stack/template"
+)
+
+// skip, as the new name of a property, says that the handler reads it itself.
+const skip = "-"
+
+// decode fills an API's input from the properties of a resource. Members are found by
+// name, whatever its case; rename maps a top-level property to another member or to
+// skip. A property that the API does not know is an error: it cannot be deployed.
+func decode(v *template.Value, into any, rename map[string]string) error {
+	return decodeStruct(v, reflect.ValueOf(into).Elem(), "", rename)
+}
+
+func decodeStruct(v *template.Value, s reflect.Value, path string, rename map[string]string) error {
+	if !v.Is(template.Map) {
+		return fmt.Errorf("%s: expected a map", path)
+	}
+	for _, f := range v.Fields {
+		name := f.Key
+		if to, ok := rename[name]; ok && path == "" {
+			if to == skip {
+				continue
+			}
+			name = to
+		}
+		at := strings.TrimPrefix(path+"."+f.Key, ".")
+		field := s.FieldByNameFunc(func(n string) bool { return strings.EqualFold(n, name) })
+		if !field.IsValid() {
+			return fmt.Errorf("the property %s is not implemented", at)
+		}
+		if err := decodeValue(f.Value, field, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeValue(v *template.Value, to reflect.Value, path string) error {
+	if v == nil || v.Is(template.Null) {
+		return nil
+	}
+	switch to.Kind() {
+	case reflect.Pointer:
+		if to.IsNil() {
+			to.Set(reflect.New(to.Type().Elem()))
+		}
+		return decodeValue(v, to.Elem(), path)
+	case reflect.Struct:
+		return decodeStruct(v, to, path, nil)
+	case reflect.Slice:
+		return decodeList(v, to, path)
+	case reflect.Map:
+		return decodeMap(v, to, path)
+	case reflect.String:
+		to.SetString(jsonText(v))
+		return nil
+	}
+	return decodeScalar(v, to, path)
+}
+
+// jsonText is the text of a scalar, or of a map or a list as JSON: what APIs want where
+// CloudFormation takes a document.
+func jsonText(v *template.Value) string {
+	if text, ok := v.Scalar(); ok {
+		return text
+	}
+	return string(v.JSON())
+}
+
+func decodeScalar(v *template.Value, to reflect.Value, path string) error {
+	text, ok := v.Scalar()
+	var err error
+	switch to.Kind() {
+	case reflect.Bool:
+		var b bool
+		b, err = strconv.ParseBool(strings.ToLower(text))
+		to.SetBool(b)
+	case reflect.Int32, reflect.Int64:
+		var n int64
+		n, err = strconv.ParseInt(strings.TrimSuffix(text, ".0"), 10, to.Type().Bits())
+		to.SetInt(n)
+	case reflect.Float64, reflect.Float32:
+		var n float64
+		n, err = strconv.ParseFloat(text, 64)
+		to.SetFloat(n)
+	default:
+		return fmt.Errorf("the property %s is not implemented", path)
+	}
+	if err != nil || !ok {
+		return fmt.Errorf("%s: %q is no %s", path, text, to.Kind())
+	}
+	return nil
+}
+
+func decodeList(v *template.Value, to reflect.Value, path string) error {
+	if to.Type().Elem().Kind() == reflect.Uint8 {
+		to.SetBytes([]byte(jsonText(v)))
+		return nil
+	}
+	if !v.Is(template.List) {
+		return fmt.Errorf("%s: expected a list", path)
+	}
+	out := reflect.MakeSlice(to.Type(), len(v.Items), len(v.Items))
+	for i, x := range v.Items {
+		if err := decodeValue(x, out.Index(i), path+"."+strconv.Itoa(i)); err != nil {
+			return err
+		}
+	}
+	to.Set(out)
+	return nil
+}
+
+func decodeMap(v *template.Value, to reflect.Value, path string) error {
+	if !v.Is(template.Map) {
+		return fmt.Errorf("%s: expected a map", path)
+	}
+	out := reflect.MakeMapWithSize(to.Type(), len(v.Fields))
+	for _, f := range v.Fields {
+		x := reflect.New(to.Type().Elem()).Elem()
+		if err := decodeValue(f.Value, x, path+"."+f.Key); err != nil {
+			return err
+		}
+		out.SetMapIndex(reflect.ValueOf(f.Key).Convert(to.Type().Key()), x)
+	}
+	to.Set(out)
+	return nil
+}
+
+// text returns a property as text, "" when it is absent.
+func (r *Request) text(name string) string {
+	s, _ := r.Properties.Get(name).Scalar()
+	return s
+}
+
+// named returns a property, or the generated name cut to a length.
+func (r *Request) named(property string, limit int) string {
+	if s := r.text(property); s != "" {
+		return s
+	}
+	return fit(r.Name, limit)
+}
+
+// fit cuts a generated name in front of its random end.
+func fit(name string, limit int) string {
+	if len(name) <= limit {
+		return name
+	}
+	end := name[strings.LastIndex(name, "-"):]
+	return name[:limit-len(end)] + end
+}
+
+// tags are those of the stack and of the resource, which win.
+func (r *Request) tags(property string) map[string]string {
+	out := map[string]string{}
+	for k, v := range r.Tags {
+		out[k] = v
+	}
+	p := r.Properties.Get(property)
+	for _, f := range p.Entries() {
+		out[f.Key] = jsonText(f.Value)
+	}
+	for _, x := range p.Elements() {
+		out[x.Get("Key").Str()], _ = x.Get("Value").Scalar()
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// changed reports whether an update changes one of the properties.
+func (r *Request) changed(names ...string) bool {
+	for _, n := range names {
+		if !template.Equal(r.Properties.Get(n), r.Previous.Get(n)) {
+			return true
+		}
+	}
+	return false
+}
+
+// allHandlers returns the handlers of all resource types.
+func allHandlers(s Services) map[string]Handler {
+	all := map[string]Handler{"AWS::CloudFormation::WaitConditionHandle": waitHandle()}
+	for _, group := range []map[string]Handler{
+		userPoolHandlers(s.UserPools), userHandlers(s.UserPools), identityPoolHandlers(s.IdentityPools),
+		roleHandlers(s.IAM), principalHandlers(s.IAM), functionHandlers(s.Lambda), functionPartHandlers(s.Lambda),
+		restAPIHandlers(s.APIGateway), methodHandlers(s.APIGateway), deploymentHandlers(s.APIGateway), planHandlers(s.APIGateway),
+		parameterHandlers(s.SSM), logHandlers(s.Logs),
+	} {
+		for typ, h := range group {
+			all[typ] = h
+		}
+	}
+	return all
+}
+
+// waitHandle is a placeholder, which in CloudFormation is an address to signal to.
+func waitHandle() Handler {
+	return Handler{
+		Create: func(_ context.Context, r *Request) (State, error) {
+			id := r.Stack.ID + "/" + r.LogicalID
+			return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, nil
+		},
+		Delete: func(context.Context, *Request) error { return nil },
+	}
+}
+
+// pick returns the properties reduced to some.
+func pick(r *Request, names ...string) *template.Value {
+	out := template.NewMap()
+	for _, n := range names {
+		if v := r.Properties.Get(n); v != nil {
+			out.Set(n, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,257 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"moat/internal/service/stack/template"
+	"moat/internal/store"
+	"moat/internal/wire"
+)
+
+// Deploy creates or updates a stack and waits for the end. It needs no Run. Who calls
+// is read from the context ([wire.WithCall]); a stack whose creation was rolled back is
+// replaced.
+//
+// A template that cannot be deployed is a [template.Errors] or [*template.Error], and
+// nothing was changed. A deployment that failed and was rolled back is a [*Failure].
+func (s *Service) Deploy(ctx context.Context, in DeployInput) (Result, error) {
+	if !stackName.MatchString(in.Name) {
+		return Result{}, validationError("1 validation error detected: Value '%s' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", in.Name)
+	}
+	account, region := s.where(ctx)
+	if c := wire.CallFrom(ctx); c.Account == "" || c.Region == "" {
+		call := *c
+		call.Account, call.Region = account, region
+		ctx = wire.WithCall(ctx, &call)
+	}
+	cur, err := s.current(ctx, in.Name)
+	if err != nil {
+		return Result{}, err
+	}
+	if cur != nil && discardable(cur.Status) {
+		if err := s.Remove(ctx, in.Name, in.Progress); err != nil {
+			return Result{}, err
+		}
+		cur = nil
+	}
+	src := source{body: string(in.Template), file: in.File, dir: in.Dir, beyond: in.Beyond, parameters: in.Parameters, capabilities: in.Capabilities, tags: in.Tags}
+	if src.file == "" {
+		src.file = "template"
+	}
+	b := beginning{kind: "create", status: "CREATE_IN_PROGRESS", local: in.Dir != "", emit: in.Progress}
+	if cur == nil {
+		b.stack = s.newStack(ctx, in.Name)
+	} else {
+		b.kind, b.status, b.stack, b.before = "update", "UPDATE_IN_PROGRESS", *cur, cur
+		b.stack.Updated = s.cfg.Now()
+	}
+	b.stack.Tags, b.stack.Capabilities, b.stack.RoleARN = in.Tags, in.Capabilities, in.RoleARN
+	if b.plan, err = s.prepare(ctx, infoOf(&b.stack), src); err != nil {
+		return Result{}, err
+	}
+	if b.caller, err = s.caller(ctx, "Deploy", in.RoleARN); err != nil {
+		return Result{}, err
+	}
+	if cur != nil {
+		same, err := s.same(ctx, cur, b.plan)
+		if err != nil {
+			return Result{}, err
+		}
+		if same {
+			return s.result(cur, false)
+		}
+	}
+	o, err := s.begin(ctx, b)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.carry(ctx, o); err != nil {
+		return Result{}, err
+	}
+	return s.outcome(ctx, o)
+}
+
+// discardable are the states of a stack that never came to be.
+func discardable(status string) bool {
+	switch status {
+	case "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS", "DELETE_FAILED":
+		return true
+	}
+	return false
+}
+
+// Failure is a deployment that did not succeed and what became of the stack.
+type Failure struct {
+	Stack  string
+	Status string // ROLLBACK_COMPLETE, UPDATE_ROLLBACK_COMPLETE, ...
+	Causes []Event
+}
+
+func (f *Failure) Error() string {
+	text := fmt.Sprintf("stack %s: %s", f.Stack, f.Status)
+	for _, e := range f.Causes {
+		text += fmt.Sprintf("\n%s (%s): %s", e.LogicalID, e.Type, e.Reason)
+	}
+	return text
+}
+
+func (s *Service) outcome(ctx context.Context, o *operation) (Result, error) {
+	if st := o.stack.Status; st == "CREATE_COMPLETE" || st == "UPDATE_COMPLETE" {
+		return s.result(&o.stack, true)
+	}
+	f := &Failure{Stack: o.info.Name, Status: o.stack.Status}
+	err := s.cfg.DB.View(ctx, func(tx *store.Tx) error {
+		events, err := s.tables.events.List(tx, store.Query{Prefix: o.stack.key(), Reverse: true, Limit: 500})
+		for i := len(events) - 1; i >= 0; i-- {
+			e := events[i].Event
+			if e.Type == stackType && (e.Status == "CREATE_IN_PROGRESS" || e.Status == "UPDATE_IN_PROGRESS") {
+				f.Causes = nil
+			}
+			if e.Status == "CREATE_FAILED" || e.Status == "UPDATE_FAILED" ||
+				e.Type == stackType && e.Reason != "" && (e.Status == "ROLLBACK_IN_PROGRESS" || e.Status == "UPDATE_ROLLBACK_IN_PROGRESS") {
+				f.Causes = append(f.Causes, e)
+			}
+		}
+		return err
+	})
+	return Result{StackID: o.info.ID, Name: o.info.Name, Status: o.stack.Status, Changed: true}, errors.Join(f, err)
+}
+
+func (s *Service) result(r *stackRecord, changed bool) (Result, error) {
+	secret, err := s.stackSecret(r)
+	res := Result{StackID: r.id(), Name: r.Name, Status: r.Status, Changed: changed, Outputs: map[string]string{}}
+	for _, o := range secret.Outputs {
+		res.Outputs[o.Key] = o.Value
+	}
+	return res, err
+}
+
+// current returns the living stack of a name, nil when there is none.
+func (s *Service) current(ctx context.Context, name string) (*stackRecord, error) {
+	account, region := s.where(ctx)
+	var r stackRecord
+	err := s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+		r, err = s.find(tx, account, region, name)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && r.gone() {
+		return nil, nil
+	}
+	return &r, err
+}
+
+// same reports whether a plan is what the stack has already.
+func (s *Service) same(ctx context.Context, r *stackRecord, p *plan) (bool, error) {
+	if r.Status == "UPDATE_FAILED" {
+		return false, nil
+	}
+	secret, err := s.stackSecret(r)
+	if err != nil {
+		return false, err
+	}
+	var t templateRecord
+	err = s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+		t, err = s.tables.templates.Get(tx, r.Account, r.Region, r.UUID, generation(r.Generation))
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return p.unchanged(t.Processed, secret.Parameters, r.Tags), nil
+}
+
+// Remove deletes a stack and waits for the end. A stack that does not exist is deleted
+// already.
+func (s *Service) Remove(ctx context.Context, name string, progress func(Event)) error {
+	cur, err := s.current(ctx, name)
+	if err != nil || cur == nil {
+		return err
+	}
+	caller, err := s.caller(ctx, "DeleteStack", cur.RoleARN)
+	if err != nil {
+		return err
+	}
+	o, err := s.beginDelete(ctx, *cur, operationRecord{Caller: caller}, progress)
+	if err != nil || o == nil {
+		return err
+	}
+	if err := s.carry(ctx, o); err != nil {
+		return err
+	}
+	if o.stack.Status != "DELETE_COMPLETE" {
+		return &Failure{Stack: name, Status: o.stack.Status, Causes: []Event{{LogicalID: name, Type: stackType, Reason: o.stack.Reason}}}
+	}
+	return nil
+}
+
+// beginDelete commits the start of a deletion.
+func (s *Service) beginDelete(ctx context.Context, r stackRecord, rec operationRecord, progress func(Event)) (*operation, error) {
+	if r.Protected {
+		return nil, validationError("Stack [%s] cannot be deleted while TerminationProtection is enabled", r.Name)
+	}
+	rec.Account, rec.Region, rec.UUID, rec.ID, rec.Kind, rec.Phase = r.Account, r.Region, r.UUID, s.uuid(), "delete", "forward"
+	rec.Owner, rec.Beat = s.owner, s.cfg.Now()
+	o := &operation{s: s, rec: rec, stack: r, info: infoOf(&r), imported: map[string]bool{}}
+	o.journal = s.newJournal(r.key(), progress)
+	if !s.claim(r.UUID) {
+		return nil, busy(&r)
+	}
+	err := o.become(ctx, "DELETE_IN_PROGRESS", "User Initiated", func(tx *store.Tx) error {
+		cur, err := s.tables.stacks.Get(tx, r.Account, r.Region, r.UUID)
+		if err != nil {
+			return err
+		}
+		if inProgress(cur.Status) {
+			return busy(&cur)
+		}
+		exports, err := s.tables.exports.List(tx, store.Query{Index: "stack", Values: r.key()})
+		if err != nil {
+			return err
+		}
+		for _, e := range exports {
+			users, err := s.tables.imports.List(tx, store.Query{Prefix: []string{e.Account, e.Region, e.Name}, Limit: 1})
+			if err != nil {
+				return err
+			}
+			if len(users) > 0 {
+				return validationError("Export %s cannot be deleted as it is in use by %s", e.Name, users[0].StackName)
+			}
+		}
+		return s.tables.operations.Put(tx, rec)
+	})
+	if err == nil {
+		err = o.load(ctx)
+	}
+	if err != nil {
+		s.release(r.UUID)
+		return nil, err
+	}
+	return o, nil
+}
+
+func inProgress(status string) bool {
+	return len(status) > 12 && status[len(status)-12:] == "_IN_PROGRESS" && status != "REVIEW_IN_PROGRESS"
+}
+
+var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+
+// FunctionDirs lists the local folders of a template with the code of its functions,
+// relative to the template, so that a watcher knows what to watch.
+func FunctionDirs(body []byte) []string {
+	root, err := template.ParseValue(body, "")
+	if err != nil {
+		return nil
+	}
+	var dirs []string
+	seen := map[string]bool{}
+	each(root, func(_ string, v *template.Value, property string, _ *template.Value) {
+		if d := v.Str(); !seen[d] {
+			seen[d] = true
+			dirs = append(dirs, d)
+		}
+	})
+	return dirs
+}

@@ -1,0 +1,171 @@
+package stack
+
+import (
+	"context"
+	"strings"
+
+	"moat/internal/service/stack/template"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+func deploymentHandlers(c apigatewayapi.Service) map[string]Handler {
+	return map[string]Handler{
+		"AWS::ApiGateway::Deployment": deployment(c),
+		"AWS::ApiGateway::Stage":      stage(c),
+	}
+}
+
+func deployment(c apigatewayapi.Service) Handler {
+	state := func(id string) State {
+		return State{PhysicalID: id, Attributes: map[string]string{"DeploymentId": id}}
+	}
+	return Handler{
+		Create: func(ctx context.Context, r *Request) (State, error) {
+			if err := unsupported(r, "StageDescription", "DeploymentCanarySettings"); err != nil {
+				return State{}, err
+			}
+			in := &apigatewayapi.CreateDeploymentRequest{}
+			if err := decode(r.Properties, in, nil); err != nil {
+				return State{}, err
+			}
+			out, err := c.CreateDeployment(ctx, in)
+			if err != nil {
+				return State{}, err
+			}
+			return state(wire.Value(out.Id)), nil
+		},
+		Update: func(ctx context.Context, r *Request) (State, error) {
+			p := patch{}
+			p.scalar(r, "Description", "/description")
+			if len(p.ops) == 0 {
+				return state(r.PhysicalID), nil
+			}
+			_, err := c.UpdateDeployment(ctx, &apigatewayapi.UpdateDeploymentRequest{RestApiId: r.text("RestApiId"), DeploymentId: r.PhysicalID, PatchOperations: p.ops})
+			return state(r.PhysicalID), err
+		},
+		Delete: func(ctx context.Context, r *Request) error {
+			api := r.text("RestApiId")
+			// The stage that the deployment itself created holds it; a later deployment
+			// has taken the stage over, unless the whole stack goes.
+			if name := r.text("StageName"); name != "" {
+				st, err := c.GetStage(ctx, &apigatewayapi.GetStageRequest{RestApiId: api, StageName: name})
+				if gone(err) != nil {
+					return err
+				}
+				if err == nil && wire.Value(st.DeploymentId) == r.PhysicalID {
+					if _, err := c.DeleteStage(ctx, &apigatewayapi.DeleteStageRequest{RestApiId: api, StageName: name}); gone(err) != nil {
+						return err
+					}
+				}
+			}
+			_, err := c.DeleteDeployment(ctx, &apigatewayapi.DeleteDeploymentRequest{RestApiId: api, DeploymentId: r.PhysicalID})
+			return err
+		},
+		Replaces: func(r *Request) bool { return r.changed("RestApiId", "StageName") },
+	}
+}
+
+func stage(c apigatewayapi.Service) Handler {
+	return Handler{
+		Create: func(ctx context.Context, r *Request) (State, error) {
+			in := &apigatewayapi.CreateStageRequest{}
+			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": skip}); err != nil {
+				return State{}, err
+			}
+			if err := unsupported(r, "CanarySetting", "ClientCertificateId"); err != nil {
+				return State{}, err
+			}
+			in.Tags = r.tags("Tags")
+			if _, err := c.CreateStage(ctx, in); err != nil {
+				return State{}, err
+			}
+			st := State{PhysicalID: in.StageName}
+			p := patch{}
+			p.settings(template.NewMap(), r.Properties)
+			return st, patchStage(ctx, c, r, in.StageName, p)
+		},
+		Update: func(ctx context.Context, r *Request) (State, error) {
+			st := State{PhysicalID: r.PhysicalID}
+			if err := unsupported(r, "CanarySetting", "ClientCertificateId"); err != nil {
+				return st, err
+			}
+			p := patch{}
+			p.scalar(r, "DeploymentId", "/deploymentId")
+			p.scalar(r, "Description", "/description")
+			p.scalar(r, "CacheClusterEnabled", "/cacheClusterEnabled")
+			p.scalar(r, "CacheClusterSize", "/cacheClusterSize")
+			p.scalar(r, "TracingEnabled", "/tracingEnabled")
+			p.entries(mapOf(r.Previous.Get("Variables")), mapOf(r.Properties.Get("Variables")), "/variables/")
+			p.settings(r.Previous, r.Properties)
+			return st, patchStage(ctx, c, r, r.PhysicalID, p)
+		},
+		Delete: func(ctx context.Context, r *Request) error {
+			_, err := c.DeleteStage(ctx, &apigatewayapi.DeleteStageRequest{RestApiId: r.text("RestApiId"), StageName: r.PhysicalID})
+			return err
+		},
+		Replaces: func(r *Request) bool { return r.changed("RestApiId", "StageName") },
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			_, err := c.GetStage(ctx, &apigatewayapi.GetStageRequest{RestApiId: r.text("RestApiId"), StageName: r.text("StageName")})
+			return State{PhysicalID: r.text("StageName")}, err == nil, gone(err)
+		},
+	}
+}
+
+func patchStage(ctx context.Context, c apigatewayapi.Service, r *Request, name string, p patch) error {
+	if len(p.ops) == 0 {
+		return nil
+	}
+	_, err := c.UpdateStage(ctx, &apigatewayapi.UpdateStageRequest{RestApiId: r.text("RestApiId"), StageName: name, PatchOperations: p.ops})
+	return err
+}
+
+// methodSettings are the members of CloudFormation's MethodSetting and their patch paths.
+var methodSettings = [][2]string{
+	{"LoggingLevel", "/logging/loglevel"}, {"DataTraceEnabled", "/logging/dataTrace"}, {"MetricsEnabled", "/metrics/enabled"},
+	{"ThrottlingBurstLimit", "/throttling/burstLimit"}, {"ThrottlingRateLimit", "/throttling/rateLimit"},
+	{"CachingEnabled", "/caching/enabled"}, {"CacheTtlInSeconds", "/caching/ttlInSeconds"}, {"CacheDataEncrypted", "/caching/dataEncrypted"},
+}
+
+// settings patches the method settings and the access log of a stage.
+func (p *patch) settings(from, to *template.Value) {
+	flat := func(v *template.Value) map[string]string {
+		out := map[string]string{}
+		for _, m := range v.Get("MethodSettings").Elements() {
+			path, _ := m.Get("ResourcePath").Scalar()
+			method, _ := m.Get("HttpMethod").Scalar()
+			if path = strings.TrimPrefix(path, "/"); path != "*" {
+				path = "~1" + strings.ReplaceAll(path, "/", "~1")
+			}
+			for _, s := range methodSettings {
+				if x := m.Get(s[0]); x != nil {
+					out["/"+path+"/"+method+s[1]] = decimal(x)
+				}
+			}
+		}
+		for _, f := range v.Get("AccessLogSetting").Entries() {
+			key := map[string]string{"DestinationArn": "/accessLogSettings/destinationArn", "Format": "/accessLogSettings/format"}[f.Key]
+			out[key], _ = f.Value.Scalar()
+		}
+		return out
+	}
+	was, is := flat(from), flat(to)
+	for _, k := range sortedKeys(is) {
+		if v, ok := was[k]; !ok || v != is[k] {
+			p.add("replace", k, is[k])
+		}
+	}
+	dropped := map[string]bool{}
+	for _, k := range sortedKeys(was) {
+		if _, kept := is[k]; kept {
+			continue
+		}
+		if strings.HasPrefix(k, "/accessLogSettings") {
+			k = "/accessLogSettings"
+		}
+		if !dropped[k] {
+			dropped[k] = true
+			p.add("remove", k, "")
+		}
+	}
+}

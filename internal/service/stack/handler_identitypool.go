@@ -1,0 +1,125 @@
+package stack
+
+import (
+	"context"
+
+	"moat/internal/wire"
+	"moat/internal/wire/cognitoidentityapi"
+)
+
+func identityPoolHandlers(c cognitoidentityapi.Service) map[string]Handler {
+	return map[string]Handler{
+		"AWS::Cognito::IdentityPool":               identityPool(c),
+		"AWS::Cognito::IdentityPoolRoleAttachment": roleAttachment(c),
+	}
+}
+
+var identityPoolRename = map[string]string{
+	"IdentityPoolTags": skip, "CognitoEvents": skip, "CognitoStreams": skip, "PushSync": skip,
+}
+
+func identityPool(c cognitoidentityapi.Service) Handler {
+	state := func(id, name string) State {
+		return State{PhysicalID: id, Attributes: map[string]string{"Id": id, "Name": name}}
+	}
+	return Handler{
+		Create: func(ctx context.Context, r *Request) (State, error) {
+			if err := unsupported(r, "CognitoEvents", "CognitoStreams", "PushSync"); err != nil {
+				return State{}, err
+			}
+			in := &cognitoidentityapi.CreateIdentityPoolInput{}
+			if err := decode(r.Properties, in, identityPoolRename); err != nil {
+				return State{}, err
+			}
+			in.IdentityPoolName, in.IdentityPoolTags = r.named("IdentityPoolName", 128), r.tags("IdentityPoolTags")
+			out, err := c.CreateIdentityPool(ctx, in)
+			if err != nil {
+				return State{}, err
+			}
+			return state(out.IdentityPoolId, out.IdentityPoolName), nil
+		},
+		Update: func(ctx context.Context, r *Request) (State, error) {
+			if err := unsupported(r, "CognitoEvents", "CognitoStreams", "PushSync"); err != nil {
+				return State{}, err
+			}
+			in := &cognitoidentityapi.IdentityPool{}
+			if err := decode(r.Properties, in, identityPoolRename); err != nil {
+				return State{}, err
+			}
+			in.IdentityPoolId, in.IdentityPoolTags = r.PhysicalID, r.tags("IdentityPoolTags")
+			if in.IdentityPoolName == "" {
+				in.IdentityPoolName = r.Attributes["Name"]
+			}
+			out, err := c.UpdateIdentityPool(ctx, in)
+			if err != nil {
+				return State{}, err
+			}
+			return state(r.PhysicalID, out.IdentityPoolName), nil
+		},
+		Delete: func(ctx context.Context, r *Request) error {
+			_, err := c.DeleteIdentityPool(ctx, &cognitoidentityapi.DeleteIdentityPoolInput{IdentityPoolId: r.PhysicalID})
+			return err
+		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			if r.text("IdentityPoolName") != "" {
+				return State{}, false, nil
+			}
+			out, err := c.ListIdentityPools(ctx, &cognitoidentityapi.ListIdentityPoolsInput{MaxResults: 60})
+			if err != nil {
+				return State{}, false, err
+			}
+			for _, p := range out.IdentityPools {
+				if wire.Value(p.IdentityPoolName) == r.named("IdentityPoolName", 128) {
+					return state(wire.Value(p.IdentityPoolId), wire.Value(p.IdentityPoolName)), true, nil
+				}
+			}
+			return State{}, false, nil
+		},
+	}
+}
+
+// unsupported refuses properties that have no meaning here.
+func unsupported(r *Request, names ...string) error {
+	for _, n := range names {
+		if v := r.Properties.Get(n); !v.Empty() {
+			return wire.NotImplementedBecause("cloudformation", r.Type, "the property "+n+" is not implemented")
+		}
+	}
+	return nil
+}
+
+func roleAttachment(c cognitoidentityapi.Service) Handler {
+	put := func(ctx context.Context, r *Request) (State, error) {
+		in := &cognitoidentityapi.SetIdentityPoolRolesInput{IdentityPoolId: r.text("IdentityPoolId"), Roles: mapOf(r.Properties.Get("Roles"))}
+		if in.Roles == nil {
+			in.Roles = map[string]string{}
+		}
+		for _, f := range r.Properties.Get("RoleMappings").Entries() {
+			var m cognitoidentityapi.RoleMapping
+			if err := decode(f.Value, &m, map[string]string{"IdentityProvider": skip}); err != nil {
+				return State{}, err
+			}
+			name := f.Key // a provider's name may be given inside, since a key cannot be an expression
+			if p, ok := f.Value.Get("IdentityProvider").Scalar(); ok {
+				name = p
+			}
+			if in.RoleMappings == nil {
+				in.RoleMappings = map[string]cognitoidentityapi.RoleMapping{}
+			}
+			in.RoleMappings[name] = m
+		}
+		if _, err := c.SetIdentityPoolRoles(ctx, in); err != nil {
+			return State{}, err
+		}
+		id := in.IdentityPoolId + "-roles"
+		return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, nil
+	}
+	return Handler{
+		Create: put,
+		Update: put,
+		Delete: func(ctx context.Context, r *Request) error {
+			_, err := c.SetIdentityPoolRoles(ctx, &cognitoidentityapi.SetIdentityPoolRolesInput{IdentityPoolId: r.text("IdentityPoolId"), Roles: map[string]string{}})
+			return err
+		},
+	}
+}

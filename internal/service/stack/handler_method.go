@@ -1,0 +1,105 @@
+package stack
+
+import (
+	"context"
+
+	"moat/internal/service/stack/template"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+func methodHandlers(c apigatewayapi.Service) map[string]Handler {
+	return map[string]Handler{
+		"AWS::ApiGateway::Resource": apiResource(c),
+		"AWS::ApiGateway::Method":   apiMethod(c),
+	}
+}
+
+func apiResource(c apigatewayapi.Service) Handler {
+	return Handler{
+		Create: func(ctx context.Context, r *Request) (State, error) {
+			in := &apigatewayapi.CreateResourceRequest{}
+			if err := decode(r.Properties, in, nil); err != nil {
+				return State{}, err
+			}
+			out, err := c.CreateResource(ctx, in)
+			if err != nil {
+				return State{}, err
+			}
+			id := wire.Value(out.Id)
+			return State{PhysicalID: id, Attributes: map[string]string{"ResourceId": id}}, nil
+		},
+		Delete: func(ctx context.Context, r *Request) error {
+			_, err := c.DeleteResource(ctx, &apigatewayapi.DeleteResourceRequest{RestApiId: r.text("RestApiId"), ResourceId: r.PhysicalID})
+			return err
+		},
+	}
+}
+
+func apiMethod(c apigatewayapi.Service) Handler {
+	remove := func(ctx context.Context, r *Request) error {
+		_, err := c.DeleteMethod(ctx, &apigatewayapi.DeleteMethodRequest{RestApiId: r.text("RestApiId"), ResourceId: r.text("ResourceId"), HttpMethod: r.text("HttpMethod")})
+		return err
+	}
+	return Handler{
+		Create: func(ctx context.Context, r *Request) (State, error) { return putMethod(ctx, c, r) },
+		Update: func(ctx context.Context, r *Request) (State, error) {
+			// A method is replaced as a whole: it is served only from the next deployment.
+			if err := gone(remove(ctx, r)); err != nil {
+				return State{}, err
+			}
+			st, err := putMethod(ctx, c, r)
+			st.PhysicalID = r.PhysicalID
+			return st, err
+		},
+		Delete: remove,
+	}
+}
+
+func putMethod(ctx context.Context, c apigatewayapi.Service, r *Request) (State, error) {
+	in := &apigatewayapi.PutMethodRequest{}
+	if err := decode(r.Properties, in, map[string]string{"Integration": skip, "MethodResponses": skip}); err != nil {
+		return State{}, err
+	}
+	if in.AuthorizationType == "" {
+		in.AuthorizationType = "NONE"
+	}
+	if _, err := c.PutMethod(ctx, in); err != nil {
+		return State{}, err
+	}
+	st := State{PhysicalID: in.RestApiId + "|" + in.ResourceId + "|" + in.HttpMethod}
+	for _, x := range r.Properties.Get("MethodResponses").Elements() {
+		mr := &apigatewayapi.PutMethodResponseRequest{RestApiId: in.RestApiId, ResourceId: in.ResourceId, HttpMethod: in.HttpMethod}
+		if err := decode(x, mr, nil); err != nil {
+			return st, err
+		}
+		if _, err := c.PutMethodResponse(ctx, mr); err != nil {
+			return st, err
+		}
+	}
+	if integration := r.Properties.Get("Integration"); integration != nil {
+		return st, putIntegration(ctx, c, in, integration)
+	}
+	return st, nil
+}
+
+func putIntegration(ctx context.Context, c apigatewayapi.Service, m *apigatewayapi.PutMethodRequest, v *template.Value) error {
+	in := &apigatewayapi.PutIntegrationRequest{}
+	if err := decode(v, in, map[string]string{"IntegrationResponses": skip}); err != nil {
+		return err
+	}
+	in.RestApiId, in.ResourceId, in.HttpMethod = m.RestApiId, m.ResourceId, m.HttpMethod
+	if _, err := c.PutIntegration(ctx, in); err != nil {
+		return err
+	}
+	for _, x := range v.Get("IntegrationResponses").Elements() {
+		ir := &apigatewayapi.PutIntegrationResponseRequest{RestApiId: m.RestApiId, ResourceId: m.ResourceId, HttpMethod: m.HttpMethod}
+		if err := decode(x, ir, nil); err != nil {
+			return err
+		}
+		if _, err := c.PutIntegrationResponse(ctx, ir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
