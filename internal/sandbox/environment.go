@@ -73,9 +73,9 @@ type failure struct {
 	payload []byte
 }
 
-// start makes an environment and waits for the end of its init phase. The place in
-// h.total is the caller's until the environment is adopted.
-func (h *Host) start(ctx context.Context, spec *Spec) (*environment, error) {
+// start makes an environment and waits for the end of its init phase. The place that
+// take reserved stays the caller's if start fails.
+func (h *Host) start(ctx context.Context, spec *Spec, p *pool) (*environment, error) {
 	if _, err := h.Probe(ctx); err != nil {
 		return nil, err
 	}
@@ -99,20 +99,17 @@ func (h *Host) start(ctx context.Context, spec *Spec) (*environment, error) {
 		return nil, err
 	}
 	e := &environment{
-		host: h, spec: spec, id: id, expires: st.Expires,
+		host: h, spec: spec, pool: p, id: id, expires: st.Expires,
 		cmd: l.cmd, api: l.api, door: l.door, group: l.group, secret: l.secret,
 		ready: make(chan struct{}), work: make(chan *delivery), quit: make(chan struct{}), gone: make(chan struct{}),
 		open: map[net.Conn]struct{}{},
 	}
 	e.log = newLogPipe(l.output, st.Sink)
-	if !h.adopt(e) {
-		h.ending.Add(1)
-		e.run()
-		e.end("the host is closed")
-		return nil, ErrClosed
-	}
-	h.ending.Add(1)
+	open := h.adopt(e)
 	e.run()
+	if !open {
+		e.end("the host is closed")
+	}
 	e.awaitInit(began)
 	return e, nil
 }
@@ -155,9 +152,7 @@ func (e *environment) reap() {
 	e.conns.Wait()
 	e.log.finish()
 	e.group.remove()
-	if e.pool != nil {
-		e.host.forget(e)
-	}
+	e.host.forget(e)
 	close(e.gone)
 }
 
@@ -201,7 +196,11 @@ func (e *environment) invoke(inv Invocation, cold bool) (Result, error) {
 	// The process lives in the machine's time, so its deadline is of that clock.
 	now := time.Now()
 	d := &delivery{Invocation: inv, begun: now, deadline: now.Add(e.spec.Timeout), done: make(chan struct{})}
-	wait := time.NewTimer(patience)
+	limit := patience
+	if cold {
+		limit = coldPatience
+	}
+	wait := time.NewTimer(limit)
 	defer wait.Stop()
 	select {
 	case e.work <- d:
@@ -213,13 +212,13 @@ func (e *environment) invoke(inv Invocation, cold bool) (Result, error) {
 	case <-wait.C:
 		return Result{}, errNotTaken
 	}
-	limit := time.NewTimer(e.spec.Timeout)
-	defer limit.Stop()
+	timeout := time.NewTimer(e.spec.Timeout)
+	defer timeout.Stop()
 	select {
 	case <-d.done:
 	case <-e.gone:
 		e.crashed(d)
-	case <-limit.C:
+	case <-timeout.C:
 		e.timedOut(d)
 	}
 	return e.report(d, cold), nil

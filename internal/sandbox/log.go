@@ -12,6 +12,13 @@ import (
 // event is 256 KB.
 const maxLogLine = 256 << 10
 
+// A reader rests after each megabyte that comes without a pause: a process that writes
+// without end must not keep a processor busy with listening to it.
+const (
+	piecesAtOnce = 64 // of 16 KB
+	rest         = 100 * time.Millisecond
+)
+
 // logPipe reads what the processes of an environment write to their output, breaks
 // it into lines and passes them on, in the order of writing.
 type logPipe struct {
@@ -39,9 +46,12 @@ func (p *logPipe) run() {
 		return
 	}
 	_ = p.raw.Read(func(fd uintptr) bool {
-		for {
+		for n := 1; ; n++ {
 			if more, end := p.read(fd); !more {
 				return end
+			}
+			if n%piecesAtOnce == 0 { // who writes faster than this waits for its reader
+				time.Sleep(rest)
 			}
 		}
 	})
@@ -54,7 +64,7 @@ func (p *logPipe) drain() {
 		return
 	}
 	_ = p.raw.Control(func(fd uintptr) {
-		for range 64 {
+		for range piecesAtOnce {
 			if more, _ := p.read(fd); !more {
 				return
 			}

@@ -10,12 +10,17 @@ import (
 type pool struct {
 	idle      []*environment // the most recently used last
 	all       map[*environment]struct{}
+	starting  int // environments on their way
 	discarded bool
 }
 
-// patience is how long an idle environment may take to ask for the work it was
-// given. A function that is still busy after it has answered is passed over.
-const patience = 100 * time.Millisecond
+const (
+	// patience is how long an idle environment may take to ask for the work it was
+	// given. A function that is still busy after it has answered is passed over.
+	patience = 100 * time.Millisecond
+	// coldPatience is that of an environment that has just asked for work.
+	coldPatience = 10 * time.Second
+)
 
 // Invoke runs one invocation in an environment of spec and waits for its outcome,
 // even when ctx ends meanwhile: a function that has begun is not abandoned.
@@ -82,15 +87,16 @@ func (h *Host) leave(spec *Spec) {
 
 // acquire gives an idle environment, or a new one that has finished its init phase.
 func (h *Host) acquire(ctx context.Context, spec *Spec) (e *environment, cold bool, err error) {
+	var p *pool
 	for {
-		e, victim, err := h.take(spec)
+		e, from, victim, err := h.take(spec)
 		if victim != nil {
 			victim.end("another function needs its place")
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		if e == nil {
+		if p = from; e == nil {
 			break
 		}
 		if !e.expired(h.cfg.Now()) && e.alive() {
@@ -98,11 +104,13 @@ func (h *Host) acquire(ctx context.Context, spec *Spec) (e *environment, cold bo
 		}
 		e.end("it has expired")
 	}
-	e, err = h.start(ctx, spec)
+	e, err = h.start(ctx, spec, p)
 	if err != nil {
 		h.mu.Lock()
 		h.total--
+		p.starting--
 		h.mu.Unlock()
+		h.ending.Done()
 		return nil, false, err
 	}
 	return e, true, nil
@@ -111,28 +119,29 @@ func (h *Host) acquire(ctx context.Context, spec *Spec) (e *environment, cold bo
 // take removes the most recently used idle environment of spec from its pool. If
 // there is none it reserves the place of a new one, for which the longest idle
 // environment of any pool may have to go.
-func (h *Host) take(spec *Spec) (e, victim *environment, err error) {
+func (h *Host) take(spec *Spec) (e *environment, p *pool, victim *environment, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, nil, ErrClosed
+		return nil, nil, nil, ErrClosed
 	}
-	p := h.pools[spec.Key]
-	if p == nil {
+	if p = h.pools[spec.Key]; p == nil {
 		p = &pool{all: map[*environment]struct{}{}}
 		h.pools[spec.Key] = p
 	}
 	if n := len(p.idle); n > 0 {
 		e, p.idle = p.idle[n-1], p.idle[:n-1]
-		return e, nil, nil
+		return e, p, nil, nil
 	}
 	if h.total >= h.cfg.MaxEnvironments {
 		if victim = h.longestIdle(); victim == nil {
-			return nil, nil, ErrThrottled
+			return nil, nil, nil, ErrThrottled
 		}
 	}
 	h.total++
-	return nil, victim, nil
+	p.starting++
+	h.ending.Add(1) // under the mutex, so never after Close has begun to wait
+	return nil, p, victim, nil
 }
 
 // longestIdle removes and gives the environment that was idle longest. The caller
@@ -152,20 +161,14 @@ func (h *Host) longestIdle() *environment {
 	return e
 }
 
-// adopt puts a started environment under the host's care.
+// adopt puts a started environment under the host's care; false says that the host was
+// closed meanwhile. An environment whose pool was discarded meanwhile serves this once.
 func (h *Host) adopt(e *environment) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.pools[e.spec.Key]
-	if h.closed {
-		return false
-	}
-	if p == nil { // discarded while it started: it serves this once
-		p = &pool{all: map[*environment]struct{}{}, discarded: true}
-	}
-	e.pool = p
-	p.all[e] = struct{}{}
-	return true
+	e.pool.starting--
+	e.pool.all[e] = struct{}{}
+	return !h.closed
 }
 
 // release gives an environment back for the next invocation, or ends it.
@@ -195,7 +198,7 @@ func (h *Host) forget(e *environment) {
 			break
 		}
 	}
-	if len(p.all) == 0 && h.pools[e.spec.Key] == p {
+	if len(p.all) == 0 && p.starting == 0 && h.pools[e.spec.Key] == p {
 		delete(h.pools, e.spec.Key)
 	}
 }

@@ -120,7 +120,7 @@ func (r *runtimes) node(ctx context.Context, name string) (program, error) {
 	if err != nil {
 		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and %s is not readable.", name, said[0])}
 	}
-	return program{kind: kindNode, path: real, version: said[1], dirs: []string{prefix(real)}}, nil
+	return program{kind: kindNode, path: real, version: said[1], dirs: installation(prefix(real), real)}, nil
 }
 
 func (r *runtimes) python(ctx context.Context, name string) (program, error) {
@@ -138,7 +138,12 @@ func (r *runtimes) python(ctx context.Context, name string) (program, error) {
 		if err != nil {
 			continue
 		}
-		return program{kind: kindPython, path: real, version: said[3], dirs: []string{prefix(real), said[1], said[2]}}, nil
+		minor := strings.Join(strings.SplitN(said[3], ".", 3)[:2], ".")
+		dirs := installation(prefix(real), real)
+		for _, dir := range said[1:3] {
+			dirs = append(dirs, installation(dir, filepath.Join(dir, "lib", "python"+minor))...)
+		}
+		return program{kind: kindPython, path: real, version: said[3], dirs: dirs}, nil
 	}
 	return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Python, and there is no program %q or \"python3\" in PATH that runs.", name, name)}
 }
@@ -158,6 +163,20 @@ func prefix(program string) string {
 		return filepath.Dir(dir)
 	}
 	return dir
+}
+
+// installation gives the folder of an installation, which a function gets to see. One
+// that is a person's home, or holds it, is more than that: then only what is needed.
+func installation(dir, needed string) []string {
+	home, err := os.UserHomeDir()
+	if err == nil && within(home, dir) || strings.Count(dir, "/") < 2 && dir != "/usr" {
+		return []string{needed}
+	}
+	return []string{dir}
+}
+
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // major gives the main version of Node.js, as in nodejs20.

@@ -18,11 +18,20 @@ const apiPrefix = "/2018-06-01/runtime/"
 // maxErrorReport bounds the description of an error that a runtime posts.
 const maxErrorReport = MaxResponse
 
+const (
+	// maxAPIHeader and maxAPIBody bound what is read of one request; a body larger than
+	// any answer is still read to its end, so that a function hears of its mistake.
+	maxAPIHeader = 64 << 10
+	maxAPIBody   = 64 << 20
+	// maxAPIConns bounds the connections of one environment to its Runtime API.
+	maxAPIConns = 32
+)
+
 // serveAPI speaks the Runtime API on one connection: strictly one request after the
 // other, so a pipelined "next" waits behind the "response" it was sent with.
 func (e *environment) serveAPI(c net.Conn) {
 	e.mu.Lock()
-	if e.exit != "" {
+	if e.exit != "" || len(e.open) >= maxAPIConns {
 		e.mu.Unlock()
 		_ = c.Close()
 		return
@@ -37,21 +46,24 @@ func (e *environment) serveAPI(c net.Conn) {
 		_ = c.Close()
 		e.conns.Done()
 	}()
-	a := &apiConn{env: e, conn: c, r: bufio.NewReaderSize(c, 16<<10), w: bufio.NewWriterSize(c, 16<<10)}
+	limited := &io.LimitedReader{R: c}
+	a := &apiConn{env: e, limit: limited, r: bufio.NewReaderSize(limited, 16<<10), w: bufio.NewWriterSize(c, 16<<10)}
 	for a.exchange() {
 	}
 }
 
 type apiConn struct {
-	env  *environment
-	conn net.Conn
-	r    *bufio.Reader
-	w    *bufio.Writer
+	env   *environment
+	limit *io.LimitedReader // below r
+	r     *bufio.Reader
+	w     *bufio.Writer
 }
 
 // exchange serves one request and says whether another may follow.
 func (a *apiConn) exchange() bool {
+	a.limit.N = maxAPIHeader
 	req, err := http.ReadRequest(a.r)
+	a.limit.N = maxAPIBody
 	if err != nil {
 		var syntax net.Error
 		if !errors.Is(err, io.EOF) && !errors.As(err, &syntax) {

@@ -99,8 +99,6 @@ func (s *shim) system() error {
 	return s.etc()
 }
 
-func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
-
 func emptyDir(path string) bool {
 	list, err := os.ReadDir(path)
 	return err == nil && len(list) == 0
@@ -115,7 +113,9 @@ func (s *shim) etc() error {
 			return err
 		}
 	}
-	for _, name := range []string{"ld.so.cache", "ssl", "pki", "ca-certificates", "alternatives", "localtime", "mime.types", "services", "protocols"} {
+	for _, name := range []string{
+		"ld.so.cache", "ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "alternatives", "localtime", "mime.types", "services", "protocols",
+	} {
 		if err := bind("/etc/"+name, "/etc/"+name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -50,9 +50,10 @@ type PassRoler interface {
 	PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error
 }
 
-// Authority decides what an IAM caller may do; it is the wire layer's.
+// Authority decides what an IAM caller may do to a function that has a policy of its own,
+// or none.
 type Authority interface {
-	Authorize(ctx context.Context, caller wire.Caller, action, resource, account string, keys policy.Context) (policy.Decision, error)
+	AuthorizeResource(ctx context.Context, caller wire.Caller, action, resource, account string, resourcePolicy *policy.Document, keys policy.Context) (policy.Decision, error)
 }
 
 // Logs takes what functions write. Group and stream are made if they are missing.
@@ -156,8 +157,71 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.logs.run(ctx, s.cfg.Logs) })
 	wg.Go(func() { s.deliverEvents(ctx) })
+	wg.Go(func() { s.tidy(ctx) })
 	wg.Wait()
 	return nil
+}
+
+const (
+	tidyInterval = time.Hour
+	tidyAge      = time.Hour // a package may be there before the record that names it
+)
+
+// tidy removes packages that nothing needs any more, now and then, until ctx ends.
+func (s *Service) tidy(ctx context.Context) {
+	tick := time.NewTicker(tidyInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.sweepCode(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("unused code packages could not be removed", "error", err)
+			}
+		}
+	}
+}
+
+// sweepCode removes the packages that no function, version or layer names.
+func (s *Service) sweepCode(ctx context.Context) error {
+	used := map[string]bool{}
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		functions, err := s.tables.functions.List(tx, store.Query{})
+		if err != nil {
+			return err
+		}
+		versions, err := s.tables.versions.List(tx, store.Query{})
+		if err != nil {
+			return err
+		}
+		layers, err := s.tables.layers.List(tx, store.Query{})
+		if err != nil {
+			return err
+		}
+		for _, f := range functions {
+			versions = append(versions, f.Latest)
+		}
+		for _, v := range versions {
+			used[v.CodeSHA256] = true
+			for _, l := range v.Layers {
+				used[l.CodeSHA256] = true
+			}
+		}
+		for _, l := range layers {
+			used[l.CodeSHA256] = used[l.CodeSHA256] || !l.Deleted
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for sum, keep := range used {
+		if !keep {
+			delete(used, sum)
+		}
+	}
+	return s.code.sweep(used, time.Now(), tidyAge) // files bear the machine's time
 }
 
 // forget drops what was read from the tables.

@@ -145,11 +145,7 @@ func (s *Service) permit(ctx context.Context, ref reference, t *target, inv *Inv
 		}
 		return fmt.Errorf("%w: %s is not authorized to perform: lambda:InvokeFunction on resource: %s", ErrNotPermitted, inv.Service, ref.arn())
 	case inv.Caller != nil && s.cfg.Authority != nil:
-		req.Principal = inv.Caller.Principal
-		if s.denied(req, t) {
-			return fmt.Errorf("%w: an explicit deny in a resource-based policy", ErrNotPermitted)
-		}
-		d, err := s.cfg.Authority.Authorize(ctx, *inv.Caller, "lambda:InvokeFunction", ref.arn(), ref.account, keys)
+		d, err := s.cfg.Authority.AuthorizeResource(ctx, *inv.Caller, "lambda:InvokeFunction", ref.arn(), ref.account, t.policy, keys)
 		if err != nil {
 			return err
 		}
