@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"moat/internal/pure/sigv4"
+)
+
+// rig is the server under load, with a user pool, an API and what they need in it. It
+// runs as `moat serve`: what it prints and enforces is what one has in production.
+type rig struct {
+	*process
+	aws           *aws
+	host, address string // as requests name it, and where it listens
+	backend       *backend
+	pool          pool
+	idTokens      []string // of sign-ins that were measured: not used yet
+}
+
+// pool is a user pool with its clients and users.
+type pool struct {
+	id, arn              string
+	public, confidential string
+	secret               string
+	tokenPath            string
+	users                []string
+}
+
+const (
+	userCount = 16
+	password  = "Correct-Horse-9-Battery"
+	scope     = "bench/read"
+)
+
+func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
+	dir, err := os.MkdirTemp(b.dir, "data-")
+	if err != nil {
+		return nil, err
+	}
+	r = &rig{}
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", dir, "--allow-private-targets", "--isolation", "prefer"}
+	if r.process, err = b.start(ctx, readyText, nil, args...); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.stop()
+		}
+	}()
+	r.host = strings.TrimPrefix(r.event.Endpoint, "http://")
+	_, port, _ := strings.Cut(r.host, ":")
+	r.address = "127.0.0.1:" + port
+	r.aws = &aws{
+		endpoint:    "http://" + r.address,
+		credentials: sigv4.Credentials{AccessKeyID: r.event.Administrator.AccessKeyID, SecretAccessKey: r.event.Administrator.SecretAccessKey},
+		http:        &http.Client{Timeout: time.Minute, Transport: &http.Transport{}},
+	}
+	if r.backend, err = newBackend(); err != nil {
+		return nil, err
+	}
+	if err := r.makePool(ctx); err != nil {
+		return nil, fmt.Errorf("the user pool: %w", err)
+	}
+	return r, nil
+}
+
+func (r *rig) stop() {
+	if r.aws != nil {
+		r.aws.http.CloseIdleConnections()
+	}
+	r.process.stop()
+	if r.backend != nil {
+		r.backend.close()
+	}
+}
+
+const cognito = "AWSCognitoIdentityProviderService."
+
+func (r *rig) cognito(ctx context.Context, operation string, in map[string]any, out any) error {
+	return r.aws.json(ctx, "cognito-idp", cognito+operation, in, out)
+}
+
+// makePool makes the pool, its users and its clients.
+func (r *rig) makePool(ctx context.Context) error {
+	var made struct {
+		UserPool struct{ Id, Arn string }
+	}
+	if err := r.cognito(ctx, "CreateUserPool", map[string]any{"PoolName": "bench"}, &made); err != nil {
+		return err
+	}
+	p := &r.pool
+	p.id, p.arn = made.UserPool.Id, made.UserPool.Arn
+	if err := r.cognito(ctx, "CreateUserPoolDomain", map[string]any{"UserPoolId": p.id, "Domain": "bench"}, nil); err != nil {
+		return err
+	}
+	p.tokenPath = "/_auth/bench/oauth2/token"
+	server := map[string]any{
+		"UserPoolId": p.id, "Identifier": "bench", "Name": "bench", "Scopes": []map[string]string{{"ScopeName": "read", "ScopeDescription": "read"}},
+	}
+	if err := r.cognito(ctx, "CreateResourceServer", server, nil); err != nil {
+		return err
+	}
+	for i := range userCount {
+		name := fmt.Sprintf("user%02d", i)
+		if err := r.cognito(ctx, "AdminCreateUser", map[string]any{"UserPoolId": p.id, "Username": name, "MessageAction": "SUPPRESS"}, nil); err != nil {
+			return err
+		}
+		in := map[string]any{"UserPoolId": p.id, "Username": name, "Password": password, "Permanent": true}
+		if err := r.cognito(ctx, "AdminSetUserPassword", in, nil); err != nil {
+			return err
+		}
+		p.users = append(p.users, name)
+	}
+	return r.makeClients(ctx)
+}
+
+func (r *rig) makeClients(ctx context.Context) error {
+	var made struct {
+		UserPoolClient struct{ ClientId, ClientSecret string }
+	}
+	err := r.cognito(ctx, "CreateUserPoolClient", map[string]any{
+		"UserPoolId": r.pool.id, "ClientName": "public", "ExplicitAuthFlows": []string{"ALLOW_USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
+	}, &made)
+	if err != nil {
+		return err
+	}
+	r.pool.public = made.UserPoolClient.ClientId
+	err = r.cognito(ctx, "CreateUserPoolClient", map[string]any{
+		"UserPoolId": r.pool.id, "ClientName": "confidential", "GenerateSecret": true, "AllowedOAuthFlowsUserPoolClient": true,
+		"AllowedOAuthFlows": []string{"client_credentials"}, "AllowedOAuthScopes": []string{scope},
+	}, &made)
+	r.pool.confidential, r.pool.secret = made.UserPoolClient.ClientId, made.UserPoolClient.ClientSecret
+	return err
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"moat/internal/pure/srp"
+)
+
+// Bounds of the loads of this chapter.
+const (
+	signInConns = 8
+	signInCount = 600
+	tokenCount  = 3000
+	signInTime  = 6 * time.Second
+)
+
+// measureSignIns answers what it costs to let somebody in.
+func measureSignIns(ctx context.Context, b *bench, r *rig) error {
+	g := group{
+		Title: "Sign-ins and tokens",
+		How: "8 connections, users in turn. CPU is the server's alone; per core = 1 s / CPU. The rate on this machine shares its cores with the client, " +
+			"which for SRP works as hard as the server.",
+	}
+	keep := &tokenKeeper{}
+	proofs, err := newProofs(signInCount)
+	if err != nil {
+		return err
+	}
+	for _, l := range []struct {
+		name string
+		load load
+	}{
+		{"sign-in by SRP", load{conns: signInConns, count: signInCount, limit: signInTime, do: r.signInSRP(proofs, keep)}},
+		{"sign-in by password (USER_PASSWORD_AUTH)", load{conns: signInConns, count: 2 * signInCount, limit: signInTime, do: r.signInPassword(keep)}},
+		{"access token (client_credentials)", load{conns: signInConns, count: tokenCount, limit: signInTime, do: r.clientToken()}},
+	} {
+		o, err := l.load.run(ctx, r.process, r.address)
+		if err != nil {
+			return err
+		}
+		g.Rows = append(g.Rows, row{Name: l.name, Figures: []figure{
+			{"done", "", float64(o.count)}, {"CPU", "ms", o.cpuMicros() / 1000}, {"per core", "1/s", o.perCore()}, {"this machine", "1/s", o.rate()},
+			{"p50", "ms", quantile(o.took, 0.5) / 1000}, {"p99", "ms", quantile(o.took, 0.99) / 1000},
+		}})
+	}
+	r.idTokens = append(r.idTokens, keep.tokens...)
+	b.report.Groups = append(b.report.Groups, g)
+	return nil
+}
+
+// tokenKeeper collects the ID tokens of sign-ins: the gateway's figures need many.
+type tokenKeeper struct {
+	mu     sync.Mutex
+	tokens []string
+}
+
+func (k *tokenKeeper) keep(idToken string) {
+	k.mu.Lock()
+	k.tokens = append(k.tokens, idToken)
+	k.mu.Unlock()
+}
+
+// authAnswer is what the operations of a sign-in answer.
+type authAnswer struct {
+	ChallengeParameters  map[string]string
+	AuthenticationResult struct{ IdToken, AccessToken string }
+}
+
+func parseAuth(body []byte) (a authAnswer, err error) {
+	err = json.Unmarshal(body, &a)
+	return a, err
+}
+
+func (a authAnswer) idToken() (string, error) {
+	if a.AuthenticationResult.IdToken == "" {
+		return "", errors.New("a sign-in ended without a token")
+	}
+	return a.AuthenticationResult.IdToken, nil
+}
+
+// newProofs draws the clients' secrets before the measuring begins.
+func newProofs(n int) ([]*srp.Client, error) {
+	out := make([]*srp.Client, n)
+	for i := range out {
+		var err error
+		if out[i], err = srp.NewClient(rand.Reader); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (r *rig) signInSRP(proofs []*srp.Client, keep *tokenKeeper) func(*conn, int) error {
+	_, poolName, _ := strings.Cut(r.pool.id, "_")
+	return func(c *conn, i int) error {
+		user := r.pool.users[i%len(r.pool.users)]
+		first, err := unsignedJSON(r.host, cognito+"InitiateAuth", map[string]any{
+			"AuthFlow": "USER_SRP_AUTH", "ClientId": r.pool.public, "AuthParameters": map[string]string{"USERNAME": user, "SRP_A": proofs[i].Public()},
+		})
+		if err != nil {
+			return err
+		}
+		body, err := c.exchange(first, http.StatusOK)
+		if err != nil {
+			return err
+		}
+		challenge, err := parseAuth(body)
+		if err != nil {
+			return err
+		}
+		responses, err := prove(proofs[i], poolName, challenge.ChallengeParameters)
+		if err != nil {
+			return err
+		}
+		second, err := unsignedJSON(r.host, cognito+"RespondToAuthChallenge", map[string]any{
+			"ChallengeName": "PASSWORD_VERIFIER", "ClientId": r.pool.public, "ChallengeResponses": responses,
+		})
+		if err != nil {
+			return err
+		}
+		return r.finish(c, second, keep)
+	}
+}
+
+// prove answers the challenge as a client does that knows the password.
+func prove(client *srp.Client, poolName string, p map[string]string) (map[string]string, error) {
+	id := srp.Identity{Pool: poolName, User: p["USER_ID_FOR_SRP"]}
+	key, err := client.Key(id, p["SALT"], p["SRP_B"], password)
+	if err != nil {
+		return nil, err
+	}
+	block, err := base64.StdEncoding.DecodeString(p["SECRET_BLOCK"])
+	if err != nil {
+		return nil, err
+	}
+	stamp := time.Now().UTC().Format("Mon Jan 2 15:04:05 UTC 2006")
+	return map[string]string{
+		"USERNAME": p["USER_ID_FOR_SRP"], "PASSWORD_CLAIM_SECRET_BLOCK": p["SECRET_BLOCK"], "TIMESTAMP": stamp,
+		"PASSWORD_CLAIM_SIGNATURE": base64.StdEncoding.EncodeToString(srp.Proof(key, id, block, stamp)),
+	}, nil
+}
+
+func (r *rig) signInPassword(keep *tokenKeeper) func(*conn, int) error {
+	return func(c *conn, i int) error {
+		req, err := unsignedJSON(r.host, cognito+"InitiateAuth", map[string]any{
+			"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": r.pool.public,
+			"AuthParameters": map[string]string{"USERNAME": r.pool.users[i%len(r.pool.users)], "PASSWORD": password},
+		})
+		if err != nil {
+			return err
+		}
+		return r.finish(c, req, keep)
+	}
+}
+
+// finish sends the request that ends a sign-in and keeps the token.
+func (r *rig) finish(c *conn, req []byte, keep *tokenKeeper) error {
+	body, err := c.exchange(req, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	a, err := parseAuth(body)
+	if err != nil {
+		return err
+	}
+	token, err := a.idToken()
+	keep.keep(token)
+	return err
+}
+
+func (r *rig) clientToken() func(*conn, int) error {
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}
+	basic := base64.StdEncoding.EncodeToString([]byte(r.pool.confidential + ":" + r.pool.secret))
+	raw := request{
+		method: http.MethodPost, path: r.pool.tokenPath, body: []byte(form.Encode()),
+		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Authorization": {"Basic " + basic}},
+	}.raw(r.host)
+	return func(c *conn, _ int) error {
+		body, err := c.exchange(raw, http.StatusOK)
+		if err == nil && !strings.Contains(string(body), `"access_token":"`) {
+			err = errors.New("the token endpoint gave no token")
+		}
+		return err
+	}
+}
