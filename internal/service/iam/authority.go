@@ -280,6 +280,8 @@ func refusal(who wire.Caller, action, resource string, d policy.Decision) string
 // RoleTrusts reports whether a role exists whose trust policy lets a service
 // assume it.
 func (s *Service) RoleTrusts(ctx context.Context, roleARN, service string) (bool, error) {
-	d, err := s.authorizeTrust(ctx, policy.Principal{Kind: policy.PrincipalService, Service: service}, "sts:AssumeRole", roleARN, nil)
+	keys := policy.Context{}
+	s.setSourceAccount(keys, service)
+	d, err := s.authorizeTrust(ctx, policy.Principal{Kind: policy.PrincipalService, Service: service}, "sts:AssumeRole", roleARN, keys)
 	return d.Allowed, err
 }

@@ -56,6 +56,7 @@ func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, 
 		keys.Set(k, v...)
 	}
 	keys.Set("sts:RoleSessionName", session)
+	s.setSourceAccount(keys, o.Service)
 	actions := []string{action}
 	if len(o.Tags) > 0 {
 		actions = append(actions, "sts:TagSession")
@@ -96,6 +97,13 @@ func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, 
 		d = time.Hour
 	}
 	return s.roleSession(role, session, carried, o.SessionPolicies, min(d, time.Duration(role.maxSession)*time.Second))
+}
+
+// setSourceAccount says for whom a service acts: it is always this account.
+func (s *Service) setSourceAccount(keys policy.Context, service string) {
+	if service != "" && keys.Get("aws:SourceAccount") == nil {
+		keys.Set("aws:SourceAccount", s.cfg.Account)
+	}
 }
 
 func withRequestTags(keys policy.Context, tags []Tag) policy.Context {

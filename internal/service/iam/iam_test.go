@@ -443,3 +443,32 @@ func TestHTTP(t *testing.T) {
 		}
 	}
 }
+
+// Without its database the service goes on deciding what it knows, and refuses
+// with an error what it does not: it never lets through.
+func TestDatabaseGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	known, unknown := h.user("known", allowAll), h.user("unknown", allowAll)
+	if !h.may(known, "ssm:GetParameter", "*") {
+		t.Fatal("refused")
+	}
+	caller, err := h.s.Credential(t.Context(), unknown.AccessKeyID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.s.forget()
+	h.may(known, "ssm:GetParameter", "*")
+	if err := h.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !h.may(known, "ssm:GetParameter", "*") {
+		t.Error("what was known is forgotten")
+	}
+	if c, err := h.s.Credential(t.Context(), unknown.AccessKeyID, ""); err == nil || errors.Is(err, wire.ErrUnknownKey) || c.Secret != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if d, err := h.s.Authorize(t.Context(), caller.Caller, "ssm:GetParameter", "*", account, nil); err == nil || d.Allowed {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

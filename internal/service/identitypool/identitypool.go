@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moat/internal/pure/policy"
@@ -65,8 +66,9 @@ type Service struct {
 	db  *store.DB
 	t   tables
 
-	mu  sync.Mutex // guards rand and key
-	key *token.SigningKey
+	mu     sync.Mutex // guards cfg.Rand
+	making sync.Mutex // held while the signing key is loaded or made
+	key    atomic.Pointer[token.SigningKey]
 }
 
 // New makes the Service and its tables.
@@ -81,7 +83,11 @@ func New(cfg Config) (*Service, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, db: cfg.DB, t: newTables()}
-	return s, cfg.DB.Create(s.t.pools, s.t.identities, s.t.keys)
+	if err := cfg.DB.Create(s.t.pools, s.t.identities, s.t.keys); err != nil {
+		return nil, err
+	}
+	cfg.DB.Subscribe(keyTopic, func() { s.key.Store(nil) })
+	return s, nil
 }
 
 // APIs returns the Cognito identity API.

@@ -67,11 +67,11 @@ func (s *Service) Resolve(issuer string) (token.KeySet, bool) {
 // signingKey returns the key of this installation; create makes it when there is
 // none yet. Of several nodes that make one, one wins.
 func (s *Service) signingKey(ctx context.Context, create bool) (*token.SigningKey, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.key != nil {
-		return s.key, nil
+	if key := s.key.Load(); key != nil {
+		return key, nil
 	}
+	s.making.Lock()
+	defer s.making.Unlock()
 	record, err := s.loadKey(ctx)
 	if errors.Is(err, store.ErrNotFound) {
 		if !create {
@@ -94,8 +94,12 @@ func (s *Service) signingKey(ctx context.Context, create bool) (*token.SigningKe
 	if !ok {
 		return nil, errors.New("identitypool: the signing key is not an RSA key")
 	}
-	s.key, err = token.NewSigningKey(record.ID, private)
-	return s.key, err
+	key, err := token.NewSigningKey(record.ID, private)
+	if err != nil {
+		return nil, err
+	}
+	s.key.Store(key)
+	return key, nil
 }
 
 func (s *Service) loadKey(ctx context.Context) (k SigningKey, err error) {

@@ -59,6 +59,9 @@ type SigningKey struct {
 	Created time.Time
 }
 
+// keyTopic is raised when the signing key changes.
+const keyTopic = "identity_pool_keys"
+
 type tables struct {
 	pools      *store.Table[Pool]
 	identities *store.Table[Identity]
@@ -86,7 +89,7 @@ func newTables() tables {
 			},
 		}),
 		keys: store.NewTable(store.Schema[SigningKey]{
-			Name: "identity_pool_keys", Key: []string{"id"}, KeyOf: func(k *SigningKey) []string { return []string{k.ID} },
+			Name: "identity_pool_keys", Key: []string{"id"}, Topic: keyTopic, KeyOf: func(k *SigningKey) []string { return []string{k.ID} },
 		}),
 	}
 }
