@@ -26,14 +26,18 @@ func send(client *http.Client, req *http.Request) (answer, error) {
 	return answer{resp.StatusCode, string(body), resp.Header}, err
 }
 
+// requestID, as the value of a member, stands for the id in the answer's header.
+const requestID = "(the request id)"
+
 // want is what must come back. Of body, like and member those that are set are compared.
 type want struct {
-	status    int
-	body      string
-	like      *regexp.Regexp
-	errorType string            // x-amzn-ErrorType; empty: there must be none
-	member    map[string]string // of a JSON object, by path ("a.b")
-	who, step string            // of the line that Moat prints
+	status      int
+	body        string
+	like        *regexp.Regexp
+	errorType   string            // x-amzn-ErrorType; empty: there must be none
+	contentType string            // empty: application/json
+	member      map[string]string // of a JSON object, by path ("a.b"); requestID stands for the answer's own
+	who, step   string            // of the line that Moat prints
 }
 
 // check compares an answer of the gateway, and the line that Moat printed of it.
@@ -61,8 +65,12 @@ func (s *server) checkOver(t *testing.T, client *http.Client, req *http.Request,
 	if got := a.header.Get("X-Amzn-Errortype"); got != w.errorType {
 		t.Errorf("x-amzn-ErrorType: got %q, want %q", got, w.errorType)
 	}
-	if got := a.header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("content type: got %q, want application/json", got)
+	contentType := w.contentType
+	if contentType == "" {
+		contentType = "application/json"
+	}
+	if got := a.header.Get("Content-Type"); got != contentType {
+		t.Errorf("content type: got %q, want %q", got, contentType)
 	}
 	for _, name := range []string{"X-Amzn-Requestid", "X-Amz-Apigw-Id"} {
 		if len(a.header.Values(name)) != 1 {
@@ -85,6 +93,9 @@ func (a answer) checkMembers(t *testing.T, want map[string]string) {
 		return
 	}
 	for path, value := range want {
+		if value == requestID {
+			value = a.header.Get("X-Amzn-Requestid")
+		}
 		at := body
 		for name := range strings.SplitSeq(path, ".") {
 			m, _ := at.(map[string]any)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	idp "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -23,7 +24,9 @@ type courses struct {
 	pool, issuer, publicClient, confidentialClient, identityPool string
 	keyID, key                                                   string
 	tokenEndpoint                                                string
-	secret                                                       string // of the confidential client
+	secret                                                       string        // of the confidential client
+	clock                                                        time.Duration // how far the server's clock is ahead
+	memberSub, signedInRole, memberIdentity                      string        // set by the truth table
 }
 
 // exampleTemplate is where the example stands in the repository.
@@ -97,6 +100,16 @@ func (c *courses) request(ctx context.Context, method, path string) *http.Reques
 	return req
 }
 
+// post makes a POST of a JSON body.
+func (c *courses) post(ctx context.Context, path, body string) *http.Request {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.api+path, strings.NewReader(body))
+	if err != nil {
+		panic(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}
+
 // copyExample copies the example's folder, so that a test can edit it.
 func copyExample(t *testing.T) string {
 	t.Helper()
@@ -146,6 +159,7 @@ func TestCourses(t *testing.T) {
 		t.Run("javascript", func(t *testing.T) { t.Parallel(); javascript(t, c) })
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSDK(t, c) })
 		t.Run("curl", func(t *testing.T) { t.Parallel(); curl(t, c) })
+		t.Run("moat", func(t *testing.T) { t.Parallel(); moatCommands(t, c) })
 	})
 	t.Run("health", func(t *testing.T) {
 		if errs := c.errors(); strings.Contains(errs, "panic") || strings.Contains(errs, "level=ERROR") || strings.Contains(errs, `"level":"ERROR"`) {

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentity"
 	idp "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // kind is how a credential is carried.
@@ -45,6 +47,10 @@ func everyCredential(t *testing.T, c *courses) []credential {
 	t.Helper()
 	all := []credential{{"none", carriesNothing, func(*http.Request) {}}}
 	member := c.newUser(t, "member@example.com")
+	if _, err := idp.NewFromConfig(c.config(rootCredentials)).AdminAddUserToGroup(t.Context(), &idp.AdminAddUserToGroupInput{UserPoolId: &c.pool, Username: &member.email, GroupName: aws.String("User")}); err != nil {
+		t.Fatal(err)
+	}
+	c.memberSub = member.sub
 	tok, err := c.signIn(t.Context(), c.publicClient, member)
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +188,7 @@ func signatures(t *testing.T, c *courses, tok tokens) []credential {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.whoIs(t, member, tok)
 	guest, err := c.identityCredentials(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +208,7 @@ func signatures(t *testing.T, c *courses, tok tokens) []credential {
 		}
 	}
 	all := map[string]func(*http.Request){
+		"administrator":       by(rootCredentials, executeAPI),
 		"signed in":           by(member, executeAPI),
 		"four minutes old":    by(member, func() scope { return at(-4 * time.Minute) }),
 		"presigned":           func(r *http.Request) { presign(r, member, executeAPI(), time.Minute) },
@@ -237,6 +245,25 @@ func signatures(t *testing.T, c *courses, tok tokens) []credential {
 		out = append(out, credential{name, carriesSignature, apply})
 	}
 	return out
+}
+
+// whoIs keeps how signed-in credentials are named: their role, and the identity.
+func (c *courses) whoIs(t *testing.T, member aws.Credentials, tok tokens) {
+	t.Helper()
+	who, err := sts.NewFromConfig(c.config(member)).GetCallerIdentity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parts := strings.Split(*who.Arn, "/"); len(parts) == 3 && parts[2] == "CognitoIdentityCredentials" {
+		c.signedInRole = parts[1]
+	} else {
+		t.Fatalf("credentials of the identity pool are %s", *who.Arn)
+	}
+	id, err := cognitoidentity.NewFromConfig(c.config(aws.Credentials{})).GetId(t.Context(), &cognitoidentity.GetIdInput{IdentityPoolId: &c.identityPool, Logins: map[string]string{c.loginName(): tok.id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.memberIdentity = *id.IdentityId
 }
 
 func apiKeys(t *testing.T, c *courses) []credential {

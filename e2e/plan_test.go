@@ -87,7 +87,7 @@ func (p *plans) published(t *testing.T) {
 func truthOfKeys(t *testing.T, c *courses) {
 	p := newPlans(t, c)
 	slow, _ := p.key(t, true, plan{rate: 0.01, burst: 3})
-	small, smallID := p.key(t, true, plan{quota: 3})
+	small, _ := p.key(t, true, plan{quota: 3})
 	fleeting, fleetingID := p.key(t, true, plan{rate: 100, burst: 100})
 	p.published(t)
 	catalog := func(key string) *http.Request {
@@ -95,8 +95,7 @@ func truthOfKeys(t *testing.T, c *courses) {
 		req.Header.Set("X-Api-Key", key)
 		return req
 	}
-	accepted := want{status: http.StatusOK, step: "record"}
-	accepted.step = "" // the example's own answer is compared by the truth table
+	accepted := want{status: http.StatusOK} // the body is compared by the truth table
 	t.Run("over its rate", func(t *testing.T) {
 		for range 3 {
 			c.check(t, catalog(slow), accepted)
@@ -111,7 +110,6 @@ func truthOfKeys(t *testing.T, c *courses) {
 		spent := want{status: 429, body: `{"message":"Limit Exceeded"}`, errorType: "LimitExceededException"}
 		c.check(t, catalog(small), spent)
 		c.check(t, catalog(small), spent)
-		_ = smallID
 	})
 	t.Run("disabled later", func(t *testing.T) {
 		c.check(t, catalog(fleeting), accepted)

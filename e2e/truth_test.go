@@ -38,19 +38,24 @@ func always(w want) func(*http.Request, credential) want {
 }
 
 func routes(c *courses) []route {
+	caller := "arn:aws:sts::" + account + ":assumed-role/" + c.signedInRole + "/CognitoIdentityCredentials"
+	listed := want{status: 200, who: c.memberSub, member: map[string]string{
+		"reader.email": "member@example.com", "reader.groups": "User", "stage": c.stage, "requestId": requestID, "courses": `[{"id":"moats","title":"Moats and bridges"}]`}}
+	page := want{status: 200, like: regexp.MustCompile(`<h1>Welcome to the school</h1>`), contentType: "text/html; charset=utf-8"}
+	progress := want{status: 200, who: caller, member: map[string]string{"done": "1", "goal": "3", "caller": caller, "identityId": c.memberIdentity}}
+	root := want{status: 200, who: "arn:aws:iam::" + account + ":root", member: map[string]string{"caller": "arn:aws:iam::" + account + ":root", "identityId": "null"}}
 	byIDToken := func(w want) map[string]want { return map[string]want{"ID token": w, "ID token, Bearer": w} }
 	byScope := map[string]want{}
-	for _, name := range []string{"scope write", "scopes read and write"} {
-		w := want{status: 201, who: c.confidentialClient}
+	for name, scope := range map[string]string{"scope write": "courses/write", "scopes read and write": "courses/read courses/write"} {
+		w := want{status: 201, who: c.confidentialClient, member: map[string]string{"title": "Drawbridges", "client": c.confidentialClient, "scope": scope}}
 		byScope[name], byScope[name+", Bearer"] = w, w
 	}
-	ok := want{status: 200}
 	return []route{
-		{"GET", "/catalog", map[string]want{"API key": ok}, nil, always(forbidden)},
-		{"GET", "/courses", byIDToken(ok), nil, always(unauthorized)},
+		{"GET", "/catalog", map[string]want{"API key": {status: 200, who: c.keyID, member: map[string]string{"partner": c.keyID}}}, nil, always(forbidden)},
+		{"GET", "/courses", byIDToken(listed), nil, always(unauthorized)},
 		{"POST", "/courses", byScope, nil, always(unauthorized)},
-		{"GET", "/content/lessons/1.json", byIDToken(ok), nil, always(unauthorized)},
-		{"GET", "/progress", map[string]want{"signed in": ok, "four minutes old": ok, "presigned": ok}, refusedSignatures(c), unsigned},
+		{"GET", "/content/welcome.html", byIDToken(page), nil, always(unauthorized)},
+		{"GET", "/progress", map[string]want{"signed in": progress, "four minutes old": progress, "presigned": progress, "administrator": root}, refusedSignatures(c), unsigned},
 	}
 }
 
@@ -96,6 +101,9 @@ func truth(t *testing.T, c *courses) {
 			for _, credential := range credentials {
 				t.Run(credential.name, func(t *testing.T) {
 					req := c.request(t.Context(), r.method, r.path)
+					if r.method == http.MethodPost {
+						req = c.post(t.Context(), r.path, `{"title":"Drawbridges"}`)
+					}
 					credential.apply(req)
 					w, ok := r.accepts[credential.name]
 					if !ok {
