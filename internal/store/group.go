@@ -61,7 +61,7 @@ func (g *group) acquire(ctx context.Context) error {
 
 	select {
 	case <-turn:
-		return nil
+		return g.ready()
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
@@ -73,6 +73,18 @@ func (g *group) acquire(ctx context.Context) error {
 	g.mu.Unlock()
 	g.release() // the turn came at the same moment
 	return ctx.Err()
+}
+
+// ready is asked by who got the turn: the database may be closed by now.
+func (g *group) ready() error {
+	g.mu.Lock()
+	closed := g.closed
+	g.mu.Unlock()
+	if closed {
+		g.release()
+		return ErrClosed
+	}
+	return nil
 }
 
 // hand gives the turn to the next in the queue, if there is one.
@@ -101,11 +113,7 @@ func (g *group) release() {
 			return
 		}
 	}
-	if b != nil {
-		g.open, g.last = nil, b.members
-		b.err = g.end(b)
-		close(b.done)
-	}
+	g.commit()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.queue) > 0 {
@@ -114,6 +122,17 @@ func (g *group) release() {
 		return
 	}
 	g.taken = false
+}
+
+// commit ends the open transaction, if there is one, and answers its members.
+func (g *group) commit() {
+	b := g.open
+	if b == nil {
+		return
+	}
+	g.open, g.last = nil, b.members
+	b.err = g.end(b)
+	close(b.done)
 }
 
 // end commits a batch, or undoes it when one of its members could not be undone.
@@ -137,7 +156,10 @@ func (g *group) close() error {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
-	return g.conn.close()
+	g.commit()
+	err := g.conn.close()
+	g.release()
+	return err
 }
 
 // update implements engine.

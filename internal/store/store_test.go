@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -250,5 +251,32 @@ func TestUpdate_waiterCancelled(t *testing.T) {
 	}
 	if err := insert(t.Context(), db, table, "second"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestClose_waiting closes while Updates wait: each is either done or refused.
+func TestClose_waiting(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		db, err := store.Open(t.Context(), store.Config{Path: ":memory:"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := items()
+		if err := db.Create(table); err != nil {
+			t.Fatal(err)
+		}
+		errs := make(chan error)
+		for w := range 8 {
+			go func() { errs <- insert(t.Context(), db, table, fmt.Sprint(w)) }()
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		for range 8 {
+			if err := <-errs; err != nil && !errors.Is(err, store.ErrClosed) {
+				t.Errorf("got error %v, want none or ErrClosed", err)
+			}
+		}
 	}
 }

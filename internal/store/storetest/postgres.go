@@ -1,10 +1,12 @@
+//go:build unix
+
 package storetest
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
+	"crypto/rand"
 	"io"
 	"net/url"
 	"os"
@@ -97,12 +99,11 @@ func serverUser(t testing.TB, dir string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
 }
 
-// serve starts the server, waits until it answers and stops it with the test. It
-// also ends, by a signal of the kernel, when the test process is killed.
+// serve starts the server, waits until it answers and stops it with the test.
 func serve(t testing.TB, cmd *exec.Cmd, dir string, cred *syscall.Credential) {
 	t.Helper()
 	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGINT}
+	cmd.SysProcAttr = childAttr(cred)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func NewSchema(t testing.TB, server string) string {
 			t.Error(err)
 		}
 	}()
-	name := fmt.Sprintf("t%d", time.Now().UnixNano())
+	name := "t" + strings.ToLower(rand.Text())
 	if _, err := conn.Exec(ctx, "CREATE SCHEMA "+name); err != nil {
 		t.Fatal(err)
 	}
