@@ -437,3 +437,50 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// Requests that AWS's own clients signed, as they stood on the wire.
+func TestVerify_clients(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/clients.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests []struct {
+		Method, URL, Body string
+		Header            map[string]string
+	}
+	if err := json.Unmarshal(data, &requests); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range requests {
+		r := Request{Method: c.Method, Host: c.Header["host"], Header: http.Header{}}
+		r.Path, r.RawQuery, _ = strings.Cut(c.URL, "?")
+		for k, v := range c.Header {
+			if k != "host" {
+				r.Header.Set(k, v)
+			}
+		}
+		a, err := Parse(r)
+		if err != nil {
+			t.Errorf("%s %s: %v", c.Method, c.URL, err)
+			continue
+		}
+		hash := r.Header.Get("X-Amz-Content-Sha256")
+		if hash == "" {
+			hash, _ = PayloadHash(r, a.Service, false, []byte(c.Body))
+		}
+		if err := a.Verify(r, hash, "test", a.Time); err != nil {
+			t.Errorf("%s %s: %v", c.Method, c.URL, err)
+		}
+		if err := a.Verify(r, hash, "tesu", a.Time); err == nil {
+			t.Errorf("%s %s: another secret was accepted", c.Method, c.URL)
+		}
+		r.Path += "/x"
+		if err := a.Verify(r, hash, "test", a.Time); err == nil {
+			t.Errorf("%s %s: another path was accepted", c.Method, c.URL)
+		}
+	}
+	if len(requests) < 10 {
+		t.Errorf("%d requests", len(requests))
+	}
+}
