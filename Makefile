@@ -1,0 +1,59 @@
+# Two commands matter: `make run` and `make test`. Both install what is missing.
+SHELL := /bin/bash
+GO ?= go
+export CGO_ENABLED ?= 0
+BIN := bin/moat
+LDFLAGS := -s -w
+
+# Debian packages: what a run needs, what the tests need besides.
+RUN_PACKAGES := ca-certificates curl nodejs python3
+TEST_PACKAGES := $(RUN_PACKAGES) npm awscli postgresql gcc libc6-dev
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help run build test test-go test-race test-e2e bench fmt vet generate deps-run deps-test clean
+
+help:
+	@echo 'make run      install what is missing, build, and run the example: moat dev examples/courses/template.yaml'
+	@echo 'make test     install what the tests need, run all of them'
+	@echo 'make build    build bin/moat'
+	@echo 'make bench    measure; prints a table with the machine'"'"'s description'
+	@echo 'make generate write the generated files anew'
+
+run: deps-run build
+	./$(BIN) dev examples/courses/template.yaml
+
+build: deps-go
+	@mkdir -p bin
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/moat
+
+test: deps-test build vet test-go test-e2e
+
+vet:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'these files are not gofmt-ed'; exit 1; }
+	$(GO) vet ./...
+
+# The race detector needs cgo; everything else is built without.
+test-go: deps-go
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+test-e2e: build
+	cd e2e && ./run
+
+bench: deps-test build
+	$(GO) run ./bench
+
+generate:
+	$(GO) generate ./...
+
+.PHONY: deps-go
+deps-go:
+	@command -v $(GO) >/dev/null || { echo 'Go is needed (1.26 or newer): see go.dev/doc/install'; exit 1; }
+
+deps-run: deps-go
+	@PACKAGES='$(RUN_PACKAGES)' COMMANDS='curl node python3' SUDO='$(SUDO)' ./scripts/install
+
+deps-test: deps-go
+	@PACKAGES='$(TEST_PACKAGES)' COMMANDS='curl node npm python3 gcc /usr/bin/aws /usr/lib/postgresql/*/bin/initdb' SUDO='$(SUDO)' ./scripts/install
+
+clean:
+	rm -rf bin .moat bench/out e2e/node_modules

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"moat/internal/wire"
+)
+
+// requestLines prints one line per request: time, method, path, status, who, deciding step, milliseconds.
+type requestLines struct {
+	app     *app
+	palette palette
+	mu      sync.Mutex
+	muted   bool // while nothing but Moat's own set-up calls arrive
+}
+
+// requestEvent is the line of a request with --json.
+type requestEvent struct {
+	Event     string  `json:"event"`
+	Time      string  `json:"time"`
+	RequestID string  `json:"requestId"`
+	Kind      string  `json:"kind"`
+	Method    string  `json:"method"`
+	Path      string  `json:"path"`
+	Operation string  `json:"operation,omitempty"`
+	Status    int     `json:"status"`
+	Who       string  `json:"who"`
+	Step      string  `json:"step"`
+	Grounds   string  `json:"grounds,omitempty"`
+	Error     string  `json:"error,omitempty"`
+	Millis    float64 `json:"ms"`
+}
+
+func (l *requestLines) mute(on bool) {
+	l.mu.Lock()
+	l.muted = on
+	l.mu.Unlock()
+}
+
+func (l *requestLines) print(r wire.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.muted {
+		return
+	}
+	who := r.Who
+	if who == "" {
+		who = "nobody"
+	}
+	ms := float64(r.Latency.Microseconds()) / 1000
+	if l.app.json {
+		_ = l.app.printJSON(requestEvent{
+			Event: "request", Time: r.Time.UTC().Format(time.RFC3339Nano), RequestID: r.RequestID, Kind: r.Kind, Method: r.Method, Path: r.Path,
+			Operation: operation(r), Status: r.Status, Who: who, Step: r.Step, Grounds: r.Grounds, Error: r.ErrorCode, Millis: ms,
+		})
+		return
+	}
+	what := r.Path
+	if op := operation(r); op != "" {
+		what = op
+	}
+	p := l.palette
+	line := fmt.Sprintf("%s  %-6s %-32s %s  %-30s %-14s %7.1f ms", p.dim(r.Time.Local().Format("15:04:05")), r.Method, what, p.status(r.Status), shortWho(who), r.Step, ms)
+	if r.Status >= 400 && r.Grounds != "" {
+		line += "  " + p.dim(r.Grounds)
+	}
+	fmt.Fprintln(l.app.stdout, line)
+}
+
+// operation names an AWS call; a request to a deployed API has none.
+func operation(r wire.Record) string {
+	if r.Kind != wire.KindAWS || r.Operation == "" {
+		return ""
+	}
+	return r.Service + " " + r.Operation
+}
+
+// shortWho leaves out of an ARN what is the same in every line.
+func shortWho(who string) string {
+	if i := strings.LastIndexByte(who, ':'); strings.HasPrefix(who, "arn:") && i >= 0 {
+		return who[i+1:]
+	}
+	return who
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"moat/internal/wire"
+)
+
+const (
+	accessQueue    = 8192
+	accessInterval = 200 * time.Millisecond
+	accessBatch    = 1000
+)
+
+// accessLine is one line of an API's access log.
+type accessLine struct {
+	region, group, stream string
+	time                  time.Time
+	text                  string
+}
+
+// accessLog keeps the record of each request to a deployed API in the log group
+// /moat/api/{api}/{stage}, where `aws logs` reads it. A request never waits for the
+// log: a full queue drops the line and counts it.
+type accessLog struct {
+	append func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
+	log    *slog.Logger
+	lines  chan accessLine
+
+	mu      sync.Mutex
+	dropped int
+}
+
+func newAccessLog(log *slog.Logger, appendTo func(context.Context, string, string, string, []time.Time, []string) error) *accessLog {
+	return &accessLog{append: appendTo, log: log, lines: make(chan accessLine, accessQueue)}
+}
+
+// record queues the line of one exchange. It does not block.
+func (a *accessLog) record(r wire.Record) {
+	text, err := json.Marshal(map[string]any{
+		"requestId": r.RequestID, "ip": r.SourceIP, "requestTime": r.Time.UTC().Format("02/Jan/2006:15:04:05 -0700"),
+		"httpMethod": r.Method, "path": r.Path, "route": r.Route, "status": r.Status, "who": r.Who, "step": r.Step,
+		"grounds": r.Grounds, "apiKeyId": r.KeyID, "userAgent": r.UserAgent, "responseLength": r.BytesOut,
+		"latencyMs": float64(r.Latency.Microseconds()) / 1000, "integrationLatencyMs": float64(r.Integration.Microseconds()) / 1000,
+	})
+	if err != nil {
+		return
+	}
+	line := accessLine{region: r.Region, group: "/moat/api/" + r.API + "/" + r.Stage, stream: r.Time.UTC().Format("2006/01/02"), time: r.Time, text: string(text)}
+	select {
+	case a.lines <- line:
+	default:
+		a.mu.Lock()
+		a.dropped++
+		a.mu.Unlock()
+	}
+}
+
+// run writes queued lines until ctx is done, then what is left.
+func (a *accessLog) run(ctx context.Context) error {
+	tick := time.NewTicker(accessInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			a.flush(context.WithoutCancel(ctx))
+			return nil
+		case <-tick.C:
+			a.flush(ctx)
+		}
+	}
+}
+
+// flush writes what is queued now, batch by batch.
+func (a *accessLog) flush(ctx context.Context) {
+	for len(a.lines) > 0 {
+		a.writeBatch(ctx, min(len(a.lines), accessBatch))
+	}
+	a.mu.Lock()
+	dropped := a.dropped
+	a.dropped = 0
+	a.mu.Unlock()
+	if dropped > 0 {
+		a.log.Warn("access log: lines dropped, the queue was full", "lines", dropped)
+	}
+}
+
+func (a *accessLog) writeBatch(ctx context.Context, n int) {
+	type place struct{ region, group, stream string }
+	times, texts := map[place][]time.Time{}, map[place][]string{}
+	for range n {
+		l := <-a.lines
+		p := place{l.region, l.group, l.stream}
+		times[p], texts[p] = append(times[p], l.time), append(texts[p], l.text)
+	}
+	for p := range times {
+		if err := a.append(ctx, p.region, p.group, p.stream, times[p], texts[p]); err != nil {
+			a.log.Error("access log: lines lost", "group", p.group, "lines", len(texts[p]), "error", err)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"moat/internal/gateway"
+	"moat/internal/issuer"
+	"moat/internal/pure/token"
+	"moat/internal/sandbox"
+	"moat/internal/service/function"
+	"moat/internal/service/iam"
+	"moat/internal/service/identitypool"
+	"moat/internal/service/logs"
+	"moat/internal/service/parameter"
+	"moat/internal/service/restapi"
+	"moat/internal/service/stack"
+	"moat/internal/service/stack/bundle"
+	"moat/internal/service/userpool"
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+	"moat/internal/wire/cognitoidentityapi"
+	"moat/internal/wire/cognitoidpapi"
+	"moat/internal/wire/iamapi"
+	"moat/internal/wire/lambdaapi"
+	"moat/internal/wire/logsapi"
+	"moat/internal/wire/ssmapi"
+)
+
+// parts are the services of a Moat, joined.
+type parts struct {
+	db        *store.DB
+	authority *authority
+	issuers   *issuer.Registry
+	iam       *iam.Service
+	userpool  *userpool.Service
+	identity  *identitypool.Service
+	parameter *parameter.Service
+	logs      *logs.Service
+	host      *sandbox.Host
+	function  *function.Service
+	gateway   *gateway.Gateway
+	restapi   *restapi.Service
+	stack     *stack.Service
+	pipeline  *wire.Pipeline
+	access    *accessLog
+	outbox    *outbox
+}
+
+// late is the pipeline for those who are made before it.
+type late struct{ to *wire.Pipeline }
+
+func (l *late) Invoke(ctx context.Context, api, operation string, in, out any) error {
+	return l.to.Invoke(ctx, api, operation, in, out)
+}
+
+// join makes every service and gives each what it needs of the others. Nothing runs yet.
+func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, error) {
+	p := &parts{db: db, issuers: issuer.New(issuer.Config{Now: cfg.Now})}
+	inProcess := &late{}
+	steps := []func() error{
+		func() (err error) { p.authority, err = openAuthority(ctx, db, cfg); return err },
+		func() (err error) { p.outbox, err = newOutbox(db, cfg.Now); return err },
+		func() error { return p.makeDirectory(ctx, cfg) },
+		func() error { return p.makeFunctions(cfg, at) },
+		func() error { return p.makeGateway(ctx, cfg) },
+		func() error { return p.makeStacks(cfg, inProcess) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	p.pipeline = wire.New(wire.Config{
+		Authority: p.iam, APIs: p.apis(), Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+		Record: func(r wire.Record) {
+			if r.Via == "" {
+				cfg.Record(r)
+			}
+		},
+	})
+	inProcess.to = p.pipeline
+	return p, p.restapi.PublishAll(ctx)
+}
+
+// makeDirectory makes the services that know people, principals and what they may do.
+func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
+	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
+		return err
+	}
+	if cfg.Dev {
+		if err := p.iam.EnsureRoot(ctx, "test", "test"); err != nil {
+			return err
+		}
+	}
+	messenger, err := newMessenger(cfg, p.outbox)
+	if err != nil {
+		return err
+	}
+	p.userpool, err = userpool.New(userpool.Config{
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
+		Messenger: messenger, Record: cfg.Record,
+	})
+	if err != nil {
+		return err
+	}
+	p.issuers.RegisterResolver(p.userpool.KeysOf)
+	p.identity, err = identitypool.New(identitypool.Config{
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL,
+		Issuers: p.issuers, Pools: livePools{p.userpool}, Roles: p.iam,
+	})
+	if err != nil {
+		return err
+	}
+	if p.parameter, err = parameter.New(parameter.Config{DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account}); err != nil {
+		return err
+	}
+	p.logs, err = logs.New(logs.Config{DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account})
+	return err
+}
+
+// makeFunctions makes the sandbox and the functions that run in it.
+func (p *parts) makeFunctions(cfg *Config, at net.Addr) (err error) {
+	address := at.String()
+	p.host, err = sandbox.New(sandbox.Config{
+		Dir: cfg.runDir(), Isolation: sandbox.Isolation(cfg.Isolation), Network: sandbox.Network(cfg.FunctionNetwork),
+		EndpointPort: at.(*net.TCPAddr).Port, Endpoint: func(c net.Conn) { splice(c, address) },
+		Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	p.function, err = function.New(function.Config{
+		DB: p.db, Host: p.host, Dir: cfg.codeDir(), Roles: functionRoles{p.iam}, PassRoler: p.iam, Authority: p.iam, Logs: functionLogs{p.logs},
+		Account: cfg.Account, BaseURL: cfg.BaseURL, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+	})
+	return err
+}
+
+// makeGateway makes the data plane and its control plane.
+func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
+	p.access = newAccessLog(cfg.Log, p.appendLines)
+	leaser := &lateLeaser{}
+	p.gateway = gateway.New(gateway.Config{
+		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function}, Leaser: leaser,
+		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+		Record: func(r wire.Record) { p.access.record(r); cfg.Record(r) },
+	})
+	p.restapi, err = restapi.New(restapi.Config{
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway,
+	})
+	leaser.to = p.restapi
+	return err
+}
+
+func (p *parts) makeStacks(cfg *Config, inv wire.Invoker) (err error) {
+	p.stack, err = stack.New(stack.Config{
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
+		Services: stack.Services{
+			UserPools: cognitoidpapi.Client(inv), IdentityPools: cognitoidentityapi.Client(inv), IAM: iamapi.Client(inv), Lambda: lambdaapi.Client(inv),
+			APIGateway: apigatewayapi.Client(inv), SSM: ssmapi.Client(inv), Logs: logsapi.Client(inv),
+		},
+		Packager: bundle.New(cfg.Building), PackageDir: filepath.Join(cfg.codeDir(), "packages"), Shared: cfg.Database != "",
+	})
+	return err
+}
+
+func (p *parts) apis() []*wire.API {
+	var all []*wire.API
+	for _, s := range []interface{ APIs() []*wire.API }{p.iam, p.userpool, p.identity, p.parameter, p.logs, p.function, p.restapi, p.stack} {
+		all = append(all, s.APIs()...)
+	}
+	return all
+}
+
+// background is the work that goes on beside requests, by name.
+func (p *parts) background() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"user pools": p.userpool.Run, "functions": p.function.Run, "sandbox": p.host.Run, "REST APIs": p.restapi.Run,
+		"stacks": p.stack.Run, "logs": p.logs.Run, "access log": p.access.run,
+	}
+}
+
+func (p *parts) close() {
+	if p.host != nil {
+		_ = p.host.Close()
+	}
+}
+
+// reset empties every table but the server's own, and everything that is held in memory.
+func (p *parts) reset(ctx context.Context) error {
+	if err := p.db.Reset(ctx, "server_authority", "iam_user", "iam_access_key"); err != nil {
+		return err
+	}
+	return p.restapi.PublishAll(ctx)
+}
+
+// lateLeaser is the control plane for the gateway, which is made before it.
+type lateLeaser struct{ to *restapi.Service }
+
+func (l *lateLeaser) Lease(ctx context.Context, planID, keyID, window string, want, limit int64) (int64, error) {
+	return l.to.Lease(ctx, planID, keyID, window, want, limit)
+}
+
+// gatewayInvoker runs functions for the gateway.
+type gatewayInvoker struct{ functions *function.Service }
+
+func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gateway.Result, error) {
+	in := function.Invocation{
+		Function: inv.FunctionARN, Payload: inv.Payload, RequestID: inv.RequestID,
+		Service: inv.Service, SourceARN: inv.SourceARN, SourceAccount: inv.SourceAccount, Caller: inv.Caller,
+	}
+	if inv.Event {
+		in.Type = function.EventType
+	}
+	res, err := g.functions.Invoke(ctx, in)
+	switch {
+	case errors.Is(err, function.ErrNotFound):
+		err = fmt.Errorf("%w: %w", gateway.ErrFunctionNotFound, err)
+	case errors.Is(err, function.ErrNotPermitted):
+		err = fmt.Errorf("%w: %w", gateway.ErrFunctionNotPermitted, err)
+	case errors.Is(err, function.ErrThrottled):
+		err = fmt.Errorf("%w: %w", gateway.ErrFunctionThrottled, err)
+	}
+	return gateway.Result{Payload: res.Payload, FunctionError: res.FunctionError, LogTail: res.LogTail}, err
+}
+
+// livePools tells identity pools whether a token still counts.
+type livePools struct{ pools *userpool.Service }
+
+func (l livePools) TokenActive(ctx context.Context, _ string, t *token.Token) (bool, error) {
+	err := l.pools.TokenLive(ctx, t.Claims)
+	var refused wire.Exception
+	if errors.As(err, &refused) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// functionRoles gives functions the credentials of their roles.
+type functionRoles struct{ iam *iam.Service }
+
+func (r functionRoles) TrustsService(ctx context.Context, roleARN, service string) (bool, error) {
+	return r.iam.RoleTrusts(ctx, roleARN, service)
+}
+
+func (r functionRoles) RoleCredentials(ctx context.Context, roleARN, service, session string, lifetime time.Duration) (function.Credentials, error) {
+	c, expires, err := r.iam.ServiceCredentials(ctx, roleARN, session, service, nil, lifetime)
+	return function.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: expires}, err
+}
+
+// functionLogs keeps what functions write.
+type functionLogs struct{ logs *logs.Service }
+
+func (l functionLogs) Append(ctx context.Context, region, group, stream string, events []function.LogEvent) error {
+	out := make([]logs.Event, len(events))
+	for i, e := range events {
+		out[i] = logs.Event{Time: e.Time, Message: e.Message}
+	}
+	return l.logs.Append(ctx, region, group, stream, out)
+}
+
+// appendLines keeps the access log.
+func (p *parts) appendLines(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error {
+	events := make([]logs.Event, len(texts))
+	for i := range texts {
+		events[i] = logs.Event{Time: times[i], Message: texts[i]}
+	}
+	return p.logs.Append(ctx, region, group, stream, events)
+}

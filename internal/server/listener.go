@@ -1,0 +1,105 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// firstByteTimeout bounds how long a connection may stay silent before it has said
+// whether it speaks TLS.
+const firstByteTimeout = 30 * time.Second
+
+// tlsHandshake is the first byte of a TLS record that opens a handshake (RFC 8446, section 5.1).
+const tlsHandshake = 0x16
+
+// dualListener serves HTTP and TLS on one port: the first byte a client sends tells
+// which. Accept returns a [*tls.Conn] for the one, the plain connection for the other.
+// A silent client holds one goroutine and delays nobody.
+type dualListener struct {
+	net.Listener
+	config *tls.Config
+	conns  chan net.Conn
+	done   chan struct{}
+	once   sync.Once
+}
+
+func newDualListener(l net.Listener, config *tls.Config) *dualListener {
+	return &dualListener{Listener: l, config: config, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// run accepts until the listener is closed.
+func (l *dualListener) run() error {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				continue
+			}
+			l.Close()
+			return err
+		}
+		go l.sort(c)
+	}
+}
+
+// sort reads the first byte of c and hands the connection on.
+func (l *dualListener) sort(c net.Conn) {
+	first := make([]byte, 1)
+	if err := c.SetReadDeadline(time.Now().Add(firstByteTimeout)); err != nil {
+		c.Close()
+		return
+	}
+	if _, err := c.Read(first); err != nil {
+		c.Close()
+		return
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		c.Close()
+		return
+	}
+	var out net.Conn = &prefixConn{Conn: c, prefix: first}
+	if first[0] == tlsHandshake {
+		out = tls.Server(out, l.config)
+	}
+	select {
+	case l.conns <- out:
+	case <-l.done:
+		c.Close()
+	}
+}
+
+func (l *dualListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *dualListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// prefixConn gives back the byte that was read ahead, then reads on.
+type prefixConn struct {
+	net.Conn
+	prefix []byte
+}
+
+func (c *prefixConn) Read(p []byte) (int, error) {
+	if len(c.prefix) > 0 && len(p) > 0 {
+		n := copy(p, c.prefix)
+		c.prefix = c.prefix[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// own serves Moat's own addresses below /_moat/.
+func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
+	switch path {
+	case "/_moat/health":
+		s.health(w, r)
+		return
+	case "/_moat/ca.pem":
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		w.Write(s.parts.authority.certPEM)
+		return
+	case "/_moat/deploy":
+		s.deployRemote(w, r)
+		return
+	}
+	if s.cfg.Dev && (path == "/_moat/outbox" || path == "/_moat/reset") {
+		if why := foreign(r); why != "" {
+			answerJSON(w, http.StatusForbidden, map[string]string{"message": why})
+			return
+		}
+		if path == "/_moat/reset" {
+			s.reset(w, r)
+		} else {
+			s.serveOutbox(w, r)
+		}
+		return
+	}
+	answerJSON(w, http.StatusNotFound, map[string]string{"message": "there is nothing at " + path})
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	mode := "serve"
+	if s.cfg.Dev {
+		mode = "dev"
+	}
+	answerJSON(w, http.StatusOK, map[string]string{
+		"status": "ok", "version": s.cfg.Version, "mode": mode, "region": s.cfg.Region, "account": s.cfg.Account,
+	})
+}
+
+// reset empties everything but the administrator, at once, as test suites want it.
+func (s *Server) reset(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST resets; " + r.Method + " does nothing"})
+		return
+	}
+	if err := s.parts.reset(r.Context()); err != nil {
+		s.cfg.Log.Error("reset", "error", err)
+		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the reset failed; see the log"})
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) serveOutbox(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "the outbox is read with GET"})
+		return
+	}
+	messages, err := s.parts.outbox.list(r.Context(), r.URL.Query().Get("to"))
+	if err != nil {
+		s.cfg.Log.Error("outbox", "error", err)
+		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the outbox cannot be read; see the log"})
+		return
+	}
+	answerJSON(w, http.StatusOK, messages)
+}
+
+// foreign says why a request to a tool of `moat dev` is not from this machine's user: another
+// site's page in a browser (Origin, Sec-Fetch-Site), or a name that was rebound to loopback.
+func foreign(r *http.Request) string {
+	host := strings.ToLower(hostOnly(r.Host))
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "this address answers to localhost only, not to " + host
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
+		return "this address does not answer to pages of " + origin
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		return "this address does not answer to pages of another site"
+	}
+	return ""
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+}

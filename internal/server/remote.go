@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"moat/internal/pure/sigv4"
+	"moat/internal/service/stack"
+	"moat/internal/service/stack/bundle"
+	"moat/internal/wire"
+)
+
+// maxDeployment bounds what `moat deploy` sends: the template and the packages of its functions.
+const maxDeployment = 256 << 20
+
+// Deployment is what `moat deploy` asks for: the first member of the archive it sends. The
+// archive's other entries are the template's local folders, built and ready.
+type Deployment struct {
+	Stack      string            `json:"stack"`
+	File       string            `json:"file"` // name of the template, for messages
+	Template   string            `json:"template"`
+	Parameters map[string]string `json:"parameters"`
+	Code       []byte            `json:"code"` // zip of the local folders, by their paths
+}
+
+// DeploymentEvent is one line of the answer: progress, then a result or an error.
+type DeploymentEvent struct {
+	Event     string            `json:"event"` // progress, deployed, unchanged or failed
+	LogicalID string            `json:"logicalId,omitempty"`
+	Type      string            `json:"type,omitempty"`
+	Status    string            `json:"status,omitempty"`
+	Message   string            `json:"message,omitempty"`
+	Outputs   map[string]string `json:"outputs,omitempty"`
+}
+
+// deployRemote serves POST /_moat/deploy: a signed request of a caller who may create stacks.
+// What the deployment does to other services is authorised as that caller's own calls.
+func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST deploys"})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDeployment))
+	if err != nil {
+		answerJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"message": "a deployment is at most 256 MB"})
+		return
+	}
+	caller, region, err := s.signedBy(r, body)
+	if err != nil {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
+		return
+	}
+	var in Deployment
+	if err := json.Unmarshal(body, &in); err != nil || in.Stack == "" {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not a deployment: " + errorText(err)})
+		return
+	}
+	resource := "arn:aws:cloudformation:" + region + ":" + s.cfg.Account + ":stack/" + in.Stack + "/*"
+	d, err := s.parts.iam.Authorize(r.Context(), caller, "cloudformation:CreateChangeSet", resource, s.cfg.Account, nil)
+	if err != nil || !d.Allowed {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": "User: " + caller.ARN + " is not authorized to perform: cloudformation:CreateChangeSet on resource: " + resource})
+		return
+	}
+	s.carryOut(w, r, in, caller, region)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return "it names no stack"
+	}
+	return err.Error()
+}
+
+// carryOut deploys and reports, one JSON object per line.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, in Deployment, caller wire.Caller, region string) {
+	w.Header().Set("Content-Type", "application/jsonl")
+	var mu sync.Mutex
+	enc := json.NewEncoder(w)
+	say := func(e DeploymentEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = enc.Encode(e)
+		_ = http.NewResponseController(w).Flush()
+	}
+	// A client that goes away must not leave a stack half-way: the deployment runs to its end.
+	ctx := wire.WithCall(context.WithoutCancel(r.Context()), &wire.Call{
+		Service: "cloudformation", Operation: "Deploy", Account: s.cfg.Account, Region: region, Time: s.cfg.Now(), Caller: caller, Host: r.Host, Secure: r.TLS != nil,
+	})
+	res, err := s.deployArchive(ctx, in, func(e stack.Event) {
+		say(DeploymentEvent{Event: "progress", LogicalID: e.LogicalID, Type: e.Type, Status: e.Status, Message: e.Reason})
+	})
+	switch {
+	case err != nil:
+		say(DeploymentEvent{Event: "failed", Message: err.Error()})
+	case res.Changed:
+		say(DeploymentEvent{Event: "deployed", Status: res.Status, Outputs: res.Outputs})
+	default:
+		say(DeploymentEvent{Event: "unchanged", Status: res.Status, Outputs: res.Outputs})
+	}
+}
+
+func (s *Server) deployArchive(ctx context.Context, in Deployment, progress func(stack.Event)) (stack.Result, error) {
+	if err := os.MkdirAll(s.cfg.runDir(), 0o700); err != nil {
+		return stack.Result{}, err
+	}
+	dir, err := os.MkdirTemp(s.cfg.runDir(), "deploy-")
+	if err != nil {
+		return stack.Result{}, err
+	}
+	defer os.RemoveAll(dir)
+	if len(in.Code) > 0 {
+		if err := bundle.Unzip(in.Code, dir); err != nil {
+			return stack.Result{}, err
+		}
+	}
+	return s.parts.stack.Deploy(bundle.Prebuilt(ctx), stack.DeployInput{
+		Name: in.Stack, Template: []byte(in.Template), File: filepath.Base(in.File), Dir: dir, Parameters: in.Parameters, Progress: progress,
+	})
+}
+
+// signedBy verifies the signature of a request to one of Moat's own addresses (SigV4, header
+// form, service "moat") and returns its caller.
+func (s *Server) signedBy(r *http.Request, body []byte) (wire.Caller, string, error) {
+	req := sigv4.Request{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Host: r.Host, Header: r.Header}
+	auth, err := sigv4.Parse(req)
+	if err != nil {
+		return wire.Caller{}, "", err
+	}
+	if auth.Presigned || auth.Service != "moat" {
+		return wire.Caller{}, "", errors.New("the signature is not for the service moat")
+	}
+	cred, err := s.parts.iam.Credential(r.Context(), auth.AccessKeyID, auth.SecurityToken)
+	if err != nil {
+		return wire.Caller{}, "", errors.New("the access key is not valid")
+	}
+	sum := sha256.Sum256(body)
+	hash := hex.EncodeToString(sum[:])
+	if sent := r.Header.Get("X-Amz-Content-Sha256"); sent != hash {
+		return wire.Caller{}, "", errors.New("x-amz-content-sha256 is not the hash of the body")
+	}
+	if err := auth.Verify(req, hash, cred.Secret, s.cfg.Now()); err != nil {
+		return wire.Caller{}, "", err
+	}
+	return cred.Caller, auth.Region, nil
+}
+
+// ReadDeploymentEvents calls fn for each line of an answer.
+func ReadDeploymentEvents(answer io.Reader, fn func(DeploymentEvent)) error {
+	dec := json.NewDecoder(answer)
+	for {
+		var e DeploymentEvent
+		err := dec.Decode(&e)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fn(e)
+	}
+}
