@@ -295,8 +295,9 @@ func TestResources(t *testing.T) {
 		{"CreatePolicy", &iamapi.CreatePolicyRequest{PolicyName: "p", Path: wire.String("/x/")}, "arn:aws:iam::000000000000:policy/x/p", nil},
 		{"GetPolicy", &iamapi.GetPolicyRequest{PolicyArn: "arn:aws:iam::aws:policy/x"}, "arn:aws:iam::aws:policy/x", nil},
 		{"CreateOpenIDConnectProvider", &iamapi.CreateOpenIDConnectProviderRequest{Url: "https://a.example/p"}, "arn:aws:iam::000000000000:oidc-provider/a.example/p", nil},
-		{"ListUsers", &iamapi.ListUsersRequest{}, "*", nil},
-		{"ListRoles", &iamapi.ListRolesRequest{PathPrefix: wire.String("/p/")}, "*", nil},
+		{"ListUsers", &iamapi.ListUsersRequest{}, "arn:aws:iam::000000000000:user/", nil},
+		{"ListRoles", &iamapi.ListRolesRequest{PathPrefix: wire.String("/p/")}, "arn:aws:iam::000000000000:role/p/", nil},
+		{"ListPolicies", &iamapi.ListPoliciesRequest{}, "*", nil},
 		{"ListUserTags", &iamapi.ListUserTagsRequest{UserName: "alice"}, "arn:aws:iam::000000000000:user/team/alice", nil},
 	} {
 		arns, keys := h.s.iamResources(call, tt.op, tt.in)

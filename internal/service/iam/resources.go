@@ -48,7 +48,7 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 		return []string{arn}, keys
 	}
 	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
-		return s.listResources(c, op), keys
+		return s.listResources(c, op, member("PathPrefix")), keys
 	}
 	arns, tags, boundary := s.named(member, op, c)
 	for _, t := range tags {
@@ -70,11 +70,21 @@ func setRequestTags(keys policy.Context, tags []iamapi.Tag) {
 	keys.Set("aws:TagKeys", names...)
 }
 
-// listResources are those of operations that list a whole account, or what
-// belongs to the caller.
-func (s *Service) listResources(c *wire.Call, op string) []string {
-	if op == "ListAccessKeys" && c.Caller.Kind == policy.PrincipalUser {
+// listResources are those of operations that list a whole account: AWS decides
+// on the path they list below. One without a name may mean the caller.
+func (s *Service) listResources(c *wire.Call, op, prefix string) []string {
+	if prefix == "" {
+		prefix = "/"
+	}
+	switch {
+	case op == "ListAccessKeys" && c.Caller.Kind == policy.PrincipalUser:
 		return []string{c.Caller.ARN}
+	case op == "ListUsers":
+		return []string{s.arn("user", prefix, "")}
+	case op == "ListRoles":
+		return []string{s.arn("role", prefix, "")}
+	case op == "ListGroups":
+		return []string{s.arn("group", prefix, "")}
 	}
 	return []string{"*"}
 }
