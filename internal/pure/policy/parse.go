@@ -44,7 +44,17 @@ var errSyntax = malformed("Syntax errors in policy.")
 // Option changes how Parse reads a document.
 type Option func(*options)
 
-type options struct{ short, long string }
+type options struct {
+	short, long string
+	ids         map[string]string
+}
+
+// PrincipalIDs makes principals named by these ARNs mean the unique ids they
+// had when the policy was saved: a user or role that later gets the name of a
+// deleted one is not meant.
+func PrincipalIDs(ids map[string]string) Option {
+	return func(o *options) { o.ids = ids }
+}
 
 // ShortResource makes resources that begin with short mean those that begin
 // with long instead. API Gateway's resource policies may say
@@ -171,6 +181,7 @@ func (s *statement) parseElement(m member, variables bool, o options) error {
 		if invalid != "" {
 			return malformed("Invalid principal in policy: " + invalid)
 		}
+		ps.pin(o.ids)
 		s.principals = ps
 	case "Condition":
 		return s.parseConditions(m.value, variables)
@@ -296,6 +307,18 @@ func parseCondition(operator string, key member, variables bool) (condition, err
 		}
 	}
 	return c, nil
+}
+
+// PrincipalARNs lists the users, roles and sessions that the document names by
+// their ARNs.
+func (d *Document) PrincipalARNs() []string {
+	var out []string
+	for i := range d.statements {
+		if ps := d.statements[i].principals; ps != nil {
+			out = append(out, ps.arns...)
+		}
+	}
+	return out
 }
 
 // Use says what a document is for; each use has rules of its own.

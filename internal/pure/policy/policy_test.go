@@ -393,3 +393,22 @@ func TestShortResource(t *testing.T) {
 		}
 	}
 }
+
+func TestPrincipalIDs(t *testing.T) {
+	t.Parallel()
+	doc := []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::123456789012:user/alice","arn:aws:iam::123456789012:role/svc/app"]},"Action":"sts:AssumeRole"}]}`)
+	d, err := Parse("p", doc, PrincipalIDs(map[string]string{alice.ARN: alice.ID, session.RoleARN: "AROAAPPAPPAPPAPPAPP1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, other := alice, session
+	again.ID, other.ID = "AIDAALICEALICEALICE2", "AROAAPPAPPAPPAPPAPP2:s1"
+	for name, tt := range map[string]struct {
+		p    Principal
+		want bool
+	}{"the user": {alice, true}, "another user of the name": {again, false}, "the role": {session, true}, "another role of the name": {other, false}} {
+		if got := EvaluateTrust(&Request{Principal: tt.p, Action: "sts:AssumeRole", Resource: "*", Account: account}, &Policies{Resource: d}); got.Allowed != tt.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

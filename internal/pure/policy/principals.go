@@ -72,7 +72,8 @@ func (ps *principals) names(p *Principal) (any, wholly bool) {
 	self := slices.Contains(ps.arns, p.ARN) || slices.Contains(ps.ids, p.ID)
 	role := self
 	if p.Kind == PrincipalAssumedRole {
-		role = slices.Contains(ps.arns, p.RoleARN)
+		id, _, _ := strings.Cut(p.ID, ":")
+		role = slices.Contains(ps.arns, p.RoleARN) || slices.Contains(ps.ids, id)
 	}
 	return account || self || role, account && self && role
 }
@@ -145,4 +146,15 @@ func (ps *principals) addAWS(value string) bool {
 		ps.arns = append(ps.arns, value)
 	}
 	return true
+}
+
+// pin replaces ARNs by unique ids.
+func (ps *principals) pin(ids map[string]string) {
+	ps.arns = slices.DeleteFunc(ps.arns, func(arn string) bool {
+		id, ok := ids[arn]
+		if ok {
+			ps.ids = append(ps.ids, id)
+		}
+		return ok
+	})
 }

@@ -2,9 +2,11 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/arn"
 	"moat/internal/pure/policy"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -71,6 +73,53 @@ func checkTrust(doc string) error {
 	return checkPolicy(doc, policy.TrustPolicy)
 }
 
+// setTrust sets the trust policy of a role and remembers who the users and
+// roles of this account are that it names; they must exist.
+func (s *Service) setTrust(tx *store.Tx, r *Role, doc string) error {
+	d, err := policy.Parse("", []byte(doc))
+	if err != nil {
+		return err
+	}
+	r.Trust, r.Pins = doc, nil
+	for _, name := range d.PrincipalARNs() {
+		a, err := arn.Parse(name)
+		if err != nil || a.Service != "iam" || a.Account != s.cfg.Account {
+			continue
+		}
+		id, err := s.idOf(tx, a)
+		if errors.Is(err, store.ErrNotFound) {
+			return &iamapi.MalformedPolicyDocumentException{Message: "Invalid principal in policy: \"AWS\":\"" + name + "\""}
+		}
+		if err != nil {
+			return err
+		}
+		if r.Pins == nil {
+			r.Pins = map[string]string{}
+		}
+		r.Pins[name] = id
+	}
+	return nil
+}
+
+// idOf returns the unique id of a user or role, or store.ErrNotFound.
+func (s *Service) idOf(tx *store.Tx, a arn.ARN) (string, error) {
+	switch a.Type() {
+	case "user":
+		u, err := s.t.users.Get(tx, s.cfg.Account, lower(a.Name()))
+		if err == nil && s.arn("user", u.Path, u.Name) != a.String() {
+			err = store.ErrNotFound
+		}
+		return u.ID, err
+	case "role":
+		r, err := s.t.roles.Get(tx, s.cfg.Account, lower(a.Name()))
+		if err == nil && s.arn("role", r.Path, r.Name) != a.String() {
+			err = store.ErrNotFound
+		}
+		return r.ID, err
+	}
+	return "", store.ErrNotFound
+}
+
 // CreateRole implements iamapi.Service.
 func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) (*iamapi.CreateRoleResponse, error) {
 	if err := checkTrust(in.AssumeRolePolicyDocument); err != nil {
@@ -85,7 +134,7 @@ func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) 
 		return nil, err
 	}
 	r := Role{
-		Account: s.cfg.Account, Name: in.RoleName, Path: path(in.Path), ID: id, Created: s.now(), Tags: tags, Trust: in.AssumeRolePolicyDocument,
+		Account: s.cfg.Account, Name: in.RoleName, Path: path(in.Path), ID: id, Created: s.now(), Tags: tags,
 		Description: wire.Value(in.Description), Boundary: wire.Value(in.PermissionsBoundary), MaxSession: defaultSession,
 	}
 	if in.MaxSessionDuration != nil {
@@ -96,6 +145,9 @@ func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) 
 			if err := s.checkBoundary(tx, r.Boundary); err != nil {
 				return err
 			}
+		}
+		if err := s.setTrust(tx, &r, in.AssumeRolePolicyDocument); err != nil {
+			return err
 		}
 		return or(s.t.roles.Insert(tx, r), nil, exists("Role with name %s already exists.", in.RoleName))
 	})
@@ -150,9 +202,8 @@ func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *iamapi.UpdateA
 	if err := checkTrust(in.PolicyDocument); err != nil {
 		return nil, err
 	}
-	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
-		r.Trust = in.PolicyDocument
-		return nil
+	return nil, s.updateRole(ctx, in.RoleName, func(tx *store.Tx, r *Role) error {
+		return s.setTrust(tx, r, in.PolicyDocument)
 	})
 }
 

@@ -116,7 +116,7 @@ func (s *Service) role(ctx context.Context, name string) (*entity, error) {
 				return err
 			}
 			e = &entity{name: r.Name, id: r.ID, arn: s.arn("role", r.Path, r.Name), tags: r.Tags, maxSession: r.MaxSession}
-			if e.trust, err = policy.Parse("trust policy of role "+r.Name, []byte(r.Trust)); err != nil {
+			if e.trust, err = policy.Parse("trust policy of role "+r.Name, []byte(r.Trust), policy.PrincipalIDs(r.Pins)); err != nil {
 				return err
 			}
 			return s.compile(tx, e, r.Policies, r.Boundary)

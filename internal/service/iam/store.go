@@ -42,6 +42,9 @@ type Role struct {
 	MaxSession                                  int32  // seconds
 	Tags                                        []Tag  `json:",omitempty"`
 	Boundary                                    string `json:",omitempty"`
+	// Pins are the unique ids, by ARN, of the users and roles that the trust
+	// policy names.
+	Pins map[string]string `json:",omitempty"`
 	Policies
 }
 

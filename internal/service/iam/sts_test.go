@@ -358,3 +358,25 @@ func TestGetAccessKeyInfo(t *testing.T) {
 		want(t, id, err, code, "")
 	}
 }
+
+// A trust policy means the user it named, not whoever has the name later.
+func TestTrust_pinned(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const trust = `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:user/alice"},"Action":"sts:AssumeRole"}`
+	_, err := h.iam.CreateRole(h.root(), &iamapi.CreateRoleRequest{RoleName: "r", AssumeRolePolicyDocument: doc(trust)})
+	want(t, "nobody", err, "MalformedPolicyDocument", `Invalid principal in policy: "AWS":"arn:aws:iam::000000000000:user/alice"`)
+	alice := h.user("alice", "")
+	role := h.role("r", trust, "")
+	if _, err := h.assume(alice, &stsapi.AssumeRoleRequest{RoleArn: role}); err != nil {
+		t.Errorf("alice: %v", err)
+	}
+	must(t)(h.iam.DeleteAccessKey(h.root(), &iamapi.DeleteAccessKeyRequest{UserName: wire.String("alice"), AccessKeyId: alice.AccessKeyID}))
+	must(t)(h.iam.DeleteUser(h.root(), &iamapi.DeleteUserRequest{UserName: "alice"}))
+	other := h.user("alice", "")
+	_, err = h.assume(other, &stsapi.AssumeRoleRequest{RoleArn: role})
+	want(t, "another alice", err, "AccessDenied", "")
+	must(t)(h.iam.UpdateAssumeRolePolicy(h.root(), &iamapi.UpdateAssumeRolePolicyRequest{RoleName: "r", PolicyDocument: doc(trust)}))
+	_, err = h.assume(other, &stsapi.AssumeRoleRequest{RoleArn: role})
+	want(t, "the policy saved anew", err, "", "")
+}
