@@ -58,7 +58,7 @@ func (l *requestLines) print(r wire.Record) {
 		})
 		return
 	}
-	what := r.Path
+	what := shortPath(r.Path)
 	if op := operation(r); op != "" {
 		what = op
 	}
@@ -78,10 +78,18 @@ func operation(r wire.Record) string {
 	return r.Service + " " + r.Operation
 }
 
+// shortPath leaves out of the address of a deployed API what is the same in every line.
+func shortPath(path string) string {
+	if _, rest, ok := strings.Cut(path, "/_user_request_"); ok && strings.HasPrefix(path, "/restapis/") && rest != "" {
+		return rest
+	}
+	return path
+}
+
 // shortWho leaves out of an ARN what is the same in every line.
 func shortWho(who string) string {
 	if i := strings.LastIndexByte(who, ':'); strings.HasPrefix(who, "arn:") && i >= 0 {
-		return who[i+1:]
+		return strings.TrimPrefix(who[i+1:], "assumed-role/")
 	}
 	return who
 }

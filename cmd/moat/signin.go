@@ -158,10 +158,12 @@ func (w *who) signInSRP(ctx context.Context, c *client) (tokens, error) {
 		"USERNAME": p["USER_ID_FOR_SRP"], "PASSWORD_CLAIM_SECRET_BLOCK": p["SECRET_BLOCK"], "TIMESTAMP": stamp,
 		"PASSWORD_CLAIM_SIGNATURE": base64.StdEncoding.EncodeToString(srp.Proof(key, id, block, stamp)),
 	}, p["USER_ID_FOR_SRP"])
+	in := map[string]any{"ClientId": w.client, "ChallengeName": "PASSWORD_VERIFIER", "ChallengeResponses": responses}
+	if first.Session != "" { // the secret block may carry the state alone
+		in["Session"] = first.Session
+	}
 	var answer authAnswer
-	err = c.json(ctx, "cognito-idp", cognito+"RespondToAuthChallenge", false, map[string]any{
-		"ClientId": w.client, "ChallengeName": "PASSWORD_VERIFIER", "ChallengeResponses": responses, "Session": first.Session,
-	}, &answer)
+	err = c.json(ctx, "cognito-idp", cognito+"RespondToAuthChallenge", false, in, &answer)
 	return w.finish(answer, err)
 }
 

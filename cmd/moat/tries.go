@@ -14,39 +14,37 @@ func (inv *inventory) tries(command, endpoint string, demo demoUser) []try {
 	if len(inv.APIs) == 0 {
 		return nil
 	}
-	base := inv.APIs[0].url(endpoint)
-	as := " --user " + demo.Name + " --password '" + demo.Password + "'"
+	base, at := inv.APIs[0].url(endpoint), ""
 	if endpoint != defaultEndpoint {
-		as += " --endpoint " + endpoint
+		at = " --endpoint " + endpoint
 	}
+	call := func(path, rest string) string { return command + " call " + path + rest + at }
+	as := " --user " + demo.Name + " --password '" + demo.Password + "'"
 	seen := map[string]bool{}
 	var out []try
-	add := func(kind string, t try) {
-		if !seen[kind] {
-			seen[kind] = true
+	add := func(t try) {
+		if !seen[t.title] {
+			seen[t.title] = true
 			out = append(out, t)
 		}
 	}
 	for _, r := range inv.Routes {
-		url := base + strings.NewReplacer("{proxy+}", "welcome.html").Replace(r.Path)
-		if r.API != inv.APIs[0].ID || strings.Contains(url, "{") {
+		if r.API != inv.APIs[0].ID || strings.Contains(r.Path, "{") || r.Method != "GET" && r.Method != "POST" {
 			continue
 		}
+		body := ""
+		if r.Method == "POST" {
+			body = ` -d '{"title":"Moats and bridges"}'`
+		}
 		switch {
-		case r.Method != "GET" && r.Method != "POST":
 		case r.Auth == "NONE" && r.Key && len(inv.Keys) > 0:
-			add("key", try{"with an API key", "curl -H 'x-api-key: " + inv.Keys[0].Value + "' " + url, "curl " + url})
-		case r.Auth == "COGNITO_USER_POOLS" && len(r.Scopes) == 0 && r.Method == "GET" && demo.Name != "":
-			add("id", try{"with an ID token", command + " call " + url + as, "curl -H 'Authorization: garbage' " + url})
+			add(try{"with an API key", "curl -H 'x-api-key: " + inv.Keys[0].Value + "' " + base + r.Path, "curl " + base + r.Path})
+		case r.Auth == "COGNITO_USER_POOLS" && len(r.Scopes) == 0 && demo.Name != "":
+			add(try{"with an ID token", call(r.Path, body+as), "curl -H 'Authorization: garbage' " + base + r.Path})
 		case r.Auth == "COGNITO_USER_POOLS" && len(r.Scopes) > 0:
-			body := ""
-			if r.Method == "POST" {
-				body = ` -X POST -d '{"title":"Moats and bridges"}'`
-			}
-			refused := command + " call " + url + body + as + " --use access"
-			add("scope", try{"with an access token that has a scope", command + " call " + url + body + " --scope " + r.Scopes[0], refused})
+			add(try{"with an access token that has a scope", call(r.Path, body+" --scope "+r.Scopes[0]), call(r.Path, body+as+" --use access")})
 		case r.Auth == "AWS_IAM" && demo.Name != "":
-			add("iam", try{"signed by temporary credentials", command + " call " + url + " --signed" + as, command + " call " + url + " --guest"})
+			add(try{"signed by temporary credentials", call(r.Path, body+" --signed"+as), call(r.Path, body+" --guest")})
 		}
 	}
 	return out
