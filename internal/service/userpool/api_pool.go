@@ -36,7 +36,7 @@ func (s *Service) CreateUserPool(ctx context.Context, in *api.CreateUserPoolRequ
 	if err != nil {
 		return nil, exception(err)
 	}
-	s.keys.nudge()
+	s.keys.born(p.ID)
 	return &api.CreateUserPoolResponse{UserPool: s.describePool(&p, 0)}, nil
 }
 
@@ -260,10 +260,12 @@ func (s *Service) GetUserPoolMfaConfig(ctx context.Context, in *api.GetUserPoolM
 
 // SetUserPoolMfaConfig accepts that there is no second factor, and nothing else.
 func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolMfaConfigRequest) (*api.SetUserPoolMfaConfigResponse, error) {
+	if (in.MfaConfiguration != "" && in.MfaConfiguration != api.UserPoolMfaTypeOFF) || in.WebAuthnConfiguration != nil {
+		return nil, notImplemented("SetUserPoolMfaConfig", "multi-factor authentication and passkeys are not available yet; MfaConfiguration must be OFF.")
+	}
 	totp := in.SoftwareTokenMfaConfiguration
-	if (in.MfaConfiguration != "" && in.MfaConfiguration != api.UserPoolMfaTypeOFF) || in.SmsMfaConfiguration != nil ||
-		in.EmailMfaConfiguration != nil || in.WebAuthnConfiguration != nil || (totp != nil && wire.Value(totp.Enabled)) {
-		return nil, notImplemented("SetUserPoolMfaConfig", "multi-factor authentication is not available yet; MfaConfiguration must be OFF.")
+	if in.SmsMfaConfiguration != nil || in.EmailMfaConfiguration != nil || (totp != nil && wire.Value(totp.Enabled)) {
+		return nil, exception(refuse(invalidParameter, "Invalid MFA configuration given, can't turn off MFA and configure an MFA together."))
 	}
 	if err := s.view(ctx, func(tx *store.Tx) error { _, err := s.poolHere(ctx, tx, in.UserPoolId); return err }); err != nil {
 		return nil, err

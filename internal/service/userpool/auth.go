@@ -29,10 +29,16 @@ type step struct {
 	session   *string
 }
 
+// maxParam bounds a parameter; the longest honest one is a secret block.
+const maxParam = 8 << 10
+
 func (st *step) param(name string) (string, error) {
 	v := st.params[name]
 	if v == "" {
 		return "", refuse(invalidParameter, "Missing required parameter "+name)
+	}
+	if len(v) > maxParam {
+		return "", refuse(invalidParameter, "Invalid value for parameter "+name)
 	}
 	return v, nil
 }
@@ -165,7 +171,7 @@ func (s *Service) find(ctx context.Context, st *step, name string) (u User, know
 }
 
 func (s *Service) imaginaryUser(p *Pool, name string) User {
-	u := User{Pool: p.ID, Key: nobody(p, name), Name: name}
+	u := User{Pool: p.ID, Key: s.nobody(p, name), Name: name}
 	folded := p.fold(name)
 	if len(p.UsernameAttributes) > 0 || strings.Contains(name, "@") || isPhone(name) {
 		u.Name = formatUUID(s.secrets.derive(16, "imaginary username", p.ID, folded))

@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -181,6 +182,9 @@ func (s *Service) imaginaryContact(p *Pool, name string) contact {
 	return contactFor(loginEmail, letter(b[0])+"@"+letter(b[1]))
 }
 
-// nobody is the key under which codes and failures of an unknown name are kept:
-// no user's key begins like it.
-func nobody(p *Pool, name string) string { return "\u0001" + p.fold(name) }
+// nobody is the key under which codes and failures of an unknown name are kept. No
+// user's key begins like it; the name itself, which may be a password typed into
+// the wrong field, is not kept.
+func (s *Service) nobody(p *Pool, name string) string {
+	return "\u0001" + hex.EncodeToString(s.secrets.mac("nobody", p.ID, p.fold(name)))
+}

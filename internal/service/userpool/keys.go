@@ -37,6 +37,7 @@ type keyring struct {
 	pools   map[string]*poolKeys
 	signers map[string]*token.SigningKey // by key id; key material never changes
 	filled  chan struct{}                // closed at the next key in reserve
+	young   []string                     // pools that may lack their second key
 	making  sync.WaitGroup
 }
 
@@ -61,6 +62,7 @@ func (k *keyring) forget() {
 	defer k.mu.Unlock()
 	k.epoch++
 	k.pools = map[string]*poolKeys{}
+	k.nudge() // after a reset, the reserve is empty
 	if len(k.signers) > 4096 {
 		k.signers = map[string]*token.SigningKey{}
 	}
@@ -212,6 +214,14 @@ func (k *keyring) seal(private *rsa.PrivateKey) (PoolKey, error) {
 	return PoolKey{ID: base64.RawURLEncoding.EncodeToString(id), Sealed: sealed}, err
 }
 
+// born says that a pool was made with its first key.
+func (k *keyring) born(poolID string) {
+	k.mu.Lock()
+	k.young = append(k.young, poolID)
+	k.mu.Unlock()
+	k.nudge()
+}
+
 // nudge has the background look at the reserve.
 func (k *keyring) nudge() {
 	select {
@@ -225,6 +235,7 @@ func (k *keyring) run(ctx context.Context) error {
 	defer k.making.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	scanned := time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -232,7 +243,14 @@ func (k *keyring) run(ctx context.Context) error {
 		case <-k.wake:
 		case <-timer.C:
 		}
-		more, err := k.fill(ctx)
+		var err error
+		if now := k.s.now(); now.Sub(scanned) >= time.Minute {
+			scanned, err = now, k.scan(ctx)
+		}
+		more := false
+		if err == nil {
+			more, err = k.fill(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			k.s.log.Error("filling the reserve of signing keys", "error", err)
 		}
@@ -244,39 +262,63 @@ func (k *keyring) run(ctx context.Context) error {
 	}
 }
 
-// fill makes one key if the reserve is not full, or gives one to a pool that has
-// only one; more says that there is more to do.
-func (k *keyring) fill(ctx context.Context) (more bool, err error) {
-	var reserve int
-	var young []Pool
-	err = k.s.db.View(ctx, func(tx *store.Tx) error {
-		if reserve, err = k.s.tables.reserve.Count(tx, store.Query{}); err != nil {
-			return err
-		}
+// scan looks for pools with one key only: made by another node, or before a stop.
+func (k *keyring) scan(ctx context.Context) error {
+	var young []string
+	err := k.s.db.View(ctx, func(tx *store.Tx) error {
 		pools, err := k.s.tables.pools.List(tx, store.Query{})
 		for _, p := range pools {
 			if len(p.Keys) < publishedKeys {
-				young = append(young, p)
+				young = append(young, p.ID)
 			}
 		}
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.young = young
+	return nil
+}
+
+// fill makes one key if the reserve is not full, or gives one to a pool that has
+// only one; more says that there is more to do.
+func (k *keyring) fill(ctx context.Context) (more bool, err error) {
+	var reserve int
+	err = k.s.db.View(ctx, func(tx *store.Tx) (err error) {
+		reserve, err = k.s.tables.reserve.Count(tx, store.Query{})
+		return err
+	})
+	if err != nil {
 		return false, err
 	}
+	k.mu.Lock()
+	young := k.young
+	k.mu.Unlock()
 	if reserve < 1 || (reserve < reserveSize && len(young) == 0) {
 		return true, k.make(ctx)
 	}
 	if len(young) == 0 {
 		return false, nil
 	}
-	return true, k.addKey(ctx, young[0])
+	if err := k.addKey(ctx, young[0]); err != nil {
+		return true, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.young) > 0 && k.young[0] == young[0] {
+		k.young = k.young[1:]
+	}
+	return true, nil
 }
 
-func (k *keyring) addKey(ctx context.Context, p Pool) error {
+// addKey gives a pool its second key; a pool that has it, or is gone, is left alone.
+func (k *keyring) addKey(ctx context.Context, poolID string) error {
 	return k.s.db.Update(ctx, func(tx *store.Tx) error {
-		p, err := k.s.tables.pools.Get(tx, p.Account, p.Region, p.ID)
-		if errors.Is(err, store.ErrNotFound) || len(p.Keys) >= publishedKeys {
+		p, err := k.s.pool(tx, poolID)
+		if is(err, notFound) || (err == nil && len(p.Keys) >= publishedKeys) {
 			return nil
 		}
 		if err != nil {

@@ -41,7 +41,9 @@ type Message struct {
 }
 
 // Messenger delivers messages. SendCode is called after the commit that it tells
-// of, and may be called from many goroutines.
+// of, and may be called from many goroutines. It should hand the message to a queue
+// and return: while it runs, the one who asked waits, and a wait tells a stranger
+// that there was somebody to send to.
 type Messenger interface {
 	SendCode(ctx context.Context, m Message) error
 }

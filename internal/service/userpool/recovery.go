@@ -36,7 +36,7 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 				return refusal
 			}
 			to = s.imaginaryContact(&p, in.Username)
-			return s.putCode(tx, Code{Pool: p.ID, User: nobody(&p, in.Username), Purpose: purposeRecovery}, recoveryCodeLife)
+			return s.putCode(tx, Code{Pool: p.ID, User: s.nobody(&p, in.Username), Purpose: purposeRecovery}, recoveryCodeLife)
 		}
 		msg := codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain)
 		m = &msg
@@ -102,7 +102,7 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 	}
 	who := u.Key
 	if refusal != nil {
-		who = nobody(&p, in.Username)
+		who = s.nobody(&p, in.Username)
 	} else if err := s.checkHistory(&p, &u, in.Password); err != nil {
 		return err
 	}

@@ -196,6 +196,9 @@ func (p *Pool) checkValue(name, value string) error {
 	if !ok {
 		return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: Type for attribute {%s} could not be determined", name))
 	}
+	if !utf8.ValidString(value) || strings.IndexByte(value, 0) >= 0 {
+		return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: %s: String holds a character that is not allowed\n", name))
+	}
 	switch name {
 	case "email":
 		if !isEmail(value) {

@@ -170,7 +170,7 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 				return refusal
 			}
 			to = s.imaginaryContact(&p, in.Username)
-			return s.putCode(tx, Code{Pool: p.ID, User: nobody(&p, in.Username), Purpose: purposeSignUp}, signUpCodeLife)
+			return s.putCode(tx, Code{Pool: p.ID, User: s.nobody(&p, in.Username), Purpose: purposeSignUp}, signUpCodeLife)
 		}
 		to, _ = p.confirmationContact(&u)
 		msg := codeMessage(&p, &u, MessageResend, to.medium, to.destination, plain)
