@@ -108,7 +108,10 @@ func (a *app) packFolders(ctx context.Context, body []byte, t devTemplate) ([]by
 			return nil, err
 		}
 	}
-	return out.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // moveInto copies the entries of a package below a path.

@@ -10,6 +10,7 @@ import (
 
 	"moat/internal/gateway"
 	"moat/internal/issuer"
+	"moat/internal/pure/policy"
 	"moat/internal/pure/token"
 	"moat/internal/sandbox"
 	"moat/internal/service/function"
@@ -117,6 +118,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.issuers.RegisterResolver(p.identity.Resolve)
 	if p.parameter, err = parameter.New(parameter.Config{DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account}); err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	p.access = newAccessLog(cfg.Log, p.appendLines)
 	leaser := &lateLeaser{}
 	p.gateway = gateway.New(gateway.Config{
-		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function}, Leaser: leaser,
+		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser,
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) { p.access.record(r); cfg.Record(r) },
 	})
@@ -192,9 +194,9 @@ func (p *parts) close() {
 	}
 }
 
-// reset empties every table but the server's own, and everything that is held in memory.
+// reset empties every table but the certificate authority's. The root of `moat dev` is held in memory only.
 func (p *parts) reset(ctx context.Context) error {
-	if err := p.db.Reset(ctx, "server_authority", "iam_user", "iam_access_key"); err != nil {
+	if err := p.db.Reset(ctx, "server_authority"); err != nil {
 		return err
 	}
 	return p.restapi.PublishAll(ctx)
@@ -208,12 +210,22 @@ func (l *lateLeaser) Lease(ctx context.Context, planID, keyID, window string, wa
 }
 
 // gatewayInvoker runs functions for the gateway.
-type gatewayInvoker struct{ functions *function.Service }
+type gatewayInvoker struct {
+	functions *function.Service
+	iam       *iam.Service
+}
 
 func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gateway.Result, error) {
 	in := function.Invocation{
 		Function: inv.FunctionARN, Payload: inv.Payload, RequestID: inv.RequestID,
 		Service: inv.Service, SourceARN: inv.SourceARN, SourceAccount: inv.SourceAccount, Caller: inv.Caller,
+	}
+	if inv.Role != "" {
+		caller, err := g.assume(ctx, inv)
+		if err != nil {
+			return gateway.Result{}, fmt.Errorf("%w: %w", gateway.ErrFunctionNotPermitted, err)
+		}
+		in.Service, in.Caller = "", &caller
 	}
 	if inv.Event {
 		in.Type = function.EventType
@@ -228,6 +240,19 @@ func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gat
 		err = fmt.Errorf("%w: %w", gateway.ErrFunctionThrottled, err)
 	}
 	return gateway.Result{Payload: res.Payload, FunctionError: res.FunctionError, LogTail: res.LogTail}, err
+}
+
+// assume is the gateway in the role that an integration names in its credentials: the role's
+// trust policy decides whether the gateway may, its policies what it may call.
+func (g gatewayInvoker) assume(ctx context.Context, inv gateway.Invocation) (wire.Caller, error) {
+	keys := policy.Context{}
+	keys.Set("aws:SourceArn", inv.SourceARN)
+	c, _, err := g.iam.ServiceCredentials(ctx, inv.Role, "BackplaneAssumeRoleSession", inv.Service, keys, 0)
+	if err != nil {
+		return wire.Caller{}, err
+	}
+	cred, err := g.iam.Credential(ctx, c.AccessKeyID, c.SessionToken)
+	return cred.Caller, err
 }
 
 // livePools tells identity pools whether a token still counts.

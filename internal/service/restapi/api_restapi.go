@@ -89,7 +89,7 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 		return notBuilt(operation, "private endpoints are not built")
 	}
 	if p := wire.Value(api.Policy); p != "" {
-		if _, err := policy.Parse("resource policy", []byte(p)); err != nil {
+		if _, err := policy.Parse("resource policy", []byte(p), policy.ShortResource("execute-api:/", "arn:aws:execute-api:*:*:*/")); err != nil {
 			return badRequest("Invalid policy document. Please check the policy syntax and ensure that Principals are valid.")
 		}
 	}
