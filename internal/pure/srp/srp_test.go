@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"math/big"
+	"os"
 	"testing"
 )
 
@@ -198,5 +200,34 @@ func BenchmarkServerKey(b *testing.B) {
 		if _, err := ServerKey(a, Scramble(a, public), v, secret); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Public values as amazon-cognito-identity-js and Amplify sent them: without
+// padding, of even and odd length, with and without the highest bit.
+func TestParsePublic_recorded(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("testdata/recorded.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded struct {
+		Values []string `json:"SRP_A"`
+	}
+	if err := json.Unmarshal(raw, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range recorded.Values {
+		a, err := ParsePublic(text)
+		if err != nil {
+			t.Errorf("%d digits: %v", len(text), err)
+			continue
+		}
+		if n, ok := new(big.Int).SetString(text, 16); !ok || n.Cmp(new(big.Int).SetBytes(a)) != 0 {
+			t.Errorf("%d digits: another number", len(text))
+		}
+	}
+	if len(recorded.Values) < 3 {
+		t.Errorf("only %d values", len(recorded.Values))
 	}
 }
