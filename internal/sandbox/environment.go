@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -283,7 +284,7 @@ func (e *environment) report(d *delivery, cold bool) Result {
 	var b strings.Builder
 	millis := float64(took.Microseconds()) / 1000
 	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		d.RequestID, millis, int64(millis)+1, e.spec.MemoryMB, res.MaxMemoryMB)
+		d.RequestID, millis, int64(math.Ceil(millis)), e.spec.MemoryMB, res.MaxMemoryMB)
 	if cold {
 		e.mu.Lock()
 		res.InitDuration = e.initTime

@@ -66,12 +66,16 @@ func probeIsolation(ctx context.Context, h *Host) error {
 
 // launchIsolated starts a process in a sandbox.
 func (h *Host) launchIsolated(ctx context.Context, spec *Spec, p program, extra map[string]string) (*launched, error) {
-	where := layout{task: taskRoot, runtime: runtimeRoot, api: "127.0.0.1:" + strconv.Itoa(apiPort)}
+	port := apiPort
+	if port == h.cfg.EndpointPort {
+		port++
+	}
+	where := layout{task: taskRoot, runtime: runtimeRoot, api: "127.0.0.1:" + strconv.Itoa(port)}
 	if len(spec.Layers) > 0 {
 		where.layers = []string{layerRoot}
 	}
 	cfg := shimConfig{
-		Network: h.cfg.Network, APIPort: apiPort, Door: h.cfg.EndpointPort,
+		Network: h.cfg.Network, APIPort: port, Door: h.cfg.EndpointPort,
 		Dirs: p.dirs, Package: spec.Package, Layers: spec.Layers, EphemeralMB: max(spec.EphemeralMB, 1),
 	}
 	if h.cfg.Endpoint == nil {
@@ -92,6 +96,9 @@ func (h *Host) launchIsolated(ctx context.Context, spec *Spec, p program, extra 
 		where.api = host.api.Addr().String() + host.secret
 	}
 	cfg.Argv = p.command(where, spec)
+	if wrapper := extra["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" && p.kind != kindProvided {
+		cfg.Argv = append([]string{wrapper}, cfg.Argv...) // "Modifying the runtime environment"
+	}
 	cfg.Env = p.environment(where, spec, extra)
 	l, err := h.startShim(ctx, cfg, spec)
 	if host != nil {
@@ -256,7 +263,7 @@ func isolatedAttributes(network Network, slot int) (*syscall.SysProcAttr, bool) 
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: functionUID, HostID: os.Geteuid(), Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: functionUID, HostID: os.Getegid(), Size: 1}}
 	// Executing the shim as anyone but root would lose what the namespace gives it.
-	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP, unix.CAP_DAC_OVERRIDE}
+	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP, unix.CAP_DAC_OVERRIDE, unix.CAP_NET_BIND_SERVICE}
 	return attr, false
 }
 

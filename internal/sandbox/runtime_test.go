@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,6 +209,23 @@ func TestLayers(t *testing.T) {
 	p := function(t, "python3.11", "m.handler", map[string]string{"m.py": "import lib\ndef handler(e, c): return lib.x"})
 	p.Layers = []string{layer(map[string]string{"python/lib.py": "x = 'layer'"})}
 	want(t, invoke(t, h, p, `{}`), `"layer"`)
+}
+
+func TestExecWrapper(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, func(c *Config) { c.EndpointPort = 9001; c.Endpoint = func(c net.Conn) { _ = c.Close() } }) // in the way of the Runtime API
+	s := function(t, "nodejs20.x", "index.handler", map[string]string{
+		"index.js": `exports.handler = async () => [process.env.WRAPPED, process.env.AWS_LAMBDA_RUNTIME_API]`,
+		"wrap":     "#!/bin/sh\nexport WRAPPED=yes\nexec \"$@\"\n",
+	}, func(s *Spec) {
+		start := s.Start
+		s.Start = func(ctx context.Context, id string) (Start, error) {
+			st, err := start(ctx, id)
+			st.Env["AWS_LAMBDA_EXEC_WRAPPER"] = "/var/task/wrap"
+			return st, err
+		}
+	})
+	want(t, invoke(t, h, s, `{}`), `["yes","127.0.0.1:9002"]`)
 }
 
 func TestHost_runtimeMissing(t *testing.T) {

@@ -81,6 +81,8 @@ func (s *Service) exception(ref reference, err error) error {
 		return &lambdaapi.TooManyRequestsException{Message: "Rate Exceeded.", Type: wire.String("User"), Reason: lambdaapi.ThrottleReasonConcurrentInvocationLimitExceeded}
 	case errors.Is(err, ErrRuntimeMissing):
 		return &lambdaapi.InvalidRuntimeException{Message: err.Error(), Type: wire.String("User")}
+	case errors.Is(err, ErrRole):
+		return wire.NewError(403, "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
 	case errors.Is(err, ErrIsolation):
 		s.cfg.Log.Error("a function was not run", "function", ref.arn(), "error", err)
 		return &lambdaapi.ServiceException{Message: "This server cannot isolate functions, so it does not run them.", Type: wire.String("Service")}

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -45,6 +46,9 @@ func (s *Service) spec(f *Function, v *Version) (*sandbox.Spec, error) {
 func (s *Service) start(ctx context.Context, v *Version, id string) (sandbox.Start, error) {
 	creds, err := s.cfg.Roles.RoleCredentials(ctx, v.Role, servicePrincipal, v.Name, credentialLife)
 	if err != nil {
+		if ok, e := s.cfg.Roles.TrustsService(ctx, v.Role, servicePrincipal); e == nil && !ok {
+			err = errors.Join(ErrRole, err)
+		}
 		return sandbox.Start{}, fmt.Errorf("credentials of the role of function %s: %w", v.Name, err)
 	}
 	env, err := s.environment(v)

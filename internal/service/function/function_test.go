@@ -35,16 +35,20 @@ type fakeIAM struct {
 	issued  int
 	expires time.Time
 	allow   bool
+	// distrusts: the role does not trust Lambda any more.
+	distrusts bool
 }
 
 func (f *fakeIAM) TrustsService(_ context.Context, arn, service string) (bool, error) {
-	return arn == role && service == "lambda.amazonaws.com", nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return arn == role && service == "lambda.amazonaws.com" && !f.distrusts, nil
 }
 
 func (f *fakeIAM) RoleCredentials(_ context.Context, arn, service, session string, _ time.Duration) (Credentials, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if arn != role || service != "lambda.amazonaws.com" || session == "" {
+	if f.distrusts || arn != role || service != "lambda.amazonaws.com" || session == "" {
 		return Credentials{}, errors.New("no such role")
 	}
 	f.issued++

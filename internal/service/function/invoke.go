@@ -29,6 +29,8 @@ var (
 	ErrRuntimeMissing = errors.New("the runtime of the function is not installed")
 	// ErrIsolation: this machine cannot isolate functions, and must.
 	ErrIsolation = errors.New("functions cannot be isolated on this machine")
+	// ErrRole: the role of the function does not let Lambda assume it (any more).
+	ErrRole = errors.New("the role of the function cannot be assumed")
 	// ErrPayload: the payload is too large, or not JSON.
 	ErrPayload = errors.New("the payload of the invocation is invalid")
 )

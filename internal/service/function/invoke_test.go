@@ -309,6 +309,35 @@ func TestInvoke_isolationRequired(t *testing.T) {
 	refused(t, err, "ServiceException", "This server cannot isolate functions")
 }
 
+// A function whose role trusts Lambda no more runs no more.
+func TestInvoke_role(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.create("f", echo)
+	h.iam.mu.Lock()
+	h.iam.distrusts = true
+	h.iam.mu.Unlock()
+	_, err := h.API().Invoke(h.ctx, &lambdaapi.InvocationRequest{FunctionName: "f"})
+	refused(t, err, "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
+}
+
+// What cannot be made is said not to be there, not to be unknown.
+func TestAbsent(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.create("f", echo)
+	a := h.API()
+	if out, err := a.GetFunctionCodeSigningConfig(h.ctx, &lambdaapi.GetFunctionCodeSigningConfigRequest{FunctionName: "f"}); err != nil || out.FunctionName != "f" {
+		t.Errorf("%+v %v", out, err)
+	}
+	_, err := a.GetFunctionCodeSigningConfig(h.ctx, &lambdaapi.GetFunctionCodeSigningConfigRequest{FunctionName: "none"})
+	refused(t, err, "ResourceNotFoundException", "Function not found: "+arnOf("none"))
+	_, err = a.GetFunctionEventInvokeConfig(h.ctx, &lambdaapi.GetFunctionEventInvokeConfigRequest{FunctionName: "f"})
+	refused(t, err, "ResourceNotFoundException", "The function "+arnOf("f:$LATEST")+" doesn't have an EventInvokeConfig")
+	_, err = a.GetFunctionUrlConfig(h.ctx, &lambdaapi.GetFunctionUrlConfigRequest{FunctionName: "f"})
+	refused(t, err, "ResourceNotFoundException", "The resource you requested does not exist.")
+}
+
 func TestServeCode(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

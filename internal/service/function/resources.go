@@ -89,6 +89,20 @@ func functionOf(in any) (string, bool) {
 		return in.FunctionName, true
 	case *lambdaapi.DeleteFunctionConcurrencyRequest:
 		return in.FunctionName, true
+	case *lambdaapi.GetFunctionCodeSigningConfigRequest:
+		return in.FunctionName, true
+	case *lambdaapi.GetFunctionEventInvokeConfigRequest:
+		return in.FunctionName, true
+	case *lambdaapi.ListFunctionEventInvokeConfigsRequest:
+		return in.FunctionName, true
+	case *lambdaapi.GetFunctionUrlConfigRequest:
+		return in.FunctionName, true
+	case *lambdaapi.ListFunctionUrlConfigsRequest:
+		return in.FunctionName, true
+	case *lambdaapi.ListProvisionedConcurrencyConfigsRequest:
+		return in.FunctionName, true
+	case *lambdaapi.GetProvisionedConcurrencyConfigRequest:
+		return in.FunctionName, true
 	}
 	return "", false
 }
