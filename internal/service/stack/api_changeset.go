@@ -455,6 +455,6 @@ func (s *Service) ExecuteChangeSet(ctx context.Context, in *cloudformationapi.Ex
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	s.enqueue(o)
+	s.enqueue(ctx, o)
 	return &cloudformationapi.ExecuteChangeSetOutput{}, nil
 }

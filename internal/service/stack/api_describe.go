@@ -86,9 +86,6 @@ func (s *Service) describe(r *stackRecord) (cloudformationapi.Stack, error) {
 		DisableRollback: wire.Bool(r.DisableRollback), EnableTerminationProtection: wire.Bool(r.Protected), NotificationARNs: []string{},
 		RollbackConfiguration: &cloudformationapi.RollbackConfiguration{}, DriftInformation: &cloudformationapi.StackDriftInformation{StackDriftStatus: "NOT_CHECKED"},
 	}
-	if r.Reason == "User Initiated" && r.Status != "REVIEW_IN_PROGRESS" {
-		st.StackStatusReason = wire.String("User Initiated")
-	}
 	if !r.Updated.IsZero() {
 		st.LastUpdatedTime = &r.Updated
 	}

@@ -59,7 +59,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformationapi.CreateS
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	s.enqueue(o)
+	s.enqueue(ctx, o)
 	return &cloudformationapi.CreateStackOutput{StackId: wire.String(o.info.ID)}, nil
 }
 
@@ -152,7 +152,7 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	s.enqueue(o)
+	s.enqueue(ctx, o)
 	return &cloudformationapi.UpdateStackOutput{StackId: wire.String(o.info.ID)}, nil
 }
 
@@ -232,7 +232,7 @@ func (s *Service) DeleteStack(ctx context.Context, in *cloudformationapi.DeleteS
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	s.enqueue(o)
+	s.enqueue(ctx, o)
 	return &cloudformationapi.DeleteStackOutput{}, nil
 }
 
@@ -324,7 +324,7 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 		s.release(cur.UUID)
 		return err
 	}
-	s.enqueue(o)
+	s.enqueue(ctx, o)
 	return nil
 }
 

@@ -194,7 +194,7 @@ func (s *Service) beginDelete(ctx context.Context, r stackRecord, rec operationR
 	}
 	rec.Account, rec.Region, rec.UUID, rec.ID, rec.Kind, rec.Phase = r.Account, r.Region, r.UUID, s.uuid(), "delete", "forward"
 	rec.Owner, rec.Beat = s.owner, s.cfg.Now()
-	o := &operation{s: s, rec: rec, stack: r, info: infoOf(&r), imported: map[string]bool{}}
+	o := &operation{s: s, rec: rec, stack: r, info: infoOf(&r), imported: map[string]bool{}, done: make(chan struct{})}
 	o.journal = s.newJournal(r.key(), progress)
 	if !s.claim(r.UUID) {
 		return nil, busy(&r)

@@ -23,7 +23,8 @@ type operation struct {
 	info    StackInfo
 	plan    *plan // nil for a deletion
 	journal *journal
-	force   bool // recovery: what the journal says of updates may be behind the truth
+	done    chan struct{} // closed when carry returns
+	force   bool          // recovery: what the journal says of updates may be behind the truth
 
 	mu        sync.Mutex
 	resources map[string]*resourceRecord

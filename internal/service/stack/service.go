@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moat/internal/service/stack/template"
@@ -27,7 +28,8 @@ type Service struct {
 	tables   tables
 	owner    string // of operations: this process
 
-	queue chan *operation // to Run
+	queue   chan *operation // to Run
+	serving atomic.Bool     // Run takes from the queue
 
 	mu       sync.Mutex
 	random   sync.Mutex
@@ -167,7 +169,7 @@ func (s *Service) begin(ctx context.Context, b beginning) (*operation, error) {
 		Caller: b.caller, Token: b.token, KeepOnFailure: b.keepOnFailure, DeleteOnFailure: b.deleteOnFailure, Local: b.local,
 		Before: b.before, Owner: s.owner, Beat: now,
 	}
-	o := &operation{s: s, rec: rec, stack: b.stack, info: infoOf(&b.stack), plan: b.plan, resources: map[string]*resourceRecord{}, imported: map[string]bool{}}
+	o := &operation{s: s, rec: rec, stack: b.stack, info: infoOf(&b.stack), plan: b.plan, resources: map[string]*resourceRecord{}, imported: map[string]bool{}, done: make(chan struct{})}
 	o.journal = s.newJournal(b.stack.key(), b.emit)
 	if !s.claim(b.stack.UUID) {
 		return nil, busy(&b.stack)
@@ -261,6 +263,7 @@ func (o *operation) load(ctx context.Context) error {
 
 // carry runs an operation, then lets the stack go.
 func (s *Service) carry(ctx context.Context, o *operation) error {
+	defer close(o.done)
 	defer s.release(o.stack.UUID)
 	err := o.run(ctx)
 	if err != nil {

@@ -19,6 +19,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
+	s.serving.Store(true)
+	defer s.serving.Store(false)
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
@@ -41,8 +43,24 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// enqueue hands an operation to Run.
-func (s *Service) enqueue(o *operation) { s.queue <- o }
+// patience is how long a call that begins an operation waits for its end. AWS answers
+// at once, and its tools then look every 5 to 30 seconds; most operations here are over
+// in milliseconds, so that the first look finds them done.
+const patience = 3 * time.Second
+
+// enqueue hands an operation to Run and waits a moment for its end.
+func (s *Service) enqueue(ctx context.Context, o *operation) {
+	s.queue <- o
+	if !s.serving.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+	}
+}
 
 // beat renews the claim on the operations of this process.
 func (s *Service) beat(ctx context.Context) error {
@@ -96,7 +114,7 @@ func (s *Service) recover(ctx context.Context) error {
 			continue
 		}
 		s.cfg.Log.Info("resuming an interrupted stack operation", "stack", o.info.Name, "operation", o.rec.Kind, "phase", o.rec.Phase)
-		s.enqueue(o)
+		s.queue <- o
 	}
 	return nil
 }
@@ -142,7 +160,7 @@ func (s *Service) takeOver(ctx context.Context, rec operationRecord) (*operation
 
 // resume builds an operation from its journal.
 func (s *Service) resume(ctx context.Context, rec operationRecord, st stackRecord, tpl templateRecord) (*operation, error) {
-	o := &operation{s: s, rec: rec, stack: st, info: infoOf(&st), imported: map[string]bool{}, force: true}
+	o := &operation{s: s, rec: rec, stack: st, info: infoOf(&st), imported: map[string]bool{}, force: true, done: make(chan struct{})}
 	o.journal = s.newJournal(st.key(), nil)
 	if err := o.load(ctx); err != nil {
 		return nil, err
