@@ -194,9 +194,10 @@ func (p *parts) close() {
 	}
 }
 
-// reset empties every table but the certificate authority's. The root of `moat dev` is held in memory only.
+// reset empties every table but those of the installation itself: its certificate authority, its
+// secrets, its spare signing keys. The root of `moat dev` is held in memory only.
 func (p *parts) reset(ctx context.Context) error {
-	if err := p.db.Reset(ctx, "server_authority"); err != nil {
+	if err := p.db.Reset(ctx, "server_authority", "userpool_reserve_keys", "userpool_secrets"); err != nil {
 		return err
 	}
 	return p.restapi.PublishAll(ctx)
