@@ -11,28 +11,23 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-// CreateUserPool makes a pool with a signing key out of the reserve.
+// CreateUserPool makes a pool with a signing key out of the reserve. When the reserve is
+// empty the pool gets its key a moment later; who needs it before then waits for it.
 func (s *Service) CreateUserPool(ctx context.Context, in *api.CreateUserPoolRequest) (*api.CreateUserPoolResponse, error) {
 	p, err := s.newPool(ctx, in)
 	if err != nil {
 		return nil, exception(err)
 	}
-	for {
-		err = s.db.Update(ctx, func(tx *store.Tx) error {
-			key, err := s.takeKey(tx)
-			if err != nil {
-				return err
-			}
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		p.Keys = nil
+		key, err := s.takeKey(tx)
+		if err == nil {
 			p.Keys = []PoolKey{key}
-			return s.tables.pools.Insert(tx, p)
-		})
-		if !errors.Is(err, errNoKey) {
-			break
+		} else if !errors.Is(err, errNoKey) {
+			return err
 		}
-		if err = s.keys.await(ctx); err != nil {
-			break
-		}
-	}
+		return s.tables.pools.Insert(tx, p)
+	})
 	if err != nil {
 		return nil, exception(err)
 	}

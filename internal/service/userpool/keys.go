@@ -37,7 +37,7 @@ type keyring struct {
 	pools   map[string]*poolKeys
 	signers map[string]*token.SigningKey // by key id; key material never changes
 	filled  chan struct{}                // closed at the next key in reserve
-	young   []string                     // pools that may lack their second key
+	young   []string                     // pools that may lack a key
 	making  sync.WaitGroup
 }
 
@@ -76,11 +76,7 @@ func (k *keyring) of(ctx context.Context, poolID string) (*poolKeys, error) {
 	if found != nil {
 		return found, nil
 	}
-	var p Pool
-	err := k.s.db.View(ctx, func(tx *store.Tx) (err error) {
-		p, err = k.s.pool(tx, poolID)
-		return err
-	})
+	p, err := k.withKey(ctx, poolID)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +90,26 @@ func (k *keyring) of(ctx context.Context, poolID string) (*poolKeys, error) {
 		k.pools[poolID] = loaded
 	}
 	return loaded, nil
+}
+
+// withKey reads a pool. One that was made while the reserve was empty gets its first
+// key now, unless the background was faster.
+func (k *keyring) withKey(ctx context.Context, poolID string) (p Pool, err error) {
+	for {
+		err = k.s.db.View(ctx, func(tx *store.Tx) (err error) {
+			p, err = k.s.pool(tx, poolID)
+			return err
+		})
+		if err != nil || len(p.Keys) > 0 {
+			return p, err
+		}
+		if _, err = k.addKey(ctx, poolID); errors.Is(err, errNoKey) {
+			err = k.await(ctx)
+		}
+		if err != nil {
+			return p, err
+		}
+	}
 }
 
 func (k *keyring) load(p Pool) (*poolKeys, error) {
@@ -214,7 +230,7 @@ func (k *keyring) seal(private *rsa.PrivateKey) (PoolKey, error) {
 	return PoolKey{ID: base64.RawURLEncoding.EncodeToString(id), Sealed: sealed}, err
 }
 
-// born says that a pool was made with its first key.
+// born says that a pool was made, with its first key or without any.
 func (k *keyring) born(poolID string) {
 	k.mu.Lock()
 	k.young = append(k.young, poolID)
@@ -262,7 +278,7 @@ func (k *keyring) run(ctx context.Context) error {
 	}
 }
 
-// scan looks for pools with one key only: made by another node, or before a stop.
+// scan looks for pools that lack keys: made by another node, or before a stop.
 func (k *keyring) scan(ctx context.Context) error {
 	var young []string
 	err := k.s.db.View(ctx, func(tx *store.Tx) error {
@@ -283,8 +299,8 @@ func (k *keyring) scan(ctx context.Context) error {
 	return nil
 }
 
-// fill makes one key if the reserve is not full, or gives one to a pool that has
-// only one; more says that there is more to do.
+// fill makes one key if the reserve is not full, or gives one to a pool that lacks
+// one; more says that there is more to do.
 func (k *keyring) fill(ctx context.Context) (more bool, err error) {
 	var reserve int
 	err = k.s.db.View(ctx, func(tx *store.Tx) (err error) {
@@ -303,20 +319,23 @@ func (k *keyring) fill(ctx context.Context) (more bool, err error) {
 	if len(young) == 0 {
 		return false, nil
 	}
-	if err := k.addKey(ctx, young[0]); err != nil {
+	lacks, err := k.addKey(ctx, young[0])
+	if err != nil {
 		return true, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.young) > 0 && k.young[0] == young[0] {
+	if !lacks && len(k.young) > 0 && k.young[0] == young[0] {
 		k.young = k.young[1:]
 	}
 	return true, nil
 }
 
-// addKey gives a pool its second key; a pool that has it, or is gone, is left alone.
-func (k *keyring) addKey(ctx context.Context, poolID string) error {
-	return k.s.db.Update(ctx, func(tx *store.Tx) error {
+// addKey gives a pool its next key and says whether it lacks another one; a pool that
+// has all of them, or is gone, is left alone.
+func (k *keyring) addKey(ctx context.Context, poolID string) (lacks bool, err error) {
+	err = k.s.db.Update(ctx, func(tx *store.Tx) error {
+		lacks = false
 		p, err := k.s.pool(tx, poolID)
 		if is(err, notFound) || (err == nil && len(p.Keys) >= publishedKeys) {
 			return nil
@@ -329,8 +348,10 @@ func (k *keyring) addKey(ctx context.Context, poolID string) error {
 			return err
 		}
 		p.Keys = append(p.Keys, key)
+		lacks = len(p.Keys) < publishedKeys
 		return k.s.tables.pools.Put(tx, p)
 	})
+	return lacks, err
 }
 
 // issuer is the name that a pool's tokens carry.

@@ -168,8 +168,11 @@ func TestService_Run(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
-	// No key is in reserve: the pool waits for the first.
+	// No key need be in reserve: who wants the pool's keys waits for the first.
 	out := must[*api.CreateUserPoolResponse](t)(h.c.CreateUserPool(t.Context(), &api.CreateUserPoolRequest{PoolName: "x"}))
+	if keys, err := h.keys.of(t.Context(), *out.UserPool.Id); err != nil || len(keys.public) == 0 {
+		t.Errorf("the keys of a new pool: %v, %v", keys, err)
+	}
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -192,6 +195,23 @@ func TestService_Run(t *testing.T) {
 	}
 	if strings.Contains(string(keys.jwks), `"d"`) {
 		t.Error("a private key is published")
+	}
+}
+
+func TestKeyring_emptyReserve(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t) // without Run: nobody fills the reserve
+	out := must[*api.CreateUserPoolResponse](t)(h.c.CreateUserPool(t.Context(), &api.CreateUserPoolRequest{PoolName: "x"}))
+	first, err := h.keys.of(t.Context(), *out.UserPool.Id)
+	if err != nil || len(first.public) != 1 {
+		t.Fatalf("the keys of a pool made without any: %v, %v", first, err)
+	}
+	again, err := h.keys.of(t.Context(), *out.UserPool.Id)
+	if err != nil || again.signer.ID != first.signer.ID {
+		t.Errorf("a second look gives another key: %v", err)
+	}
+	if _, err := h.keys.of(t.Context(), "us-east-1_Absent123"); !is(err, notFound) {
+		t.Errorf("a pool that is not there: %v", err)
 	}
 }
 
