@@ -65,7 +65,7 @@ func (f *function) invoke(ctx context.Context, x *Exchange, payload []byte, sour
 		}
 		inv.Caller = x.caller
 	}
-	out, err := x.g.cfg.Invoker.Invoke(ctx, inv)
+	out, err := await(ctx, x.g.cfg.Invoker, inv)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, refuse(IntegrationTimeout, "the function "+f.arn+" did not answer in time")
@@ -77,6 +77,35 @@ func (f *function) invoke(ctx context.Context, x *Exchange, payload []byte, sour
 		return nil, badGateway("the function " + f.arn + " failed (" + out.FunctionError + "): " + clip(out.Payload))
 	}
 	return out.Payload, nil
+}
+
+// await waits for the function's answer until ctx ends. A function that has begun runs to
+// its own end all the same, as on AWS; nobody hears what it says then. A panic of the
+// invoker is the caller's, as if it had been called directly.
+func await(ctx context.Context, functions Invoker, inv Invocation) (Result, error) {
+	type outcome struct {
+		result   Result
+		err      error
+		panicked any
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			o.panicked = recover()
+			done <- o
+		}()
+		o.result, o.err = functions.Invoke(ctx, inv)
+	}()
+	select {
+	case o := <-done:
+		if o.panicked != nil {
+			panic(o.panicked)
+		}
+		return o.result, o.err
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
 }
 
 func clip(b []byte) string {

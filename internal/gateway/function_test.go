@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestFunction_answers follows recorded answers to each form of a function's result.
@@ -101,6 +102,22 @@ func TestFunction_failures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A function that runs on is not waited for: the caller gets its answer when the
+// integration's time is up.
+func TestFunction_dawdles(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	d := courses("http://localhost:1")
+	for i := range d.Routes {
+		d.Routes[i].Integration.Timeout = 50 * time.Millisecond
+	}
+	k.publish(d)
+	end := make(chan struct{})
+	defer close(end)
+	k.invoker.f = func(Invocation) (Result, error) { <-end; return Result{}, nil }
+	check(t, k.serve(request("GET", "/open")), want{504, `{"message": "Endpoint request timed out"}`, "InternalServerErrorException"})
 }
 
 func TestFunction_invocation(t *testing.T) {
