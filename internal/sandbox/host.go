@@ -171,6 +171,7 @@ func (h *Host) Close() error {
 		e.end("the host is closed")
 	}
 	h.ending.Wait()
+	h.runtimes.searching.Wait()
 	if dir != "" {
 		return os.RemoveAll(dir)
 	}

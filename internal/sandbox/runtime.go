@@ -51,8 +51,16 @@ var runtimeName = regexp.MustCompile(`^(nodejs[0-9]{1,3}\.x|python3\.[0-9]{1,3}|
 type runtimes struct {
 	programs map[string]string
 
-	mu    sync.Mutex
-	found map[string]program
+	mu        sync.Mutex
+	found     map[string]*finding
+	searching sync.WaitGroup
+}
+
+// finding is a program that was found, or is being looked for until done is closed.
+type finding struct {
+	done    chan struct{}
+	program program
+	err     error
 }
 
 // KnownRuntime says whether a runtime of that name is one that a Host runs, if its
@@ -67,39 +75,73 @@ func (h *Host) Program(ctx context.Context, runtime string) (path, version strin
 	return p.path, p.version, err
 }
 
+// ProgramNow is Program for who cannot wait: asking a program for its version takes as
+// long as starting it. The first who asks starts that; until it is done, known is false.
+func (h *Host) ProgramNow(runtime string) (path, version string, known bool, err error) {
+	f := h.runtimes.look(runtime)
+	select {
+	case <-f.done:
+		return f.program.path, f.program.version, true, f.err
+	default:
+		return "", "", false, nil
+	}
+}
+
 func (r *runtimes) resolve(ctx context.Context, name string) (program, error) {
-	if !KnownRuntime(name) {
-		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %q is not one that Moat can run: it runs nodejsNN.x, python3.N and provided.", name)}
+	f := r.look(name)
+	select {
+	case <-f.done:
+		return f.program, f.err
+	case <-ctx.Done():
+		return program{}, ctx.Err()
 	}
-	if strings.HasPrefix(name, "provided") {
-		return program{kind: kindProvided}, nil
-	}
+}
+
+// look gives what is known of a runtime's program, and begins to look for it if nobody
+// did. What was not found is looked for again the next time.
+func (r *runtimes) look(name string) *finding {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p, ok := r.found[name]; ok {
-		return p, nil
+	if f := r.found[name]; f != nil {
+		return f
 	}
-	var p program
-	var err error
-	if strings.HasPrefix(name, "nodejs") {
-		p, err = r.node(ctx, name)
-	} else {
-		p, err = r.python(ctx, name)
-	}
-	if err != nil {
-		return program{}, err
+	f := &finding{done: make(chan struct{})}
+	switch {
+	case !KnownRuntime(name):
+		f.err = &RuntimeError{name, fmt.Sprintf("The runtime %q is not one that Moat can run: it runs nodejsNN.x, python3.N and provided.", name)}
+		close(f.done)
+		return f
+	case strings.HasPrefix(name, "provided"):
+		f.program = program{kind: kindProvided}
+		close(f.done)
+		return f
 	}
 	if r.found == nil {
-		r.found = map[string]program{}
+		r.found = map[string]*finding{}
 	}
-	r.found[name] = p
-	return p, nil
+	r.found[name] = f
+	r.searching.Go(func() { r.search(name, f) })
+	return f
+}
+
+func (r *runtimes) search(name string, f *finding) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if strings.HasPrefix(name, "nodejs") {
+		f.program, f.err = r.node(ctx, name)
+	} else {
+		f.program, f.err = r.python(ctx, name)
+	}
+	if f.err != nil {
+		r.mu.Lock()
+		delete(r.found, name)
+		r.mu.Unlock()
+	}
+	close(f.done)
 }
 
 // ask runs a program that says where it is and what it is, line by line.
 func ask(ctx context.Context, path string, args ...string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).Output()
 	if err != nil {
 		return nil, err
