@@ -106,8 +106,11 @@ func (o *operation) create(ctx context.Context, r template.Resource, needs []str
 	if cur != nil {
 		why = "Requested update requires the creation of a new physical resource; hence creating one."
 	}
-	o.journal.note(ctx, "", nil, o.event(id, "", r.Type, verb+"_IN_PROGRESS", why))
-	st, err := o.s.handlers[r.Type].Create(ctx, o.request(id, r.Type, properties))
+	req := o.request(id, r.Type, properties)
+	if err := o.announce(ctx, rec, req, o.event(id, "", r.Type, verb+"_IN_PROGRESS", why)); err != nil {
+		return err
+	}
+	st, err := o.s.handlers[r.Type].Create(ctx, req)
 	if st.PhysicalID != "" {
 		v, verr := o.version(r, needs, properties, st)
 		if err == nil {
@@ -131,6 +134,23 @@ func (o *operation) create(ctx context.Context, r template.Resource, needs []str
 		o.event(id, st.PhysicalID, r.Type, verb+"_IN_PROGRESS", "Resource creation Initiated"),
 		o.event(id, st.PhysicalID, r.Type, rec.Status, ""))
 	return nil
+}
+
+// announce journals that a resource is about to be made. Where only its name tells whose
+// it is, this is on disk before it is tried, unless such a resource exists already.
+func (o *operation) announce(ctx context.Context, rec *resourceRecord, req *Request, e Event) error {
+	h := o.s.handlers[req.Type]
+	if h.Claims == nil || h.Find == nil || !h.Claims(req) {
+		o.journal.note(ctx, "", nil, e)
+		return nil
+	}
+	if _, found, err := h.Find(ctx, req); found || err != nil {
+		o.journal.note(ctx, "", nil, e)
+		return nil //nolint:nilerr // Create will say what is wrong
+	}
+	c := *rec
+	c.Status = e.Status
+	return o.journal.announce(ctx, c.LogicalID, &c, e)
 }
 
 func (o *operation) update(ctx context.Context, r template.Resource, needs []string, h Handler, req *Request, cur *resourceRecord) error {

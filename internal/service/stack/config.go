@@ -90,10 +90,12 @@ type Request struct {
 	Type       string
 	Name       string // a name that is unique to this resource, for templates that give none
 	Properties *template.Value
-	Previous   *template.Value   // Update: the properties until now
-	PhysicalID string            // Update, Delete
-	Attributes map[string]string // Update, Delete: as the handler returned them
-	Tags       map[string]string // tags of the stack
+	Previous   *template.Value              // Update: the properties until now
+	PhysicalID string                       // Update, Delete
+	Attributes map[string]string            // Update, Delete: as the handler returned them
+	Tags       map[string]string            // tags of the stack
+	Since      time.Time                    // Find: when the operation began
+	Known      func(physicalID string) bool // Find: whether some stack has the resource
 	Package    func(key string) ([]byte, error)
 }
 
@@ -112,8 +114,14 @@ type Handler struct {
 	Delete func(ctx context.Context, r *Request) error
 
 	// Find returns the resource if an earlier Create with the same request made it,
-	// although its answer was lost. Nil: such a resource cannot be found.
+	// although its answer was lost; PhysicalID is one that is not meant (the resource
+	// that was to be replaced). Nil: such a resource cannot be found.
 	Find func(ctx context.Context, r *Request) (State, bool, error)
+
+	// Claims reports that nothing but the name, which the template gives, tells whose
+	// the resource is. Its creation is journalled before it is tried, and only a
+	// resource that did not exist before counts as made by the stack.
+	Claims func(r *Request) bool
 
 	// Replaces reports a change that needs a new resource, beyond what the schema says.
 	Replaces func(r *Request) bool

@@ -177,6 +177,24 @@ func (r *Request) tags(property string) map[string]string {
 	return out
 }
 
+// marked are the tags with those that CloudFormation itself gives a resource; they
+// tell whose it is.
+func (r *Request) marked(property string) map[string]string {
+	out := r.tags(property)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out["aws:cloudformation:stack-id"] = r.Stack.ID
+	out["aws:cloudformation:stack-name"] = r.Stack.Name
+	out["aws:cloudformation:logical-id"] = r.LogicalID
+	return out
+}
+
+// mine reports whether tags were given by this stack to this resource.
+func (r *Request) mine(tags map[string]string) bool {
+	return tags["aws:cloudformation:stack-id"] == r.Stack.ID && tags["aws:cloudformation:logical-id"] == r.LogicalID
+}
+
 // changed reports whether an update changes one of the properties.
 func (r *Request) changed(names ...string) bool {
 	for _, n := range names {

@@ -76,7 +76,7 @@ func stage(c apigatewayapi.Service) Handler {
 			if err := unsupported(r, "CanarySetting", "ClientCertificateId"); err != nil {
 				return State{}, err
 			}
-			in.Tags = r.tags("Tags")
+			in.Tags = r.marked("Tags")
 			if _, err := c.CreateStage(ctx, in); err != nil {
 				return State{}, err
 			}
@@ -109,6 +109,7 @@ func stage(c apigatewayapi.Service) Handler {
 			_, err := c.GetStage(ctx, &apigatewayapi.GetStageRequest{RestApiId: r.text("RestApiId"), StageName: r.text("StageName")})
 			return State{PhysicalID: r.text("StageName")}, err == nil, gone(err)
 		},
+		Claims: func(*Request) bool { return true },
 	}
 }
 

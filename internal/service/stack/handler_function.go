@@ -25,14 +25,14 @@ func functionHandlers(c lambdaapi.Service) map[string]Handler {
 			return err
 		},
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("FunctionName") != "" {
-				return State{}, false, nil
-			}
-			out, err := c.GetFunctionConfiguration(ctx, &lambdaapi.GetFunctionConfigurationRequest{FunctionName: r.named("FunctionName", 64)})
-			if err != nil {
+			out, err := c.GetFunction(ctx, &lambdaapi.GetFunctionRequest{FunctionName: r.named("FunctionName", 64)})
+			if err != nil || out.Configuration == nil {
 				return State{}, false, gone(err)
 			}
-			return functionState(wire.Value(out.FunctionName), wire.Value(out.FunctionArn)), true, nil
+			if r.text("FunctionName") != "" && !r.mine(out.Tags) {
+				return State{}, false, nil
+			}
+			return functionState(wire.Value(out.Configuration.FunctionName), wire.Value(out.Configuration.FunctionArn)), true, nil
 		},
 	}}
 }
@@ -53,7 +53,7 @@ func createFunction(ctx context.Context, c lambdaapi.Service, r *Request) (State
 	if err != nil {
 		return State{}, err
 	}
-	in.FunctionName, in.Tags, in.Code = r.named("FunctionName", 64), r.tags("Tags"), code
+	in.FunctionName, in.Tags, in.Code = r.named("FunctionName", 64), r.marked("Tags"), code
 	out, err := c.CreateFunction(ctx, in)
 	if err != nil {
 		return State{}, err
@@ -205,6 +205,14 @@ func permission(c lambdaapi.Service) Handler {
 			_, err := c.RemovePermission(ctx, &lambdaapi.RemovePermissionRequest{FunctionName: r.text("FunctionName"), StatementId: r.PhysicalID})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			id := fit(r.Name, 100)
+			out, err := c.GetPolicy(ctx, &lambdaapi.GetPolicyRequest{FunctionName: r.text("FunctionName")})
+			if err != nil {
+				return State{}, false, gone(err)
+			}
+			return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, strings.Contains(wire.Value(out.Policy), `"`+id+`"`), nil
+		},
 	}
 }
 
@@ -271,5 +279,13 @@ func alias(c lambdaapi.Service) Handler {
 			_, err := c.DeleteAlias(ctx, &lambdaapi.DeleteAliasRequest{FunctionName: r.text("FunctionName"), Name: r.text("Name")})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			out, err := c.GetAlias(ctx, &lambdaapi.GetAliasRequest{FunctionName: r.text("FunctionName"), Name: r.text("Name")})
+			if err != nil {
+				return State{}, false, gone(err)
+			}
+			return state(wire.Value(out.AliasArn)), true, nil
+		},
+		Claims: func(*Request) bool { return true },
 	}
 }

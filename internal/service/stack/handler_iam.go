@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"strings"
+	"time"
 
 	"moat/internal/service/stack/template"
 	"moat/internal/wire"
@@ -19,7 +20,7 @@ func roleHandlers(c iamapi.Service) map[string]Handler {
 
 func iamTags(r *Request) []iamapi.Tag {
 	var out []iamapi.Tag
-	tags := r.tags("Tags")
+	tags := r.marked("Tags")
 	for _, k := range sortedKeys(tags) {
 		out = append(out, iamapi.Tag{Key: k, Value: tags[k]})
 	}
@@ -166,12 +167,16 @@ func iamRole(c iamapi.Service) Handler {
 			return err
 		},
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("RoleName") != "" {
-				return State{}, false, nil
-			}
 			out, err := c.GetRole(ctx, &iamapi.GetRoleRequest{RoleName: r.named("RoleName", 64)})
 			if err != nil || out.Role == nil {
 				return State{}, false, gone(err)
+			}
+			tags := map[string]string{}
+			for _, t := range out.Role.Tags {
+				tags[t.Key] = t.Value
+			}
+			if r.text("RoleName") != "" && !r.mine(tags) {
+				return State{}, false, nil
 			}
 			return State{PhysicalID: out.Role.RoleName, Attributes: map[string]string{"Arn": out.Role.Arn, "RoleId": out.Role.RoleId}}, true, nil
 		},
@@ -274,6 +279,21 @@ func inlinePolicy(c iamapi.Service) Handler {
 			return State{PhysicalID: r.PhysicalID, Attributes: r.Attributes}, apply(ctx, r, r.Previous, r.Properties)
 		},
 		Delete: func(ctx context.Context, r *Request) error { return apply(ctx, r, r.Properties, none) },
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			id := fit(r.Name, 128)
+			for _, role := range textsOf(r.Properties.Get("Roles")) {
+				if _, err := c.GetRolePolicy(ctx, &iamapi.GetRolePolicyRequest{RoleName: role, PolicyName: r.text("PolicyName")}); err == nil {
+					return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, true, nil
+				}
+			}
+			for _, user := range textsOf(r.Properties.Get("Users")) {
+				if _, err := c.GetUserPolicy(ctx, &iamapi.GetUserPolicyRequest{UserName: user, PolicyName: r.text("PolicyName")}); err == nil {
+					return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, true, nil
+				}
+			}
+			return State{}, false, nil
+		},
+		Claims: func(*Request) bool { return true },
 	}
 }
 
@@ -340,6 +360,19 @@ func managedPolicy(c iamapi.Service) Handler {
 			_, err := c.DeletePolicy(ctx, &iamapi.DeletePolicyRequest{PolicyArn: r.PhysicalID})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			path := r.text("Path")
+			if path == "" {
+				path = "/"
+			}
+			arn := "arn:aws:iam::" + r.Stack.Account + ":policy" + path + r.named("ManagedPolicyName", 128)
+			out, err := c.GetPolicy(ctx, &iamapi.GetPolicyRequest{PolicyArn: arn})
+			if err != nil || out.Policy == nil {
+				return State{}, false, gone(err)
+			}
+			return State{PhysicalID: arn, Attributes: map[string]string{"PolicyArn": arn, "PolicyId": wire.Value(out.Policy.PolicyId)}}, true, nil
+		},
+		Claims: func(r *Request) bool { return r.text("ManagedPolicyName") != "" },
 	}
 }
 
@@ -405,6 +438,15 @@ func principalHandlers(c iamapi.Service) map[string]Handler {
 			_, err := c.DeleteUser(ctx, &iamapi.DeleteUserRequest{UserName: r.PhysicalID})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			name := r.named("UserName", 64)
+			out, err := c.GetUser(ctx, &iamapi.GetUserRequest{UserName: &name})
+			if err != nil || out.User == nil {
+				return State{}, false, gone(err)
+			}
+			return State{PhysicalID: name, Attributes: map[string]string{"Arn": out.User.Arn}}, true, nil
+		},
+		Claims: func(r *Request) bool { return r.text("UserName") != "" },
 	}
 	return map[string]Handler{"AWS::IAM::User": user, "AWS::IAM::AccessKey": accessKey(c)}
 }
@@ -438,6 +480,20 @@ func accessKey(c iamapi.Service) Handler {
 			return err
 		},
 		Replaces: func(r *Request) bool { return r.changed("Serial", "UserName") },
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			user := r.text("UserName")
+			out, err := c.ListAccessKeys(ctx, &iamapi.ListAccessKeysRequest{UserName: &user})
+			if err != nil {
+				return State{}, false, gone(err)
+			}
+			for _, k := range out.AccessKeyMetadata {
+				id := wire.Value(k.AccessKeyId)
+				if id != r.PhysicalID && !r.Known(id) && !wire.Value(k.CreateDate).Before(r.Since.Truncate(time.Second)) {
+					return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, true, nil
+				}
+			}
+			return State{}, false, nil
+		},
 	}
 }
 

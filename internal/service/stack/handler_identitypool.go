@@ -31,7 +31,7 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 			if err := decode(r.Properties, in, identityPoolRename); err != nil {
 				return State{}, err
 			}
-			in.IdentityPoolName, in.IdentityPoolTags = r.named("IdentityPoolName", 128), r.tags("IdentityPoolTags")
+			in.IdentityPoolName, in.IdentityPoolTags = r.named("IdentityPoolName", 128), r.marked("IdentityPoolTags")
 			out, err := c.CreateIdentityPool(ctx, in)
 			if err != nil {
 				return State{}, err
@@ -46,7 +46,7 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 			if err := decode(r.Properties, in, identityPoolRename); err != nil {
 				return State{}, err
 			}
-			in.IdentityPoolId, in.IdentityPoolTags = r.PhysicalID, r.tags("IdentityPoolTags")
+			in.IdentityPoolId, in.IdentityPoolTags = r.PhysicalID, r.marked("IdentityPoolTags")
 			if in.IdentityPoolName == "" {
 				in.IdentityPoolName = r.Attributes["Name"]
 			}
@@ -61,16 +61,18 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 			return err
 		},
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("IdentityPoolName") != "" {
-				return State{}, false, nil
-			}
 			out, err := c.ListIdentityPools(ctx, &cognitoidentityapi.ListIdentityPoolsInput{MaxResults: 60})
 			if err != nil {
 				return State{}, false, err
 			}
 			for _, p := range out.IdentityPools {
-				if wire.Value(p.IdentityPoolName) == r.named("IdentityPoolName", 128) {
-					return state(wire.Value(p.IdentityPoolId), wire.Value(p.IdentityPoolName)), true, nil
+				id := wire.Value(p.IdentityPoolId)
+				if wire.Value(p.IdentityPoolName) != r.named("IdentityPoolName", 128) || id == r.PhysicalID {
+					continue
+				}
+				d, err := c.DescribeIdentityPool(ctx, &cognitoidentityapi.DescribeIdentityPoolInput{IdentityPoolId: id})
+				if err == nil && r.mine(d.IdentityPoolTags) {
+					return state(id, d.IdentityPoolName), true, nil
 				}
 			}
 			return State{}, false, nil

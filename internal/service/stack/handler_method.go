@@ -33,6 +33,20 @@ func apiResource(c apigatewayapi.Service) Handler {
 			_, err := c.DeleteResource(ctx, &apigatewayapi.DeleteResourceRequest{RestApiId: r.text("RestApiId"), ResourceId: r.PhysicalID})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			out, err := c.GetResources(ctx, &apigatewayapi.GetResourcesRequest{RestApiId: r.text("RestApiId"), Limit: wire.Int32(500)})
+			if err != nil {
+				return State{}, false, gone(err)
+			}
+			for _, x := range out.Items {
+				if wire.Value(x.ParentId) == r.text("ParentId") && wire.Value(x.PathPart) == r.text("PathPart") {
+					id := wire.Value(x.Id)
+					return State{PhysicalID: id, Attributes: map[string]string{"ResourceId": id}}, true, nil
+				}
+			}
+			return State{}, false, nil
+		},
+		Claims: func(*Request) bool { return true },
 	}
 }
 
@@ -53,6 +67,11 @@ func apiMethod(c apigatewayapi.Service) Handler {
 			return st, err
 		},
 		Delete: remove,
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			_, err := c.GetMethod(ctx, &apigatewayapi.GetMethodRequest{RestApiId: r.text("RestApiId"), ResourceId: r.text("ResourceId"), HttpMethod: r.text("HttpMethod")})
+			return State{PhysicalID: r.text("RestApiId") + "|" + r.text("ResourceId") + "|" + r.text("HttpMethod")}, err == nil, gone(err)
+		},
+		Claims: func(*Request) bool { return true },
 	}
 }
 

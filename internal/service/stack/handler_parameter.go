@@ -43,12 +43,10 @@ func parameterHandlers(c ssmapi.Service) map[string]Handler {
 			return err
 		},
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("Name") != "" {
-				return State{}, false, nil // it may be another's of the same name
-			}
 			_, err := c.GetParameter(ctx, &ssmapi.GetParameterRequest{Name: name(r)})
 			return State{PhysicalID: name(r)}, err == nil, gone(err)
 		},
+		Claims: func(r *Request) bool { return r.text("Name") != "" },
 	}}
 }
 
@@ -96,6 +94,20 @@ func logHandlers(c logsapi.Service) map[string]Handler {
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteLogGroup(ctx, &logsapi.DeleteLogGroupRequest{LogGroupName: r.PhysicalID})
 			return err
+		},
+		Claims: func(r *Request) bool { return r.text("LogGroupName") != "" },
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			group := name(r)
+			out, err := c.DescribeLogGroups(ctx, &logsapi.DescribeLogGroupsRequest{LogGroupNamePrefix: &group})
+			if err != nil {
+				return State{}, false, err
+			}
+			for _, g := range out.LogGroups {
+				if wire.Value(g.LogGroupName) == group {
+					return state(r, group), true, nil
+				}
+			}
+			return State{}, false, nil
 		},
 	}}
 }

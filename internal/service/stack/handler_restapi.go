@@ -39,7 +39,7 @@ func restAPI(c apigatewayapi.Service) Handler {
 			if err := decode(r.Properties, in, restAPIRename); err != nil {
 				return State{}, err
 			}
-			in.Tags = r.tags("Tags")
+			in.Tags = r.marked("Tags")
 			if in.Name == "" {
 				in.Name = apiName(r)
 			}
@@ -59,6 +59,18 @@ func restAPI(c apigatewayapi.Service) Handler {
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteRestApi(ctx, &apigatewayapi.DeleteRestApiRequest{RestApiId: r.PhysicalID})
 			return err
+		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			out, err := c.GetRestApis(ctx, &apigatewayapi.GetRestApisRequest{Limit: wire.Int32(500)})
+			if err != nil {
+				return State{}, false, err
+			}
+			for i := range out.Items {
+				if a := &out.Items[i]; r.mine(a.Tags) && wire.Value(a.Id) != r.PhysicalID {
+					return state(a), true, nil
+				}
+			}
+			return State{}, false, nil
 		},
 	}
 }

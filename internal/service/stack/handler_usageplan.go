@@ -29,7 +29,7 @@ func apiKey(c apigatewayapi.Service) Handler {
 			if in.Name == nil {
 				in.Name = wire.String(fit(r.Name, 128))
 			}
-			in.Tags = r.tags("Tags")
+			in.Tags = r.marked("Tags")
 			out, err := c.CreateApiKey(ctx, in)
 			if err != nil {
 				return State{}, err
@@ -74,15 +74,16 @@ func apiKey(c apigatewayapi.Service) Handler {
 		},
 		Replaces: func(r *Request) bool { return r.changed("Value", "GenerateDistinctId", "Name") },
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("Name") != "" {
-				return State{}, false, nil
-			}
-			name := fit(r.Name, 128)
-			out, err := c.GetApiKeys(ctx, &apigatewayapi.GetApiKeysRequest{NameQuery: &name})
-			if err != nil || len(out.Items) == 0 {
+			out, err := c.GetApiKeys(ctx, &apigatewayapi.GetApiKeysRequest{Limit: wire.Int32(500)})
+			if err != nil {
 				return State{}, false, err
 			}
-			return state(wire.Value(out.Items[0].Id)), true, nil
+			for _, k := range out.Items {
+				if id := wire.Value(k.Id); r.mine(k.Tags) && id != r.PhysicalID {
+					return state(id), true, nil
+				}
+			}
+			return State{}, false, nil
 		},
 	}
 }
@@ -98,7 +99,7 @@ func usagePlan(c apigatewayapi.Service) Handler {
 			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "UsagePlanName": "Name"}); err != nil {
 				return State{}, err
 			}
-			in.Name, in.Tags = name(r), r.tags("Tags")
+			in.Name, in.Tags = name(r), r.marked("Tags")
 			out, err := c.CreateUsagePlan(ctx, in)
 			if err != nil {
 				return State{}, err
@@ -132,6 +133,18 @@ func usagePlan(c apigatewayapi.Service) Handler {
 			}
 			_, err := c.DeleteUsagePlan(ctx, &apigatewayapi.DeleteUsagePlanRequest{UsagePlanId: r.PhysicalID})
 			return err
+		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			out, err := c.GetUsagePlans(ctx, &apigatewayapi.GetUsagePlansRequest{Limit: wire.Int32(500)})
+			if err != nil {
+				return State{}, false, err
+			}
+			for _, p := range out.Items {
+				if id := wire.Value(p.Id); r.mine(p.Tags) && id != r.PhysicalID {
+					return state(id), true, nil
+				}
+			}
+			return State{}, false, nil
 		},
 	}
 }
@@ -221,5 +234,11 @@ func usagePlanKey(c apigatewayapi.Service) Handler {
 			_, err := c.DeleteUsagePlanKey(ctx, &apigatewayapi.DeleteUsagePlanKeyRequest{UsagePlanId: r.text("UsagePlanId"), KeyId: r.text("KeyId")})
 			return err
 		},
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			_, err := c.GetUsagePlanKey(ctx, &apigatewayapi.GetUsagePlanKeyRequest{UsagePlanId: r.text("UsagePlanId"), KeyId: r.text("KeyId")})
+			id := r.text("KeyId") + ":" + r.text("UsagePlanId")
+			return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, err == nil, gone(err)
+		},
+		Claims: func(*Request) bool { return true },
 	}
 }

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"strings"
+	"time"
 
 	"moat/internal/service/stack/template"
 	"moat/internal/wire"
@@ -39,7 +40,7 @@ func userPool(c cognitoidpapi.Service) Handler {
 			if err := decode(r.Properties, in, poolRename(false)); err != nil {
 				return State{}, err
 			}
-			in.PoolName, in.UserPoolTags = r.named("UserPoolName", 128), r.tags("UserPoolTags")
+			in.PoolName, in.UserPoolTags = r.named("UserPoolName", 128), r.marked("UserPoolTags")
 			if err := decodeLambdaConfig(r, &in.LambdaConfig); err != nil {
 				return State{}, err
 			}
@@ -56,7 +57,7 @@ func userPool(c cognitoidpapi.Service) Handler {
 			if err := decode(r.Properties, in, poolRename(true)); err != nil {
 				return State{}, err
 			}
-			in.UserPoolId, in.UserPoolTags = r.PhysicalID, r.tags("UserPoolTags")
+			in.UserPoolId, in.UserPoolTags = r.PhysicalID, r.marked("UserPoolTags")
 			if err := decodeLambdaConfig(r, &in.LambdaConfig); err != nil {
 				return State{}, err
 			}
@@ -73,27 +74,30 @@ func userPool(c cognitoidpapi.Service) Handler {
 		Replaces: func(r *Request) bool {
 			return r.changed("AliasAttributes", "UsernameAttributes", "UsernameConfiguration", "Schema")
 		},
-		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("UserPoolName") != "" {
-				return State{}, false, nil // such a name is not unique: whose pool it is cannot be told
+		Find: func(ctx context.Context, r *Request) (State, bool, error) { return findPool(ctx, c, r) },
+	}
+}
+
+func findPool(ctx context.Context, c cognitoidpapi.Service, r *Request) (State, bool, error) {
+	var next *string
+	for {
+		out, err := c.ListUserPools(ctx, &cognitoidpapi.ListUserPoolsRequest{MaxResults: 60, NextToken: next})
+		if err != nil {
+			return State{}, false, err
+		}
+		for _, p := range out.UserPools {
+			id := wire.Value(p.Id)
+			if wire.Value(p.Name) != r.named("UserPoolName", 128) || id == r.PhysicalID {
+				continue
 			}
-			var next *string
-			for {
-				out, err := c.ListUserPools(ctx, &cognitoidpapi.ListUserPoolsRequest{MaxResults: 60, NextToken: next})
-				if err != nil {
-					return State{}, false, err
-				}
-				for _, p := range out.UserPools {
-					if wire.Value(p.Name) == r.named("UserPoolName", 128) {
-						id := wire.Value(p.Id)
-						return poolState(r, id, "arn:aws:cognito-idp:"+r.Stack.Region+":"+r.Stack.Account+":userpool/"+id), true, nil
-					}
-				}
-				if next = out.NextToken; next == nil {
-					return State{}, false, nil
-				}
+			d, err := c.DescribeUserPool(ctx, &cognitoidpapi.DescribeUserPoolRequest{UserPoolId: id})
+			if err == nil && d.UserPool != nil && r.mine(d.UserPool.UserPoolTags) {
+				return poolState(r, id, wire.Value(d.UserPool.Arn)), true, nil
 			}
-		},
+		}
+		if next = out.NextToken; next == nil {
+			return State{}, false, nil
+		}
 	}
 }
 
@@ -195,16 +199,18 @@ func userPoolClient(c cognitoidpapi.Service) Handler {
 		},
 		Replaces: func(r *Request) bool { return r.changed("UserPoolId", "GenerateSecret") },
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
-			if r.text("ClientName") != "" {
-				return State{}, false, nil
-			}
 			out, err := c.ListUserPoolClients(ctx, &cognitoidpapi.ListUserPoolClientsRequest{UserPoolId: r.text("UserPoolId"), MaxResults: wire.Int32(60)})
 			if err != nil {
 				return State{}, false, gone(err)
 			}
 			for _, x := range out.UserPoolClients {
-				if wire.Value(x.ClientName) == r.named("ClientName", 128) {
-					return state(r, wire.Value(x.ClientId), ""), true, nil
+				id := wire.Value(x.ClientId)
+				if wire.Value(x.ClientName) != r.named("ClientName", 128) || id == r.PhysicalID || r.Known(id) {
+					continue // names are not unique: the client may be another's
+				}
+				d, err := c.DescribeUserPoolClient(ctx, &cognitoidpapi.DescribeUserPoolClientRequest{UserPoolId: r.text("UserPoolId"), ClientId: id})
+				if err == nil && d.UserPoolClient != nil && !wire.Value(d.UserPoolClient.CreationDate).Before(r.Since.Truncate(time.Second)) {
+					return state(r, id, wire.Value(d.UserPoolClient.ClientSecret)), true, nil
 				}
 			}
 			return State{}, false, nil
@@ -241,6 +247,7 @@ func userPoolDomain(c cognitoidpapi.Service) Handler {
 			return err
 		},
 		Replaces: func(r *Request) bool { return r.changed("Domain", "UserPoolId") },
+		Claims:   func(*Request) bool { return true },
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
 			out, err := c.DescribeUserPoolDomain(ctx, &cognitoidpapi.DescribeUserPoolDomainRequest{Domain: r.text("Domain")})
 			if err != nil || out.DomainDescription == nil {
@@ -279,6 +286,7 @@ func resourceServer(c cognitoidpapi.Service) Handler {
 			return err
 		},
 		Replaces: func(r *Request) bool { return r.changed("Identifier", "UserPoolId") },
+		Claims:   func(*Request) bool { return true },
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
 			_, err := c.DescribeResourceServer(ctx, &cognitoidpapi.DescribeResourceServerRequest{UserPoolId: r.text("UserPoolId"), Identifier: r.text("Identifier")})
 			return state(r), err == nil, gone(err)
@@ -321,6 +329,7 @@ func group(c cognitoidpapi.Service) Handler {
 			_, err := c.DeleteGroup(ctx, &cognitoidpapi.DeleteGroupRequest{UserPoolId: r.text("UserPoolId"), GroupName: r.PhysicalID})
 			return err
 		},
+		Claims: func(r *Request) bool { return r.text("GroupName") != "" },
 		Find: func(ctx context.Context, r *Request) (State, bool, error) {
 			_, err := c.GetGroup(ctx, &cognitoidpapi.GetGroupRequest{UserPoolId: r.text("UserPoolId"), GroupName: name(r)})
 			return State{PhysicalID: name(r)}, err == nil, gone(err)
@@ -350,6 +359,14 @@ func poolUser(c cognitoidpapi.Service) Handler {
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.AdminDeleteUser(ctx, &cognitoidpapi.AdminDeleteUserRequest{UserPoolId: r.text("UserPoolId"), Username: r.PhysicalID})
 			return err
+		},
+		Claims: func(r *Request) bool { return r.text("Username") != "" },
+		Find: func(ctx context.Context, r *Request) (State, bool, error) {
+			out, err := c.AdminGetUser(ctx, &cognitoidpapi.AdminGetUserRequest{UserPoolId: r.text("UserPoolId"), Username: name(r)})
+			if err != nil {
+				return State{}, false, gone(err)
+			}
+			return State{PhysicalID: out.Username}, true, nil
 		},
 	}
 }

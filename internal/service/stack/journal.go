@@ -23,6 +23,8 @@ type journal struct {
 	events    []eventRecord
 	counter   int
 	writing   bool
+	queued    int // notes so far
+	written   int // of them on disk
 	failed    error
 	idle      *sync.Cond
 	notify    sync.Mutex // keeps the order of Progress calls
@@ -49,6 +51,7 @@ func (j *journal) note(ctx context.Context, id string, r *resourceRecord, events
 	for _, e := range events {
 		j.append(e)
 	}
+	j.queued++
 	start := !j.writing
 	j.writing = true
 	j.mu.Unlock()
@@ -60,6 +63,17 @@ func (j *journal) note(ctx context.Context, id string, r *resourceRecord, events
 			j.emit(e)
 		}
 	}
+}
+
+// announce notes a resource and waits until that is on disk.
+func (j *journal) announce(ctx context.Context, id string, r *resourceRecord, e Event) error {
+	j.note(ctx, id, r, e)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for upTo := j.queued; j.written < upTo && j.failed == nil; {
+		j.idle.Wait()
+	}
+	return j.failed
 }
 
 func (j *journal) append(e Event) {
@@ -78,14 +92,18 @@ func (j *journal) write(ctx context.Context) {
 			j.mu.Unlock()
 			return
 		}
+		upTo := j.queued
 		j.resources, j.events = map[string]*resourceRecord{}, nil
 		j.mu.Unlock()
 		err := j.s.cfg.DB.Update(ctx, func(tx *store.Tx) error { return j.put(tx, resources, events) })
+		j.mu.Lock()
 		if err != nil {
-			j.mu.Lock()
 			j.failed = err
-			j.mu.Unlock()
+		} else {
+			j.written = upTo
 		}
+		j.idle.Broadcast()
+		j.mu.Unlock()
 	}
 }
 

@@ -167,7 +167,7 @@ func (s *Service) begin(ctx context.Context, b beginning) (*operation, error) {
 	rec := operationRecord{
 		Account: b.stack.Account, Region: b.stack.Region, UUID: b.stack.UUID, ID: s.uuid(), Kind: b.kind, Phase: "forward", Generation: gen,
 		Caller: b.caller, Token: b.token, KeepOnFailure: b.keepOnFailure, DeleteOnFailure: b.deleteOnFailure, Local: b.local,
-		Before: b.before, Owner: s.owner, Beat: now,
+		Before: b.before, Owner: s.owner, Started: now, Beat: now,
 	}
 	o := &operation{s: s, rec: rec, stack: b.stack, info: infoOf(&b.stack), plan: b.plan, resources: map[string]*resourceRecord{}, imported: map[string]bool{}, done: make(chan struct{})}
 	o.journal = s.newJournal(b.stack.key(), b.emit)

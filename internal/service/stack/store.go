@@ -108,7 +108,7 @@ type operationRecord struct {
 	Local                 bool         // packages of local folders may be used
 	Before                *stackRecord // Update: as it was
 	Owner                 string
-	Beat                  time.Time
+	Started, Beat         time.Time
 }
 
 type changeSetRecord struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -227,6 +228,7 @@ func (o *operation) findLost(ctx context.Context) {
 		if h.Find == nil || cur != nil && (cur.Fresh || cur.Previous != nil) && cur.Current.PhysicalID != "" {
 			continue
 		}
+		announced := cur != nil && cur.Current.PhysicalID == "" && strings.HasSuffix(cur.Status, "_IN_PROGRESS")
 		properties, err := o.scope(ctx).Resolve(r.Properties)
 		if err != nil {
 			continue // what it depends on does not exist, so it cannot either
@@ -234,7 +236,17 @@ func (o *operation) findLost(ctx context.Context) {
 		if properties == nil {
 			properties = template.NewMap()
 		}
-		st, found, err := h.Find(ctx, o.request(id, r.Type, properties))
+		req := o.request(id, r.Type, properties)
+		req.Since, req.Known = o.rec.Started, o.known(ctx)
+		if cur != nil && cur.Previous == nil {
+			req.PhysicalID = cur.Current.PhysicalID
+		} else if cur != nil {
+			req.PhysicalID = cur.Previous.PhysicalID
+		}
+		if h.Claims != nil && h.Claims(req) && !announced {
+			continue
+		}
+		st, found, err := h.Find(ctx, req)
 		if err != nil || !found || cur != nil && cur.Current.PhysicalID == st.PhysicalID {
 			continue
 		}
@@ -243,11 +255,25 @@ func (o *operation) findLost(ctx context.Context) {
 			continue
 		}
 		rec := o.record(id, v)
-		if cur != nil {
+		if cur != nil && cur.Previous != nil {
+			rec.Previous, rec.Fresh = cur.Previous, false
+		} else if cur != nil && !cur.Fresh {
 			before := cur.Current
 			rec.Previous, rec.Fresh = &before, false
 		}
 		rec.Status = "CREATE_COMPLETE"
 		o.save(ctx, rec)
+	}
+}
+
+// known tells whether some stack has a physical resource.
+func (o *operation) known(ctx context.Context) func(string) bool {
+	return func(id string) bool {
+		n := 1
+		err := o.s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+			n, err = o.s.tables.resources.Count(tx, store.Query{Index: "physical", Values: []string{o.info.Account, o.info.Region, id}})
+			return err
+		})
+		return err != nil || n > 0
 	}
 }
