@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -99,7 +100,7 @@ func (s *Server) open(ctx context.Context, l net.Listener) error {
 		storeCfg.Path = ":memory:"
 	}
 	if s.db, err = store.Open(ctx, storeCfg); err != nil {
-		return err
+		return errors.New(strings.TrimPrefix(err.Error(), "store: ")) // a sentence for a person
 	}
 	if s.parts, err = join(ctx, s.db, &s.cfg, l.Addr()); err != nil {
 		return err
