@@ -65,15 +65,16 @@ func curl(t *testing.T, c *courses) {
 			}
 		})
 	}
+	// The token endpoint documents 400 for all of these, Basic included.
 	for name, row := range map[string]struct {
 		args   []string
 		status int
 		error  string
 	}{
 		"bad secret in the body": {join(grant, inBody("wrong"), scope("courses/write")), 400, "invalid_client"},
-		"bad secret as Basic":    {join(grant, basic("wrong"), scope("courses/write")), 401, "invalid_client"},
+		"bad secret as Basic":    {join(grant, basic("wrong"), scope("courses/write")), 400, "invalid_client"},
 		"no secret":              {join(grant, []string{"--data-urlencode", "client_id=" + c.confidentialClient}, scope("courses/write")), 400, "invalid_client"},
-		"unknown client":         {join(grant, []string{"--user", "0000000000000000000000000a:" + c.secret}, scope("courses/write")), 401, "invalid_client"},
+		"unknown client":         {join(grant, []string{"--user", "0000000000000000000000000a:" + c.secret}, scope("courses/write")), 400, "invalid_client"},
 		"unknown scope":          {join(grant, basic(c.secret), scope("courses/delete")), 400, "invalid_scope"},
 		"one scope too many":     {join(grant, basic(c.secret), scope("courses/write openid")), 400, "invalid_scope"},
 		"public client":          {join(grant, []string{"--data-urlencode", "client_id=" + c.publicClient}), 400, "unauthorized_client"},

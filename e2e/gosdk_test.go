@@ -92,7 +92,7 @@ func goSDKErrors(t *testing.T, c *courses, u user) {
 	_, err = c.signIn(ctx, "0000000000000000000000000a", u)
 	failsAs[*types.ResourceNotFoundException](t, "unknown client", err)
 	_, err = c.signIn(ctx, c.confidentialClient, u)
-	failsAs[*types.NotAuthorizedException](t, "a client with a secret, without its hash", err)
+	failsAs[*types.InvalidParameterException](t, "a client without the password flow", err)
 	_, err = users.AdminGetUser(ctx, &idp.AdminGetUserInput{UserPoolId: &c.pool, Username: aws.String("nobody@example.com")})
 	failsAs[*types.UserNotFoundException](t, "unknown user", err)
 	_, err = users.CreateGroup(ctx, &idp.CreateGroupInput{UserPoolId: &c.pool, GroupName: aws.String("Admin")})
