@@ -171,7 +171,7 @@ func (h *Host) Close() error {
 		e.end("the host is closed")
 	}
 	h.ending.Wait()
-	h.runtimes.searching.Wait()
+	h.runtimes.wait()
 	if dir != "" {
 		return os.RemoveAll(dir)
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	_ "embed" // the bootstraps
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,9 +54,8 @@ var runtimeName = regexp.MustCompile(`^(nodejs[0-9]{1,3}\.x|python3\.[0-9]{1,3}|
 type runtimes struct {
 	programs map[string]string
 
-	mu        sync.Mutex
-	found     map[string]*finding
-	searching sync.WaitGroup
+	mu    sync.Mutex
+	found map[string]*finding
 }
 
 // finding is a program that was found, or is being looked for until done is closed.
@@ -116,12 +118,26 @@ func (r *runtimes) look(name string) *finding {
 		close(f.done)
 		return f
 	}
+	if f.err = r.missing(name); f.err != nil {
+		close(f.done)
+		return f
+	}
 	if r.found == nil {
 		r.found = map[string]*finding{}
 	}
 	r.found[name] = f
-	r.searching.Go(func() { r.search(name, f) })
+	go r.search(name, f)
 	return f
+}
+
+// wait returns when no search is under way.
+func (r *runtimes) wait() {
+	r.mu.Lock()
+	under := slices.Collect(maps.Values(r.found))
+	r.mu.Unlock()
+	for _, f := range under {
+		<-f.done
+	}
 }
 
 func (r *runtimes) search(name string, f *finding) {
@@ -132,12 +148,12 @@ func (r *runtimes) search(name string, f *finding) {
 	} else {
 		f.program, f.err = r.python(ctx, name)
 	}
+	close(f.done)
 	if f.err != nil {
 		r.mu.Lock()
 		delete(r.found, name)
 		r.mu.Unlock()
 	}
-	close(f.done)
 }
 
 // ask runs a program that says where it is and what it is, line by line.
@@ -149,12 +165,32 @@ func ask(ctx context.Context, path string, args ...string) ([]string, error) {
 	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
 }
 
+// missing says at once that there is no program at all that a search could ask.
+func (r *runtimes) missing(name string) error {
+	if strings.HasPrefix(name, "nodejs") {
+		if _, err := r.find("node"); err != nil {
+			return &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and there is no program \"node\" in PATH.", name)}
+		}
+		return nil
+	}
+	for _, candidate := range []string{name, "python3"} {
+		if _, err := r.find(candidate); err == nil {
+			return nil
+		}
+	}
+	return noPython(name)
+}
+
+func noPython(name string) error {
+	return &RuntimeError{name, fmt.Sprintf("The runtime %s needs Python, and there is no program %q or \"python3\" in PATH that runs.", name, name)}
+}
+
 func (r *runtimes) node(ctx context.Context, name string) (program, error) {
 	path, err := r.find("node")
 	if err != nil {
-		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and there is no program \"node\" in PATH.", name)}
+		return program{}, err
 	}
-	said, err := ask(ctx, path, "-p", `process.execPath+"\n"+process.version`)
+	said, err := askNode(ctx, path)
 	if err != nil || len(said) != 2 {
 		return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Node.js, and %s does not run: %v.", name, path, err)}
 	}
@@ -165,6 +201,28 @@ func (r *runtimes) node(ctx context.Context, name string) (program, error) {
 	return program{kind: kindNode, path: real, version: said[1], dirs: installation(prefix(real), real)}, nil
 }
 
+// askNode asks where Node.js is and what it is. A program that is Node.js itself, and
+// not a script that chooses one, says its version without starting its engine.
+func askNode(ctx context.Context, path string) ([]string, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Base(real) == "node" && isELF(real) {
+		said, err := ask(ctx, real, "--version")
+		return append([]string{real}, said...), err
+	}
+	return ask(ctx, path, "-p", `process.execPath+"\n"+process.version`)
+}
+
+// isELF tells a compiled program from a script.
+func isELF(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && string(magic[:]) == "\x7fELF"
+}
+
 func (r *runtimes) python(ctx context.Context, name string) (program, error) {
 	const question = `import sys; print(getattr(sys,"_base_executable",None) or sys.executable); print(sys.base_prefix); print(sys.base_exec_prefix); print("%d.%d.%d" % sys.version_info[:3])`
 	for _, candidate := range []string{name, "python3"} {
@@ -172,7 +230,7 @@ func (r *runtimes) python(ctx context.Context, name string) (program, error) {
 		if err != nil {
 			continue
 		}
-		said, err := ask(ctx, path, "-c", question)
+		said, err := ask(ctx, path, "-I", "-S", "-c", question) // nothing of the user's, and no packages: it answers sooner
 		if err != nil || len(said) != 4 {
 			continue
 		}
@@ -187,7 +245,7 @@ func (r *runtimes) python(ctx context.Context, name string) (program, error) {
 		}
 		return program{kind: kindPython, path: real, version: said[3], dirs: dirs}, nil
 	}
-	return program{}, &RuntimeError{name, fmt.Sprintf("The runtime %s needs Python, and there is no program %q or \"python3\" in PATH that runs.", name, name)}
+	return program{}, noPython(name)
 }
 
 func (r *runtimes) find(name string) (string, error) {

@@ -23,9 +23,9 @@ func (v *Version) arnOf() string {
 	return r.arn()
 }
 
-// configuration gives a version as Lambda describes it. Environment variables are part
-// of it for whoever may ask for the configuration at all, as on Lambda.
-func (s *Service) configuration(ctx context.Context, v *Version) (*lambdaapi.FunctionConfiguration, error) {
+// describe gives a version as Lambda describes it, but for what runs it. Environment
+// variables are part of it for whoever may ask for the configuration at all, as on Lambda.
+func (s *Service) describe(v *Version) (*lambdaapi.FunctionConfiguration, error) {
 	out := &lambdaapi.FunctionConfiguration{
 		Architectures:    []lambdaapi.Architecture{lambdaapi.Architecture(v.Architecture)},
 		CodeSha256:       &v.CodeSHA256,
@@ -64,14 +64,36 @@ func (s *Service) configuration(ctx context.Context, v *Version) (*lambdaapi.Fun
 	if v.HasEnvironment {
 		out.Environment = &lambdaapi.EnvironmentResponse{Variables: vars}
 	}
-	out.RuntimeVersionConfig = s.runtimeVersion(ctx, v)
 	return out, nil
 }
 
-// runtimeVersion says what really runs a function: Lambda names the version of its own
-// runtime here, Moat the program that is installed, or why there is none.
-func (s *Service) runtimeVersion(ctx context.Context, v *Version) *lambdaapi.RuntimeVersionConfig {
+// configuration describes a version, and says what really runs it.
+func (s *Service) configuration(ctx context.Context, v *Version) (*lambdaapi.FunctionConfiguration, error) {
+	out, err := s.describe(v)
+	if err != nil {
+		return nil, err
+	}
 	_, version, err := s.host.Program(ctx, v.Runtime)
+	out.RuntimeVersionConfig = runtimeVersion(v, version, err)
+	return out, nil
+}
+
+// created is configuration for the answer to a creation, which does not wait until a
+// runtime that is used for the first time has said its version: then that is left out.
+func (s *Service) created(v *Version) (*lambdaapi.FunctionConfiguration, error) {
+	out, err := s.describe(v)
+	if err != nil {
+		return nil, err
+	}
+	if _, version, known, err := s.host.ProgramNow(v.Runtime); known {
+		out.RuntimeVersionConfig = runtimeVersion(v, version, err)
+	}
+	return out, nil
+}
+
+// runtimeVersion names what runs a function: Lambda has the version of its own runtime
+// here, Moat that of the program that is installed, or why there is none.
+func runtimeVersion(v *Version, version string, err error) *lambdaapi.RuntimeVersionConfig {
 	if missing := (*sandbox.RuntimeError)(nil); errors.As(err, &missing) {
 		return &lambdaapi.RuntimeVersionConfig{Error: &lambdaapi.RuntimeVersionError{
 			ErrorCode: wire.String("RuntimeMissing"), Message: wire.String(missing.Reason),

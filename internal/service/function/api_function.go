@@ -84,7 +84,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambdaapi.CreateFuncti
 	if err != nil {
 		return nil, err
 	}
-	return s.configuration(ctx, &answer)
+	return s.created(&answer)
 }
 
 // newVersion checks a request and makes its $LATEST, with its code stored.
