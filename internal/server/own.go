@@ -2,9 +2,7 @@ package server
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
-	"strings"
 )
 
 // own serves Moat's own addresses below /_moat/.
@@ -74,23 +72,6 @@ func (s *Server) serveOutbox(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerJSON(w, http.StatusOK, messages)
-}
-
-// foreign says why a request to a tool of `moat dev` is not from this machine's user: another
-// site's page in a browser (Origin, Sec-Fetch-Site), or a name that was rebound to loopback.
-func foreign(r *http.Request) string {
-	host := strings.ToLower(hostOnly(r.Host))
-	ip := net.ParseIP(host)
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "this address answers to localhost only, not to " + host
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
-		return "this address does not answer to pages of " + origin
-	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return "this address does not answer to pages of another site"
-	}
-	return ""
 }
 
 func answerJSON(w http.ResponseWriter, status int, v any) {

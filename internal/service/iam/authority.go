@@ -26,6 +26,10 @@ func (s *Service) Credential(ctx context.Context, accessKeyID, sessionToken stri
 		return s.sessionCredential(ctx, accessKeyID, sessionToken)
 	}
 	if root := s.root.Load(); root != nil && accessKeyID == root.id {
+		if ctx.Value(withoutRoot{}) != nil {
+			s.cfg.Log.Warn("the root key was refused to a page in a browser, a foreign host name or a function")
+			return wire.Credential{}, wire.ErrUnknownKey
+		}
 		return wire.Credential{Secret: root.secret, Caller: s.rootCaller(accessKeyID)}, nil
 	}
 	if strings.HasPrefix(accessKeyID, "ASIA") {
