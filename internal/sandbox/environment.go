@@ -120,9 +120,27 @@ func (e *environment) run() {
 	go e.log.run()
 	go e.serve(e.api, e.serveAPI)
 	if e.door != nil {
-		go e.serve(e.door, e.host.cfg.Endpoint)
+		go e.serve(e.door, atMost(maxDoorConns, e.host.cfg.Endpoint))
 	}
 	go e.reap()
+}
+
+// maxDoorConns bounds the connections of one environment to the endpoint: each costs the
+// host files that all environments share.
+const maxDoorConns = 256
+
+// atMost closes what is beyond n connections at a time.
+func atMost(n int, handle func(net.Conn)) func(net.Conn) {
+	places := make(chan struct{}, n)
+	return func(c net.Conn) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			handle(c)
+		default:
+			_ = c.Close()
+		}
+	}
 }
 
 func (e *environment) serve(l net.Listener, handle func(net.Conn)) {
