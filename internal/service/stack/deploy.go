@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"moat/internal/service/stack/template"
 	"moat/internal/store"
@@ -27,7 +28,7 @@ func (s *Service) Deploy(ctx context.Context, in DeployInput) (Result, error) {
 		call.Account, call.Region = account, region
 		ctx = wire.WithCall(ctx, &call)
 	}
-	cur, err := s.current(ctx, in.Name)
+	cur, err := s.atRest(ctx, in.Name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -141,6 +142,56 @@ func (s *Service) current(ctx context.Context, name string) (*stackRecord, error
 		return nil, nil
 	}
 	return &r, err
+}
+
+// atRest returns the living stack of a name once no operation is under way: what an
+// earlier process left behind is taken over, what this one does is waited for.
+func (s *Service) atRest(ctx context.Context, name string) (*stackRecord, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		cur, err := s.current(ctx, name)
+		if err != nil || cur == nil || !inProgress(cur.Status) {
+			return cur, err
+		}
+		s.mu.Lock()
+		over := s.running[cur.UUID]
+		s.mu.Unlock()
+		if over == nil {
+			if err := s.adopt(ctx, cur); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-over:
+		case <-tick.C: // another node may be at work
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// adopt carries an operation to its end that an earlier process left behind.
+func (s *Service) adopt(ctx context.Context, r *stackRecord) error {
+	var rec operationRecord
+	err := s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+		rec, err = s.tables.operations.Get(tx, r.Account, r.Region, r.UUID)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && !s.stale(&rec) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o, err := s.takeOver(ctx, rec)
+	if errors.Is(err, errNoWork) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.carry(ctx, o)
 }
 
 // same reports whether a plan is what the stack has already.

@@ -370,7 +370,7 @@ func TestService_interrupted(t *testing.T) {
 // waitJournal waits until the progress of the running operation is on disk.
 func waitJournal(t *testing.T, db *store.DB, s *Service) {
 	t.Helper()
-	for range 2000 {
+	for range 200000 {
 		n := 0
 		err := db.View(t.Context(), func(tx *store.Tx) error {
 			list, err := s.tables.resources.List(tx, store.Query{})
@@ -394,7 +394,7 @@ func waitJournal(t *testing.T, db *store.DB, s *Service) {
 // waitOver waits for the end of the operation.
 func waitOver(t *testing.T, s *Service, ctx context.Context) { //nolint:revive // t first
 	t.Helper()
-	for range 20000 {
+	for range 200000 {
 		n := 0
 		if err := s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
 			n, err = s.tables.operations.Count(tx, store.Query{})

@@ -33,8 +33,8 @@ type Service struct {
 
 	mu       sync.Mutex
 	random   sync.Mutex
-	packaged map[string][]byte // without PackageDir
-	running  map[string]bool   // stacks with an operation in this process, by uuid
+	packaged map[string][]byte        // without PackageDir
+	running  map[string]chan struct{} // by stack: closed when this process's operation on it is over
 }
 
 func newService(cfg Config) (*Service, error) {
@@ -50,7 +50,7 @@ func newService(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, schema: schema, tables: newTables(), queue: make(chan *operation, 256),
-		packaged: map[string][]byte{}, running: map[string]bool{},
+		packaged: map[string][]byte{}, running: map[string]chan struct{}{},
 	}
 	s.handlers = allHandlers(cfg.Services)
 	for typ, h := range cfg.Handlers {
@@ -233,16 +233,19 @@ func busy(r *stackRecord) error {
 func (s *Service) claim(uuid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running[uuid] {
+	if s.running[uuid] != nil {
 		return false
 	}
-	s.running[uuid] = true
+	s.running[uuid] = make(chan struct{})
 	return true
 }
 
 func (s *Service) release(uuid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if over := s.running[uuid]; over != nil {
+		close(over)
+	}
 	delete(s.running, uuid)
 }
 

@@ -96,7 +96,7 @@ func (s *Service) recover(ctx context.Context) error {
 	err := s.cfg.DB.View(ctx, func(tx *store.Tx) error {
 		ops, err := s.tables.operations.List(tx, store.Query{})
 		for _, o := range ops {
-			if o.Owner != s.owner && (!s.cfg.Shared || s.cfg.Now().Sub(o.Beat) > staleAfter) {
+			if s.stale(&o) {
 				stale = append(stale, o)
 			}
 		}
@@ -118,6 +118,11 @@ func (s *Service) recover(ctx context.Context) error {
 		s.queue <- o
 	}
 	return nil
+}
+
+// stale reports that the process that owns an operation is gone.
+func (s *Service) stale(o *operationRecord) bool {
+	return o.Owner != s.owner && (!s.cfg.Shared || s.cfg.Now().Sub(o.Beat) > staleAfter)
 }
 
 // takeOver makes an operation ours and decides how it goes on: what was going forward
