@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -25,8 +24,8 @@ func (l *LayerVersion) versionARN() string { return l.arn() + ":" + strconv.Form
 // PublishLayerVersion keeps a zip file as the next version of a layer.
 func (s *Service) PublishLayerVersion(ctx context.Context, in *lambdaapi.PublishLayerVersionRequest) (*lambdaapi.PublishLayerVersionResponse, error) {
 	c := s.call(ctx)
-	m := layerName.FindStringSubmatch(in.LayerName)
-	if m == nil || m[4] != "" {
+	name, ok := ownLayer(c, in.LayerName)
+	if !ok {
 		return nil, invalid("Invalid layer name: " + in.LayerName)
 	}
 	if in.Content == nil || wire.Value(in.Content.S3Bucket) != "" {
@@ -40,7 +39,7 @@ func (s *Service) PublishLayerVersion(ctx context.Context, in *lambdaapi.Publish
 		return nil, err
 	}
 	l := LayerVersion{
-		Account: c.Account, Region: c.Region, Name: m[3], Description: wire.Value(in.Description), License: wire.Value(in.LicenseInfo),
+		Account: c.Account, Region: c.Region, Name: name, Description: wire.Value(in.Description), License: wire.Value(in.LicenseInfo),
 		CodeSHA256: sum, CodeSize: int64(len(in.Content.ZipFile)), CreatedAt: s.cfg.Now().UTC(),
 	}
 	for _, a := range in.CompatibleArchitectures {
@@ -138,11 +137,11 @@ func (s *Service) GetLayerVersion(ctx context.Context, in *lambdaapi.GetLayerVer
 	if in.VersionNumber < 1 {
 		return nil, invalid("Layer Version Cannot be less than 1")
 	}
-	m := layerName.FindStringSubmatch(in.LayerName)
-	if m == nil || m[1] != "" && (m[1] != c.Region || m[2] != c.Account) {
+	name, ok := ownLayer(c, in.LayerName)
+	if !ok {
 		return nil, notFound("The resource you requested does not exist.")
 	}
-	return s.getLayer(ctx, c.Account, c.Region, m[3], in.VersionNumber)
+	return s.getLayer(ctx, c.Account, c.Region, name, in.VersionNumber)
 }
 
 func (s *Service) getLayer(ctx context.Context, account, region, name string, number int64) (*lambdaapi.GetLayerVersionResponse, error) {
@@ -181,12 +180,12 @@ func (s *Service) DeleteLayerVersion(ctx context.Context, in *lambdaapi.DeleteLa
 	if in.VersionNumber < 1 {
 		return nil, invalid("Layer Version Cannot be less than 1")
 	}
-	m := layerName.FindStringSubmatch(in.LayerName)
-	if m == nil {
+	name, ok := ownLayer(c, in.LayerName)
+	if !ok {
 		return &lambdaapi.DeleteLayerVersionOutput{}, nil
 	}
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		l, err := s.layer(tx, c.Account, c.Region, m[3], in.VersionNumber)
+		l, err := s.layer(tx, c.Account, c.Region, name, in.VersionNumber)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -206,11 +205,11 @@ func (s *Service) DeleteLayerVersion(ctx context.Context, in *lambdaapi.DeleteLa
 func (s *Service) ListLayerVersions(ctx context.Context, in *lambdaapi.ListLayerVersionsRequest) (*lambdaapi.ListLayerVersionsResponse, error) {
 	c := s.call(ctx)
 	out := &lambdaapi.ListLayerVersionsResponse{LayerVersions: []lambdaapi.LayerVersionsListItem{}}
-	m := layerName.FindStringSubmatch(in.LayerName)
-	if m == nil {
+	name, ok := ownLayer(c, in.LayerName)
+	if !ok {
 		return out, nil
 	}
-	list, err := s.layersOf(ctx, c.Account, c.Region, m[3])
+	list, err := s.layersOf(ctx, c.Account, c.Region, name)
 	for i := range list {
 		if l := &list[i]; l.fits(in.CompatibleRuntime, in.CompatibleArchitecture) {
 			out.LayerVersions = append(out.LayerVersions, l.item())
@@ -253,17 +252,32 @@ func (l *LayerVersion) fits(r lambdaapi.Runtime, a lambdaapi.Architecture) bool 
 	return (r == "" || slices.Contains(l.Runtimes, string(r))) && (a == "" || slices.Contains(l.Architectures, string(a)))
 }
 
-// layerResource gives the ARN that a call about a layer is authorised on.
+// layerResource gives the ARN that a call about a layer is authorised on: always the one
+// spelling that policies know, whatever spelling of it the call used.
 func layerResource(account, region, name string, version int64) string {
-	if strings.HasPrefix(name, "arn:") {
-		if version > 0 {
-			return name + ":" + strconv.FormatInt(version, 10)
-		}
-		return name
+	m := layerName.FindStringSubmatch(name)
+	if m == nil {
+		return name // refused later
 	}
-	l := LayerVersion{Account: account, Region: region, Name: name, Number: version}
+	l := LayerVersion{Account: account, Region: region, Name: m[3], Number: version}
+	if m[1] != "" {
+		l.Region, l.Account = m[1], m[2]
+	}
+	if version == 0 && m[4] != "" {
+		return l.arn() + ":" + m[4]
+	}
 	if version > 0 {
 		return l.versionARN()
 	}
 	return l.arn()
+}
+
+// ownLayer reads the name of a layer, or its ARN in this account and region. Whoever is
+// allowed something elsewhere must not get it here.
+func ownLayer(c *wire.Call, name string) (string, bool) {
+	m := layerName.FindStringSubmatch(name)
+	if m == nil || m[4] != "" || m[1] != "" && (m[1] != c.Region || m[2] != c.Account) {
+		return "", false
+	}
+	return m[3], true
 }

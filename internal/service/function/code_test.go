@@ -278,6 +278,12 @@ func TestResources(t *testing.T) {
 		{&lambdaapi.UpdateAliasRequest{FunctionName: "f", Name: "a"}, arnOf("f")},
 		{&lambdaapi.ListTagsRequest{Resource: arnOf("f")}, arnOf("f")},
 		{&lambdaapi.GetLayerVersionRequest{LayerName: "l", VersionNumber: 2}, "arn:aws:lambda:us-west-2:000000000000:layer:l:2"},
+		// Another spelling of a name must not slip past a statement that denies it.
+		{&lambdaapi.UpdateFunctionCodeRequest{FunctionName: "f:$LATEST"}, arnOf("f")},
+		{&lambdaapi.TagResourceRequest{Resource: "arn:aws-x:lambda:us-west-2:000000000000:function:f"}, arnOf("f")},
+		{&lambdaapi.GetLayerVersionByArnRequest{Arn: "arn:aws-x:lambda:us-west-2:000000000000:layer:l:2"}, "arn:aws:lambda:us-west-2:000000000000:layer:l:2"},
+		{&lambdaapi.DeleteLayerVersionRequest{LayerName: "arn:aws-x:lambda:us-west-2:000000000000:layer:l", VersionNumber: 2}, "arn:aws:lambda:us-west-2:000000000000:layer:l:2"},
+		{&lambdaapi.PublishLayerVersionRequest{LayerName: "arn:aws:lambda:eu-west-1:000000000000:layer:l"}, "arn:aws:lambda:eu-west-1:000000000000:layer:l"},
 	} {
 		got, _ := h.resources(c, "", x.in)
 		if len(got) != 1 || got[0] != x.want {
@@ -286,5 +292,30 @@ func TestResources(t *testing.T) {
 	}
 	if got, _ := h.resources(c, "ListFunctions", &lambdaapi.ListFunctionsRequest{}); got != nil {
 		t.Error(got)
+	}
+}
+
+// A layer of another region or account is none of this one's, whatever its name: a call is
+// authorised on the ARN that it names.
+func TestLayers_OfElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	content := &lambdaapi.LayerVersionContentInput{ZipFile: zipped(t, map[string]string{"nodejs/a.js": "1"})}
+	if _, err := h.PublishLayerVersion(h.ctx, &lambdaapi.PublishLayerVersionRequest{LayerName: "arn:aws:lambda:us-west-2:000000000000:layer:l", Content: content}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"arn:aws:lambda:eu-west-1:000000000000:layer:l", "arn:aws:lambda:us-west-2:111111111111:layer:l"} {
+		if _, err := h.PublishLayerVersion(h.ctx, &lambdaapi.PublishLayerVersionRequest{LayerName: name, Content: content}); err == nil {
+			t.Errorf("%s was published here", name)
+		}
+		if _, err := h.GetLayerVersion(h.ctx, &lambdaapi.GetLayerVersionRequest{LayerName: name, VersionNumber: 1}); err == nil {
+			t.Errorf("%s was read here", name)
+		}
+		if _, err := h.DeleteLayerVersion(h.ctx, &lambdaapi.DeleteLayerVersionRequest{LayerName: name, VersionNumber: 1}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := h.GetLayerVersion(h.ctx, &lambdaapi.GetLayerVersionRequest{LayerName: "l", VersionNumber: 1}); err != nil {
+		t.Errorf("the layer of here was deleted by the name of another: %v", err)
 	}
 }

@@ -13,10 +13,10 @@ import (
 // has it: an invocation is of the version or alias, everything else of the function.
 func (s *Service) resources(c *wire.Call, _ string, in any) ([]string, policy.Context) {
 	keys := policy.Context{}
-	function := func(name string) []string { return s.functionResource(c, name, nil) }
+	function := func(name string) []string { return s.functionResource(c, name, nil, false) }
 	switch in := in.(type) {
 	case *lambdaapi.InvocationRequest:
-		return s.functionResource(c, in.FunctionName, in.Qualifier), keys
+		return s.functionResource(c, in.FunctionName, in.Qualifier, true), keys
 	case *lambdaapi.CreateFunctionRequest:
 		tagKeys(keys, in.Tags)
 		if len(in.Layers) > 0 {
@@ -33,12 +33,12 @@ func (s *Service) resources(c *wire.Call, _ string, in any) ([]string, policy.Co
 		return function(in.FunctionName), keys
 	case *lambdaapi.TagResourceRequest:
 		tagKeys(keys, in.Tags)
-		return []string{in.Resource}, keys
+		return function(in.Resource), keys
 	case *lambdaapi.UntagResourceRequest:
 		keys.Set("aws:TagKeys", in.TagKeys...)
-		return []string{in.Resource}, keys
+		return function(in.Resource), keys
 	case *lambdaapi.ListTagsRequest:
-		return []string{in.Resource}, keys
+		return function(in.Resource), keys
 	case *lambdaapi.PublishLayerVersionRequest:
 		return []string{layerResource(c.Account, c.Region, in.LayerName, 0)}, keys
 	case *lambdaapi.GetLayerVersionRequest:
@@ -46,7 +46,7 @@ func (s *Service) resources(c *wire.Call, _ string, in any) ([]string, policy.Co
 	case *lambdaapi.DeleteLayerVersionRequest:
 		return []string{layerResource(c.Account, c.Region, in.LayerName, in.VersionNumber)}, keys
 	case *lambdaapi.GetLayerVersionByArnRequest:
-		return []string{in.Arn}, keys
+		return []string{layerResource(c.Account, c.Region, in.Arn, 0)}, keys
 	}
 	if name, ok := functionOf(in); ok {
 		return function(name), keys
@@ -110,7 +110,7 @@ func functionOf(in any) (string, bool) {
 // functionResource gives the ARN of a function. A name that cannot be read, or that is of
 // another account or region, keeps its own text: the call is refused for it later, and
 // until then nobody is allowed by mistake.
-func (s *Service) functionResource(c *wire.Call, name string, qualifier *string) []string {
+func (s *Service) functionResource(c *wire.Call, name string, qualifier *string, qualified bool) []string {
 	m := functionName.FindStringSubmatch(name)
 	if m == nil {
 		return []string{name}
@@ -122,7 +122,7 @@ func (s *Service) functionResource(c *wire.Call, name string, qualifier *string)
 	if m[2] != "" {
 		ref.account = m[2]
 	}
-	if qualifier != nil || m[4] != "" {
+	if qualified {
 		ref.qualifier = m[4]
 		if wire.Value(qualifier) != "" {
 			ref.qualifier = *qualifier
