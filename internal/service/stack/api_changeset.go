@@ -65,7 +65,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformationapi.Cre
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	cs.Account, cs.Region, cs.UUID, cs.Template, cs.Processed = st.Account, st.Region, st.UUID, p.source.body, p.processed
+	cs.Account, cs.Region, cs.UUID, cs.StackName, cs.Template, cs.Processed = st.Account, st.Region, st.UUID, st.Name, p.source.body, p.processed
 	if cs.Secret, err = s.seal(changeSetPurpose, stackSecret{Parameters: p.parameters}); err != nil {
 		return nil, s.exception(op, err)
 	}
@@ -97,6 +97,8 @@ func (s *Service) changeSetStack(ctx context.Context, in *cloudformationapi.Crea
 	case create && found && r.Status != "REVIEW_IN_PROGRESS":
 		return nil, validationError("Stack [%s] already exists and cannot be created again with the changeSet [%s].", in.StackName, in.ChangeSetName)
 	case !create && !found:
+		return nil, validationError("Stack [%s] does not exist", in.StackName)
+	case !found && !stackName.MatchString(in.StackName):
 		return nil, validationError("Stack [%s] does not exist", in.StackName)
 	case !found:
 		return nil, nil
@@ -270,6 +272,9 @@ func (s *Service) changeSet(ctx context.Context, nameOrID, stackName string) (ch
 				return &cloudformationapi.ChangeSetNotFoundException{Message: "ChangeSet [" + nameOrID + "] does not exist"}
 			}
 			found = list[0]
+			if stackName != "" && stackName != found.StackName && stackName != found.stackID() {
+				return &cloudformationapi.ChangeSetNotFoundException{Message: "ChangeSet [" + nameOrID + "] does not exist"}
+			}
 			return nil
 		}
 		if stackName == "" {

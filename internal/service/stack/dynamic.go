@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"moat/internal/pure/policy"
+	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/cloudformationapi"
 	"moat/internal/wire/ssmapi"
@@ -50,11 +51,11 @@ func (s *Service) resourcesOf(c *wire.Call, _ string, in any) ([]string, policy.
 		name = in.StackName
 		keys["cloudformation:changesetname"] = []string{in.ChangeSetName}
 	case *cloudformationapi.DescribeChangeSetInput:
-		name = wire.Value(in.StackName)
+		name = s.stackOfChangeSet(c, in.ChangeSetName, in.StackName)
 	case *cloudformationapi.ExecuteChangeSetInput:
-		name = wire.Value(in.StackName)
+		name = s.stackOfChangeSet(c, in.ChangeSetName, in.StackName)
 	case *cloudformationapi.DeleteChangeSetInput:
-		name = wire.Value(in.StackName)
+		name = s.stackOfChangeSet(c, in.ChangeSetName, in.StackName)
 	case *cloudformationapi.ListChangeSetsInput:
 		name = in.StackName
 	case *cloudformationapi.DescribeStacksInput:
@@ -79,8 +80,32 @@ func (s *Service) resourcesOf(c *wire.Call, _ string, in any) ([]string, policy.
 	if name == "" {
 		return []string{"*"}, keys
 	}
+	return []string{s.stackResource(c, name)}, keys
+}
+
+// stackResource is the ARN of a stack, whichever way it was named: a statement about its id
+// holds for its name too. A stack that is not there has the ARN that it would have.
+func (s *Service) stackResource(c *wire.Call, name string) string {
 	if strings.HasPrefix(name, "arn:") {
-		return []string{name}, keys
+		return name // found by exactly this text, or not at all
 	}
-	return []string{"arn:aws:cloudformation:" + c.Region + ":" + c.Account + ":stack/" + name + "/*"}, keys
+	var r stackRecord
+	err := s.cfg.DB.View(context.Background(), func(tx *store.Tx) (err error) {
+		r, err = s.find(tx, c.Account, c.Region, name)
+		return err
+	})
+	if err == nil && !r.gone() {
+		return r.id()
+	}
+	return "arn:aws:cloudformation:" + c.Region + ":" + c.Account + ":stack/" + name + "/*"
+}
+
+// stackOfChangeSet is the stack that a change set belongs to, not the one that a call says.
+func (s *Service) stackOfChangeSet(c *wire.Call, changeSet string, stack *string) string {
+	if strings.HasPrefix(changeSet, "arn:") {
+		if cs, err := s.changeSet(wire.WithCall(context.Background(), c), changeSet, wire.Value(stack)); err == nil {
+			return cs.stackID()
+		}
+	}
+	return wire.Value(stack)
 }
