@@ -44,6 +44,9 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// loopback is the address of a path on this very node, whatever its public address.
+func (m *Moat) loopback(path string) string { return "http://" + m.Addr() + path }
+
 // New runs a Moat as `moat dev` does: test/test is root. change may alter its configuration.
 func New(t testing.TB, change ...func(*server.Config)) *Moat {
 	t.Helper()

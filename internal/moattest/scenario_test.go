@@ -90,10 +90,6 @@ func (m *Moat) cognito(t *testing.T, op string, signed bool, in, out any) int {
 	return status
 }
 
-func (m *Moat) loopback(path string) string {
-	return strings.Replace(m.BaseURL(), "localhost", "127.0.0.1", 1) + path
-}
-
 func do(t *testing.T, req *http.Request) (int, string) {
 	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
@@ -183,3 +179,6 @@ func TestTokens_EndWithTheClock(t *testing.T) {
 		t.Errorf("a revoked refresh token: %d %s", status, in.Message)
 	}
 }
+
+// path is the path of a URL on the public address, which nodes share and nobody listens at.
+func path(url string) string { return strings.TrimPrefix(url, "http://localhost:4566") }

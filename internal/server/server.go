@@ -96,9 +96,14 @@ func (s *Server) open(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	storeCfg := store.Config{Path: filepath.Join(s.cfg.Data, "moat.db"), URL: s.cfg.Database, MasterKey: key, Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log}
-	if s.cfg.InMemory {
+	storeCfg := store.Config{MasterKey: key, Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log}
+	switch {
+	case s.cfg.Database != "":
+		storeCfg.URL = s.cfg.Database
+	case s.cfg.InMemory:
 		storeCfg.Path = ":memory:"
+	default:
+		storeCfg.Path = filepath.Join(s.cfg.Data, "moat.db")
 	}
 	if s.db, err = store.Open(ctx, storeCfg); err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "store: ")) // a sentence for a person
@@ -185,6 +190,9 @@ func (s *Server) Close() {
 
 // BaseURL is the public address.
 func (s *Server) BaseURL() string { return s.cfg.BaseURL }
+
+// Addr is the address that the server listens on, host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Administrator creates the administrator's access key at the first start.
 func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string, created bool, err error) {
