@@ -81,61 +81,74 @@ func (s *Service) UntagResource(ctx context.Context, in *apigatewayapi.UntagReso
 
 // GetTags lists the tags of an API, a stage, a key or a plan.
 func (s *Service) GetTags(ctx context.Context, in *apigatewayapi.GetTagsRequest) (*apigatewayapi.Tags, error) {
-	out := &apigatewayapi.Tags{Tags: map[string]string{}}
-	return out, s.editTags(ctx, in.ResourceArn, func(tags map[string]string) {
-		clear(out.Tags)
-		maps.Copy(out.Tags, tags)
+	out := &apigatewayapi.Tags{}
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		t, err := s.tagged(tx, s.place(ctx), in.ResourceArn)
+		if err == nil {
+			out.Tags = t.tags
+		}
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) editTags(ctx context.Context, resource string, fn func(tags map[string]string)) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		t, err := s.tagged(tx, s.place(ctx), resource)
+		if err != nil {
+			return err
+		}
+		fn(t.tags)
+		return t.save(t.tags)
 	})
 }
 
-// editTags finds what an ARN names and changes its tags.
-func (s *Service) editTags(ctx context.Context, resource string, fn func(tags map[string]string)) error {
+// tagged is something that carries tags: a copy of them, and how to write them back.
+type tagged struct {
+	tags map[string]string
+	save func(tags map[string]string) error
+}
+
+func newTagged(tags map[string]string, save func(tags map[string]string) error) tagged {
+	own := maps.Clone(tags)
+	if own == nil {
+		own = map[string]string{}
+	}
+	return tagged{own, save}
+}
+
+// tagged finds what an ARN names.
+func (s *Service) tagged(tx *store.Tx, p place, resource string) (tagged, error) {
 	a, err := arn.Parse(resource)
 	if err != nil || a.Service != "apigateway" {
-		return badRequest("Invalid ARN specified in the request")
+		return tagged{}, badRequest("Invalid ARN specified in the request")
 	}
-	p := s.place(ctx)
 	part := strings.Split(strings.TrimPrefix(a.Resource, "/"), "/")
-	return s.db.Update(ctx, func(tx *store.Tx) error {
-		switch {
-		case len(part) == 2 && part[0] == "restapis":
-			d, err := s.definition(tx, p, part[1])
-			if err != nil {
-				return err
-			}
-			d.API.Tags = changedTags(d.API.Tags, fn)
+	switch {
+	case len(part) == 2 && part[0] == "restapis":
+		d, err := s.definition(tx, p, part[1])
+		return newTagged(d.API.Tags, func(tags map[string]string) error {
+			d.API.Tags = tags
 			return s.tables.definitions.Put(tx, d)
-		case len(part) == 4 && part[0] == "restapis" && part[2] == "stages":
-			st, err := s.stage(tx, p, part[1], part[3])
-			if err != nil {
-				return err
-			}
-			st.Stage.Tags = changedTags(st.Stage.Tags, fn)
+		}), err
+	case len(part) == 4 && part[0] == "restapis" && part[2] == "stages":
+		st, err := s.stage(tx, p, part[1], part[3])
+		return newTagged(st.Stage.Tags, func(tags map[string]string) error {
+			st.Stage.Tags = tags
 			return s.tables.stages.Put(tx, st)
-		case len(part) == 2 && part[0] == "apikeys":
-			k, err := s.key(tx, p, part[1])
-			if err != nil {
-				return err
-			}
-			k.Key.Tags = changedTags(k.Key.Tags, fn)
+		}), err
+	case len(part) == 2 && part[0] == "apikeys":
+		k, err := s.key(tx, p, part[1])
+		return newTagged(k.Key.Tags, func(tags map[string]string) error {
+			k.Key.Tags = tags
 			return s.tables.keys.Put(tx, k)
-		case len(part) == 2 && part[0] == "usageplans":
-			pl, err := s.plan(tx, p, part[1])
-			if err != nil {
-				return err
-			}
-			pl.Plan.Tags = changedTags(pl.Plan.Tags, fn)
+		}), err
+	case len(part) == 2 && part[0] == "usageplans":
+		pl, err := s.plan(tx, p, part[1])
+		return newTagged(pl.Plan.Tags, func(tags map[string]string) error {
+			pl.Plan.Tags = tags
 			return s.tables.plans.Put(tx, pl)
-		}
-		return notFound("Invalid ARN specified in the request")
-	})
-}
-
-func changedTags(old map[string]string, fn func(map[string]string)) map[string]string {
-	tags := maps.Clone(old)
-	if tags == nil {
-		tags = map[string]string{}
+		}), err
 	}
-	fn(tags)
-	return tags
+	return tagged{}, notFound("Invalid ARN specified in the request")
 }

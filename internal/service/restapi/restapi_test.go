@@ -359,3 +359,27 @@ func TestResources_Rules(t *testing.T) {
 		t.Errorf("got %+v, %v; want the child renamed too", got, err)
 	}
 }
+
+func TestTags(t *testing.T) {
+	t.Parallel()
+	s, _, ctx := newService(t)
+	api, err := s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "arn:aws:apigateway:us-east-1::/restapis/" + *api.Id
+	if _, err := s.TagResource(ctx, &apigatewayapi.TagResourceRequest{ResourceArn: name, Tags: map[string]string{"a": "1", "b": "2"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UntagResource(ctx, &apigatewayapi.UntagResourceRequest{ResourceArn: name, TagKeys: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: name})
+	if err != nil || len(got.Tags) != 1 || got.Tags["b"] != "2" {
+		t.Errorf("got %v, %v; want b=2", got, err)
+	}
+	_, err = s.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: "arn:aws:apigateway:us-east-1::/restapis/ghost"})
+	refused(t, err, "NotFoundException", "Invalid API identifier specified 000000000000:ghost")
+	_, err = s.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: "arn:aws:s3:::x"})
+	refused(t, err, "BadRequestException", "Invalid ARN specified in the request")
+}
