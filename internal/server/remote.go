@@ -7,15 +7,20 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"sync"
+	"time"
 
 	"moat/internal/pure/sigv4"
 	"moat/internal/service/stack"
 	"moat/internal/service/stack/bundle"
 	"moat/internal/wire"
+	"moat/internal/wire/cloudformationapi"
 )
 
 // maxDeployment bounds what `moat deploy` sends: the template and the packages of its functions.
@@ -41,12 +46,18 @@ type DeploymentEvent struct {
 	Outputs   map[string]string `json:"outputs,omitempty"`
 }
 
-// deployRemote serves POST /_moat/deploy: a signed request of a caller who may create stacks.
-// What the deployment does to other services is authorised as that caller's own calls.
+// deployRemote serves POST /_moat/deploy: a signed request of a caller who may create and
+// execute change sets. What the deployment does to other services is authorised as that
+// caller's own calls.
 func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST deploys"})
+		return
+	}
+	call, err := s.signedBy(r)
+	if err != nil {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDeployment))
@@ -54,9 +65,8 @@ func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"message": "a deployment is at most 256 MB"})
 		return
 	}
-	caller, region, err := s.signedBy(r, body)
-	if err != nil {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != r.Header.Get("X-Amz-Content-Sha256") {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": "x-amz-content-sha256 is not the hash of the body"})
 		return
 	}
 	var in Deployment
@@ -64,13 +74,30 @@ func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not a deployment: " + errorText(err)})
 		return
 	}
-	resource := "arn:aws:cloudformation:" + region + ":" + s.cfg.Account + ":stack/" + in.Stack + "/*"
-	d, err := s.parts.iam.Authorize(r.Context(), caller, "cloudformation:CreateChangeSet", resource, s.cfg.Account, nil)
-	if err != nil || !d.Allowed {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": "User: " + caller.ARN + " is not authorized to perform: cloudformation:CreateChangeSet on resource: " + resource})
+	if why := s.mayDeploy(r.Context(), call, in.Stack); why != "" {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": why})
 		return
 	}
-	s.carryOut(w, r, in, caller, region)
+	s.carryOut(w, r, in, call)
+}
+
+// mayDeploy asks whether a caller may do what a deployment does to a stack; why not, else.
+func (s *Server) mayDeploy(ctx context.Context, call *wire.Call, name string) string {
+	resources, keys := s.parts.stack.APIs()[0].Resources(call, "CreateChangeSet", &cloudformationapi.CreateChangeSetInput{StackName: name})
+	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
+	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
+	keys.Set("aws:RequestedRegion", call.Region)
+	keys.Set("aws:SourceIp", call.SourceIP)
+	for _, action := range []string{"cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"} {
+		for _, resource := range resources {
+			d, err := s.parts.iam.Authorize(ctx, call.Caller, action, resource, s.cfg.Account, keys)
+			if err != nil || !d.Allowed {
+				return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + resource
+			}
+		}
+	}
+	return ""
 }
 
 func errorText(err error) string {
@@ -81,7 +108,7 @@ func errorText(err error) string {
 }
 
 // carryOut deploys and reports, one JSON object per line.
-func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, in Deployment, caller wire.Caller, region string) {
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, in Deployment, call *wire.Call) {
 	w.Header().Set("Content-Type", "application/jsonl")
 	var mu sync.Mutex
 	enc := json.NewEncoder(w)
@@ -92,9 +119,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, in Deployment,
 		_ = http.NewResponseController(w).Flush()
 	}
 	// A client that goes away must not leave a stack half-way: the deployment runs to its end.
-	ctx := wire.WithCall(context.WithoutCancel(r.Context()), &wire.Call{
-		Service: "cloudformation", Operation: "Deploy", Account: s.cfg.Account, Region: region, Time: s.cfg.Now(), Caller: caller, Host: r.Host, Secure: r.TLS != nil,
-	})
+	ctx := wire.WithCall(context.WithoutCancel(r.Context()), call)
 	res, err := s.deployArchive(ctx, in, func(e stack.Event) {
 		say(DeploymentEvent{Event: "progress", LogicalID: e.LogicalID, Type: e.Type, Status: e.Status, Message: e.Reason})
 	})
@@ -127,30 +152,39 @@ func (s *Server) deployArchive(ctx context.Context, in Deployment, progress func
 	})
 }
 
+var (
+	regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
+	bodyHash   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
 // signedBy verifies the signature of a request to one of Moat's own addresses (SigV4, header
-// form, service "moat") and returns its caller.
-func (s *Server) signedBy(r *http.Request, body []byte) (wire.Caller, string, error) {
+// form, service "moat") and returns the call of its caller. The body's hash is taken as it was
+// signed, so that a body is read only for who holds a key; the caller then compares it.
+func (s *Server) signedBy(r *http.Request) (*wire.Call, error) {
 	req := sigv4.Request{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Host: r.Host, Header: r.Header}
 	auth, err := sigv4.Parse(req)
 	if err != nil {
-		return wire.Caller{}, "", err
+		return nil, err
 	}
-	if auth.Presigned || auth.Service != "moat" {
-		return wire.Caller{}, "", errors.New("the signature is not for the service moat")
+	if auth.Presigned || auth.Service != "moat" || !regionName.MatchString(auth.Region) {
+		return nil, errors.New("the signature is not for the service moat in a region")
+	}
+	declared := r.Header.Values("X-Amz-Content-Sha256")
+	if len(declared) != 1 || !bodyHash.MatchString(declared[0]) {
+		return nil, errors.New("x-amz-content-sha256 must be the hash of the body")
 	}
 	cred, err := s.parts.iam.Credential(r.Context(), auth.AccessKeyID, auth.SecurityToken)
 	if err != nil {
-		return wire.Caller{}, "", errors.New("the access key is not valid")
+		return nil, errors.New("the access key is not valid")
 	}
-	sum := sha256.Sum256(body)
-	hash := hex.EncodeToString(sum[:])
-	if sent := r.Header.Get("X-Amz-Content-Sha256"); sent != hash {
-		return wire.Caller{}, "", errors.New("x-amz-content-sha256 is not the hash of the body")
+	if err := auth.Verify(req, declared[0], cred.Secret, s.cfg.Now()); err != nil {
+		return nil, err
 	}
-	if err := auth.Verify(req, hash, cred.Secret, s.cfg.Now()); err != nil {
-		return wire.Caller{}, "", err
-	}
-	return cred.Caller, auth.Region, nil
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return &wire.Call{
+		Service: "cloudformation", Operation: "Deploy", Account: s.cfg.Account, Region: auth.Region, Time: s.cfg.Now(), Caller: cred.Caller,
+		Host: r.Host, Secure: r.TLS != nil, SourceIP: ip, UserAgent: r.UserAgent(),
+	}, nil
 }
 
 // ReadDeploymentEvents calls fn for each line of an answer.
