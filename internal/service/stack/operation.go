@@ -24,6 +24,7 @@ type operation struct {
 	plan    *plan // nil for a deletion
 	journal *journal
 	done    chan struct{} // closed when carry returns
+	undoing bool          // rolling back
 	force   bool          // recovery: what the journal says of updates may be behind the truth
 
 	mu        sync.Mutex
@@ -97,7 +98,7 @@ func (o *operation) request(id, typ string, properties *template.Value) *Request
 	return &Request{
 		Stack: o.info, LogicalID: id, Type: typ, Name: o.name(id), Properties: properties, Tags: o.stack.Tags,
 		Package: func(key string) ([]byte, error) {
-			if !o.rec.Local {
+			if !o.rec.Local && !o.undoing { // what was deployed before may be deployed again
 				return nil, wire.NotImplementedBecause("cloudformation", "Code", "there is no S3 here: use ZipFile, or deploy with moat deploy")
 			}
 			return o.s.packageOf(key)

@@ -78,6 +78,7 @@ func (o *operation) cleanOne(ctx context.Context, id string) {
 // rollback brings the stack back to the state before the operation. A nil reason means
 // that the rollback was begun before.
 func (o *operation) rollback(ctx context.Context, why *string) error {
+	o.undoing = true
 	if o.rec.Kind == "create" {
 		return o.rollbackCreate(ctx, why)
 	}

@@ -19,6 +19,9 @@ const MaxBytes = 1 << 20
 // maxNodes bounds what the aliases of a small file may grow to.
 const maxNodes = 200_000
 
+// maxKeys bounds a map: entries are searched in order.
+const maxKeys = 2000
+
 var (
 	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 	yamlLine   = regexp.MustCompile(`line (\d+)`)
@@ -125,6 +128,9 @@ func (r *yamlReader) scalar(n *yaml.Node) *Value {
 }
 
 func (r *yamlReader) mapping(n *yaml.Node) (*Value, error) {
+	if len(n.Content) > 2*maxKeys {
+		return nil, formatError(r.pos(n), "a map has more than %d keys", maxKeys)
+	}
 	m := &Value{Kind: Map, Pos: r.pos(n), Fields: []Field{}}
 	var merges []*yaml.Node
 	seen := make(map[string]int, len(n.Content)/2)
@@ -176,6 +182,9 @@ func (r *yamlReader) merge(m *Value, n *yaml.Node) error {
 			if !m.Has(f.Key) {
 				m.Fields = append(m.Fields, f)
 			}
+			if len(m.Fields) > maxKeys {
+				return formatError(r.pos(n), "a map has more than %d keys", maxKeys)
+			}
 		}
 	}
 	return nil
@@ -225,6 +234,10 @@ type jsonReader struct {
 	src   []byte
 	file  string
 	depth int
+	nodes int
+
+	seen, lineStart int64 // how far at has looked, and what it found
+	line            int
 }
 
 func parseJSON(body []byte, file string) (*Value, *Error) {
@@ -255,12 +268,20 @@ func parseJSON(body []byte, file string) (*Value, *Error) {
 	return v, nil
 }
 
+// at returns the place of an offset. Asked for rising offsets it looks at each byte once.
 func (r *jsonReader) at(offset int64) Pos {
 	offset = min(offset, int64(len(r.src)))
-	before := r.src[:offset]
-	line := bytes.Count(before, []byte("\n"))
-	column := int(offset) - (bytes.LastIndexByte(before, '\n') + 1)
-	return Pos{File: r.file, Line: line + 1, Column: column + 1}
+	if offset < r.seen {
+		r.seen, r.line, r.lineStart = 0, 0, 0
+	}
+	for i, c := range r.src[r.seen:offset] {
+		if c == '\n' {
+			r.line++
+			r.lineStart = r.seen + int64(i) + 1
+		}
+	}
+	r.seen = offset
+	return Pos{File: r.file, Line: r.line + 1, Column: int(offset-r.lineStart) + 1}
 }
 
 // next returns the place of the token that follows.
@@ -273,8 +294,9 @@ func (r *jsonReader) next() Pos {
 }
 
 func (r *jsonReader) value() (*Value, error) {
-	if r.depth++; r.depth > 200 {
-		return nil, formatError(r.next(), "the template is too deeply nested")
+	r.depth++
+	if r.nodes++; r.depth > 200 || r.nodes > maxNodes {
+		return nil, formatError(r.next(), "the template is too large or too deeply nested")
 	}
 	defer func() { r.depth-- }()
 	pos := r.next()
@@ -310,6 +332,9 @@ func (r *jsonReader) object(pos Pos) (*Value, error) {
 		k, _ := tok.(string)
 		if seen[k] {
 			return nil, formatError(kp, "key %s is given twice", k)
+		}
+		if len(m.Fields) == maxKeys {
+			return nil, formatError(kp, "a map has more than %d keys", maxKeys)
 		}
 		seen[k] = true
 		x, err := r.value()
