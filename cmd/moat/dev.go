@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -286,7 +287,7 @@ func (d *devSession) serveContent() (*http.Server, error) {
 	if _, given := d.values["ContentUrl"]; given || dir == "" || !fileExists(dir) {
 		return nil, nil
 	}
-	l, err := listenLoopback()
+	l, err := d.listenContent()
 	if err != nil {
 		return nil, err
 	}
@@ -294,4 +295,23 @@ func (d *devSession) serveContent() (*http.Server, error) {
 	go s.Serve(l)
 	d.values["ContentUrl"] = "http://" + l.Addr().String()
 	return s, nil
+}
+
+// listenContent takes the address of the last run again when it is free: a stage that was
+// deployed then still points at it, and a changed parameter alone does not deploy a SAM API
+// anew, on AWS as here.
+func (d *devSession) listenContent() (net.Listener, error) {
+	file := filepath.Join(d.flags.data, "content-address")
+	if b, err := os.ReadFile(file); err == nil {
+		if last := strings.TrimSpace(string(b)); isLoopback(last) {
+			if l, err := net.Listen("tcp", last); err == nil {
+				return l, nil
+			}
+		}
+	}
+	l, err := listenLoopback()
+	if err != nil {
+		return nil, err
+	}
+	return l, os.WriteFile(file, []byte(l.Addr().String()+"\n"), 0o600)
 }
