@@ -39,13 +39,32 @@ func newAccessLog(log *slog.Logger, appendTo func(context.Context, string, strin
 	return &accessLog{append: appendTo, log: log, lines: make(chan accessLine, accessQueue)}
 }
 
+// accessRecord is the text of a line.
+type accessRecord struct {
+	RequestID      string  `json:"requestId"`
+	IP             string  `json:"ip"`
+	RequestTime    string  `json:"requestTime"`
+	Method         string  `json:"httpMethod"`
+	Path           string  `json:"path"`
+	Route          string  `json:"route"`
+	Status         int     `json:"status"`
+	Who            string  `json:"who"`
+	Step           string  `json:"step"`
+	Grounds        string  `json:"grounds"`
+	KeyID          string  `json:"apiKeyId"`
+	UserAgent      string  `json:"userAgent"`
+	ResponseLength int64   `json:"responseLength"`
+	LatencyMS      float64 `json:"latencyMs"`
+	IntegrationMS  float64 `json:"integrationLatencyMs"`
+}
+
 // record queues the line of one exchange. It does not block.
 func (a *accessLog) record(r wire.Record) {
-	text, err := json.Marshal(map[string]any{
-		"requestId": r.RequestID, "ip": r.SourceIP, "requestTime": r.Time.UTC().Format("02/Jan/2006:15:04:05 -0700"),
-		"httpMethod": r.Method, "path": r.Path, "route": r.Route, "status": r.Status, "who": r.Who, "step": r.Step,
-		"grounds": r.Grounds, "apiKeyId": r.KeyID, "userAgent": r.UserAgent, "responseLength": r.BytesOut,
-		"latencyMs": float64(r.Latency.Microseconds()) / 1000, "integrationLatencyMs": float64(r.Integration.Microseconds()) / 1000,
+	text, err := json.Marshal(accessRecord{
+		RequestID: r.RequestID, IP: r.SourceIP, RequestTime: r.Time.UTC().Format("02/Jan/2006:15:04:05 -0700"),
+		Method: r.Method, Path: r.Path, Route: r.Route, Status: r.Status, Who: r.Who, Step: r.Step, Grounds: r.Grounds,
+		KeyID: r.KeyID, UserAgent: r.UserAgent, ResponseLength: r.BytesOut,
+		LatencyMS: float64(r.Latency.Microseconds()) / 1000, IntegrationMS: float64(r.Integration.Microseconds()) / 1000,
 	})
 	if err != nil {
 		return
