@@ -154,7 +154,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 		Record: func(r wire.Record) { p.access.record(r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
-		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway,
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam,
 	})
 	leaser.to = p.restapi
 	return err

@@ -169,7 +169,12 @@ func (s *Service) ImportRestApi(ctx context.Context, in *apigatewayapi.ImportRes
 	if err := s.importInto(&d, doc); err != nil {
 		return nil, err
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	err = s.passing(ctx, func(p *passes) error {
+		if err := p.check(nil, d.roles()); err != nil {
+			return err
+		}
+		return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	})
 	if err != nil {
 		return nil, err
 	}

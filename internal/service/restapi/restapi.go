@@ -40,6 +40,8 @@ type Config struct {
 	BaseURL   string // public address of this Moat
 	Domain    string // name below which APIs are served
 	Publisher Publisher
+	// PassRoler decides whether a caller may give a role to integrations and authorizers. nil: nobody is asked.
+	PassRoler PassRoler
 }
 
 // Service implements API Gateway's interface for REST APIs. It is safe for concurrent use.

@@ -146,17 +146,24 @@ func (s *Service) view(ctx context.Context, id string, fn func(d *definition) er
 	})
 }
 
-// edit changes an API in one transaction. fn may run again.
+// edit changes an API in one transaction. fn may run again. A role that the change brings in
+// must be one that the caller may pass.
 func (s *Service) edit(ctx context.Context, id string, fn func(d *definition) error) error {
-	return s.db.Update(ctx, func(tx *store.Tx) error {
-		d, err := s.definition(tx, s.place(ctx), id)
-		if err != nil {
-			return err
-		}
-		if err := fn(&d); err != nil {
-			return err
-		}
-		return s.tables.definitions.Put(tx, d)
+	return s.passing(ctx, func(p *passes) error {
+		return s.db.Update(ctx, func(tx *store.Tx) error {
+			d, err := s.definition(tx, s.place(ctx), id)
+			if err != nil {
+				return err
+			}
+			before := d.roles()
+			if err := fn(&d); err != nil {
+				return err
+			}
+			if err := p.check(before, d.roles()); err != nil {
+				return err
+			}
+			return s.tables.definitions.Put(tx, d)
+		})
 	})
 }
 
