@@ -72,7 +72,23 @@ func (s *Service) Deploy(ctx context.Context, in DeployInput) (Result, error) {
 	if err := s.carry(ctx, o); err != nil {
 		return Result{}, err
 	}
-	return s.outcome(ctx, o)
+	res, err := s.outcome(ctx, o)
+	var failed *Failure
+	if errors.As(err, &failed) {
+		failed.places = b.plan.places()
+	}
+	return res, err
+}
+
+// places tells where each resource stands in the template, as file:line:column.
+func (p *plan) places() map[string]string {
+	out := make(map[string]string, len(p.live))
+	for id, r := range p.live {
+		if r.Pos.Line > 0 {
+			out[id] = r.Pos.String()
+		}
+	}
+	return out
 }
 
 // discardable are the states of a stack that never came to be.
@@ -89,12 +105,18 @@ type Failure struct {
 	Stack  string
 	Status string // ROLLBACK_COMPLETE, UPDATE_ROLLBACK_COMPLETE, ...
 	Causes []Event
+
+	places map[string]string // of resources in the template, by logical id
 }
 
 func (f *Failure) Error() string {
 	text := fmt.Sprintf("stack %s: %s", f.Stack, f.Status)
 	for _, e := range f.Causes {
-		text += fmt.Sprintf("\n%s (%s): %s", e.LogicalID, e.Type, e.Reason)
+		text += "\n"
+		if at := f.places[e.LogicalID]; at != "" {
+			text += at + ": "
+		}
+		text += fmt.Sprintf("%s (%s): %s", e.LogicalID, e.Type, e.Reason)
 	}
 	return text
 }

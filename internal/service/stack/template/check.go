@@ -1,6 +1,7 @@
 package template
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -54,13 +55,25 @@ func (c *templateChecker) resource(r Resource) {
 		return
 	}
 	c.schema.CheckProperties(r, &c.es)
-	c.expressions(r.Properties, r.LogicalID, "Properties", "Resources")
+	c.properties(r)
 	c.condition(r.Condition, r.Value.KeyPos("Condition"), r.LogicalID, "Condition")
 	for _, d := range r.DependsOn {
 		if _, ok := c.types[d]; !ok {
 			e := formatError(r.Value.KeyPos("DependsOn"), "Unresolved resource dependencies [%s] in the Resources block of the template", d)
 			c.fail(e, r.LogicalID, "DependsOn")
 		}
+	}
+}
+
+// properties checks the expressions of each property under the property's own name.
+func (c *templateChecker) properties(r Resource) {
+	isCall := func(f Field) bool { return f.Key == "Ref" || strings.HasPrefix(f.Key, "Fn::") }
+	if !r.Properties.Is(Map) || slices.ContainsFunc(r.Properties.Fields, isCall) {
+		c.expressions(r.Properties, r.LogicalID, "Properties", "Resources")
+		return
+	}
+	for _, f := range r.Properties.Fields {
+		c.expressions(f.Value, r.LogicalID, "Properties."+f.Key, "Resources")
 	}
 }
 

@@ -24,7 +24,8 @@ const maxKeys = 2000
 
 var (
 	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-	yamlLine   = regexp.MustCompile(`line (\d+)`)
+	yamlLine   = regexp.MustCompile(`^line (\d+): `)
+	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or '.'|<)|^found (undefined tag handle|duplicate %|incompatible)`)
 )
 
 // ParseValue reads a YAML or JSON document. JSON is what begins with a brace.
@@ -51,11 +52,16 @@ func parseYAML(body []byte, file string) (*Value, error) {
 			return &Value{Kind: Null, Pos: Pos{File: file}}, nil
 		}
 		pos := Pos{File: file, Line: 1, Column: 1}
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		why := strings.TrimPrefix(err.Error(), "yaml: ")
+		if m := yamlLine.FindStringSubmatch(why); m != nil {
 			pos.Line, _ = strconv.Atoi(m[1])
+			why = why[len(m[0]):]
+		}
+		if yamlParser.MatchString(why) { // the library counts the lines of its parser's errors from nought
+			pos.Line = min(pos.Line+1, 1+bytes.Count(bytes.TrimRight(body, "\n"), []byte{'\n'}))
 		}
 		return nil, &Error{
-			Pos: pos, Message: "not well-formed YAML: " + strings.TrimPrefix(err.Error(), "yaml: "),
+			Pos: pos, Message: "not well-formed YAML: " + why,
 			Sentence: fmt.Sprintf("Template format error: YAML not well-formed. (line %d, column %d)", pos.Line, pos.Column),
 		}
 	}

@@ -125,6 +125,7 @@ func TestParse_mistakes(t *testing.T) {
 		{"no resources", "Description: x\n", "t:1:1", "Template format error: At least one Resources member must be defined."},
 		{"empty resources", "Resources: {}\n", "t:1:1", "Template format error: At least one Resources member must be defined."},
 		{"json", `{"Resources": {"A": }`, "t:1:21", "Template format error: JSON not well-formed. (line 1, column 21)"},
+		{"yaml, context", "Resources:\n  A: [\n    B: 1\n    C: 2\n", "t:2:1", "Template format error: YAML not well-formed. (line 2, column 1)"},
 		{"yaml", "Resources:\n  A: [\n", "t:2:1", "Template format error: YAML not well-formed. (line 2, column 1)"},
 		{"duplicate key", "Resources:\n  A: {Type: x}\n  A: {Type: y}\n", "t:3:3", "Template format error: key A is already given on line 2"},
 		{"unknown tag", "Resources:\n  A: !Reff x\n", "t:2:6", "Template format error: unknown tag !Reff: expected one of !Ref"},
