@@ -80,7 +80,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 	p.pipeline = wire.New(wire.Config{
 		Authority: p.iam, APIs: p.apis(), Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
-			if r.Via == "" {
+			if r.Via == "" && r.Method != "" { // not what services ask of each other
 				cfg.Record(r)
 			}
 		},
