@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -320,4 +321,56 @@ func TestSeccompProgram(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A host that is killed takes its functions along. The test starts itself as that host.
+func TestHost_killed(t *testing.T) {
+	if os.Getenv("MOAT_SANDBOX_VICTIM") != "" {
+		h := newHost(t)
+		s := node(t, `exports.handler = async () => 1`)
+		want(t, invoke(t, h, s, `{}`), `1`)
+		for e := range h.pools[s.Key].all {
+			fmt.Printf("function %d\n", e.cmd.Process.Pid)
+		}
+		select {}
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^TestHost_killed$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), "MOAT_SANDBOX_VICTIM=1", "TMPDIR="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	for scan := bufio.NewScanner(out); pid == 0 && scan.Scan(); {
+		_, _ = fmt.Sscanf(scan.Text(), "function %d", &pid)
+		if strings.Contains(scan.Text(), "SKIP") {
+			break
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if pid == 0 {
+		t.Skip("the host did not isolate")
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for tries := 0; alive(pid); tries++ {
+		if tries == 500 {
+			t.Fatalf("the function %d has outlived its host", pid)
+		}
+		<-tick.C
+	}
+}
+
+// alive says whether a process runs; one that only waits to be reaped does not.
+func alive(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !strings.Contains(string(b), ") Z ")
 }

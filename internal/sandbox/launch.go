@@ -146,13 +146,22 @@ func (h *Host) bootstrapDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for name, text := range bootstraps() {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o444); err != nil {
-			return "", err
+	for _, k := range []kind{kindNode, kindPython} {
+		for name, text := range (program{kind: k}).files() {
+			if err := writeFile(filepath.Join(dir, name), text); err != nil {
+				return "", err
+			}
 		}
 	}
 	h.fileDir = dir
 	return dir, nil
+}
+
+func writeFile(name string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, text, 0o444)
 }
 
 // environment gives the complete environment of a process: the runtime's own

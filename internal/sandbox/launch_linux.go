@@ -76,16 +76,10 @@ func (h *Host) launchIsolated(ctx context.Context, spec *Spec, p program, extra 
 	}
 	cfg := shimConfig{
 		Network: h.cfg.Network, APIPort: port, Door: h.cfg.EndpointPort,
-		Dirs: p.dirs, Package: spec.Package, Layers: spec.Layers, EphemeralMB: max(spec.EphemeralMB, 1),
+		Dirs: p.dirs, Package: spec.Package, Layers: spec.Layers, EphemeralMB: max(spec.EphemeralMB, 1), Files: p.files(),
 	}
 	if h.cfg.Endpoint == nil {
 		cfg.Door = 0
-	}
-	switch p.kind {
-	case kindNode:
-		cfg.Files = map[string][]byte{nodeBootstrap: nodeText}
-	case kindPython:
-		cfg.Files = map[string][]byte{pythonBootstrap: pythonText}
 	}
 	var host *launched
 	if h.cfg.Network == NetworkHost {

@@ -22,13 +22,27 @@ var nodeText []byte
 //go:embed bootstrap/python.py
 var pythonText []byte
 
+//go:embed bootstrap/cfn-response.cjs
+var nodeResponse []byte
+
+//go:embed bootstrap/cfnresponse.py
+var pythonResponse []byte
+
 const (
 	nodeBootstrap   = "moat-node.cjs"
 	pythonBootstrap = "moat-python.py"
 )
 
-func bootstraps() map[string][]byte {
-	return map[string][]byte{nodeBootstrap: nodeText, pythonBootstrap: pythonText}
+// files gives what stands in the runtime's folder: the bootstrap, and the module with which
+// functions answer a stack.
+func (p program) files() map[string][]byte {
+	switch p.kind {
+	case kindNode:
+		return map[string][]byte{nodeBootstrap: nodeText, "node_modules/cfn-response/index.js": nodeResponse}
+	case kindPython:
+		return map[string][]byte{pythonBootstrap: pythonText, "cfnresponse.py": pythonResponse}
+	}
+	return nil
 }
 
 type kind int

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,6 +212,43 @@ func TestLayers(t *testing.T) {
 	p.Layers = []string{layer(map[string]string{"python/lib.py": "x = 'layer'"})}
 	want(t, invoke(t, h, p, `{}`), `"layer"`)
 }
+
+// A custom resource answers its stack, which is reached like all else of Moat.
+func TestCustomResource(t *testing.T) {
+	t.Parallel()
+	bodies := make(chan string, 2)
+	stack := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		bodies <- r.Method + " " + r.URL.Path + " " + string(b)
+	})}
+	l := &handedListener{conns: make(chan net.Conn)}
+	go func() { _ = stack.Serve(l) }()
+	t.Cleanup(func() { close(l.conns); stack.Close() })
+	h := newHost(t, func(c *Config) { c.EndpointPort = 4566; c.Endpoint = func(c net.Conn) { l.conns <- c } })
+	event := `{"ResponseURL":"http://localhost:4566/answer?x=1","StackId":"s","RequestId":"r","LogicalResourceId":"l"}`
+	for _, s := range []*Spec{
+		node(t, `const r = require('cfn-response'); exports.handler = (e, c) => r.send(e, c, r.SUCCESS, { a: 1 }, 'id')`),
+		function(t, "python3.11", "m.handler", map[string]string{"m.py": "import cfnresponse\ndef handler(e, c): cfnresponse.send(e, c, cfnresponse.SUCCESS, {'a': 1}, 'id')"}),
+	} {
+		want(t, invoke(t, h, s, event), `null`)
+		got := strings.ReplaceAll(<-bodies, " ", "")
+		if !strings.HasPrefix(got, `PUT/answer{"Status":"SUCCESS","Reason":"See`) || !strings.HasSuffix(got, `"PhysicalResourceId":"id","StackId":"s","RequestId":"r","LogicalResourceId":"l","NoEcho":false,"Data":{"a":1}}`) {
+			t.Error(got)
+		}
+	}
+}
+
+// handedListener accepts the connections that it is handed.
+type handedListener struct{ conns chan net.Conn }
+
+func (l *handedListener) Accept() (net.Conn, error) {
+	if c, ok := <-l.conns; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (l *handedListener) Close() error   { return nil }
+func (l *handedListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestExecWrapper(t *testing.T) {
 	t.Parallel()

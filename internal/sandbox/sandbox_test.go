@@ -94,6 +94,7 @@ func function(t testing.TB, runtime, handler string, files map[string]string, ch
 		Start: func(context.Context, string) (Start, error) {
 			return Start{Env: map[string]string{
 				"AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+				"AWS_LAMBDA_LOG_STREAM_NAME": "stream",
 			}}, nil
 		},
 	}

@@ -164,7 +164,7 @@ func (s *shim) packages() error {
 		return err
 	}
 	for name, text := range s.cfg.Files {
-		if err := os.WriteFile(filepath.Join(runtimeRoot, name), text, 0o444); err != nil {
+		if err := writeFile(filepath.Join(runtimeRoot, name), text); err != nil {
 			return err
 		}
 	}

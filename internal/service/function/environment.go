@@ -44,7 +44,11 @@ func (s *Service) spec(f *Function, v *Version) (*sandbox.Spec, error) {
 
 // start gives a new environment its variables, its credentials and its log.
 func (s *Service) start(ctx context.Context, v *Version, id string) (sandbox.Start, error) {
-	creds, err := s.cfg.Roles.RoleCredentials(ctx, v.Role, servicePrincipal, v.Name, credentialLife)
+	session := v.Name // as on Lambda, where policies may name it
+	if len(session) < 2 {
+		session += "-" // STS takes no shorter one
+	}
+	creds, err := s.cfg.Roles.RoleCredentials(ctx, v.Role, servicePrincipal, session, credentialLife)
 	if err != nil {
 		if ok, e := s.cfg.Roles.TrustsService(ctx, v.Role, servicePrincipal); e == nil && !ok {
 			err = errors.Join(ErrRole, err)

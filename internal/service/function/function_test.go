@@ -48,7 +48,7 @@ func (f *fakeIAM) TrustsService(_ context.Context, arn, service string) (bool, e
 func (f *fakeIAM) RoleCredentials(_ context.Context, arn, service, session string, _ time.Duration) (Credentials, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.distrusts || arn != role || service != "lambda.amazonaws.com" || session == "" {
+	if f.distrusts || arn != role || service != "lambda.amazonaws.com" || len(session) < 2 {
 		return Credentials{}, errors.New("no such role")
 	}
 	f.issued++
