@@ -201,6 +201,11 @@ func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string,
 
 // ServeHTTP sends a request to who serves it. See [Server.classify].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// net/http hides whether the request gave a length, too, by which another reader of
+		// the connection would have split it otherwise (RFC 9112, section 6.1): it ends here.
+		w.Header().Set("Connection", "close")
+	}
 	if s.cfg.Dev && s.stranger(r) {
 		r = r.WithContext(iam.WithoutRoot(r.Context()))
 	}
