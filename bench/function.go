@@ -75,7 +75,7 @@ func (r *rig) measureFunction(ctx context.Context, a *api, h handler) (row, erro
 		_, err := c.exchange(raw, http.StatusOK)
 		return err
 	}
-	warm, err := load{conns: 1, count: warmCalls, limit: warmTime, do: do}.run(ctx, r.process, r.address)
+	warm, err := load{conns: 1, count: warmCalls, limit: warmTime, settle: logged, do: do}.run(ctx, r.process, r.address)
 	if err != nil {
 		return row{}, err
 	}

@@ -19,7 +19,8 @@ const (
 	gatewayRounds = 3
 	gatewayTime   = 1500 * time.Millisecond
 	freshTokens   = 1500
-	alone         = 1000 // requests over one connection
+	alone         = 1000                   // requests over one connection
+	logged        = 400 * time.Millisecond // after which the access log is written
 )
 
 // guarded is a route with the ways to ask for it.
@@ -72,7 +73,7 @@ func (g *guarded) round(ctx context.Context, r *rig, round int) error {
 		_, err := c.exchange(g.next(at+i), http.StatusOK)
 		return err
 	}
-	o, err := load{conns: gatewayConns, count: g.count, limit: gatewayTime, do: do}.run(ctx, r.process, r.address)
+	o, err := load{conns: gatewayConns, count: g.count, limit: gatewayTime, settle: logged, do: do}.run(ctx, r.process, r.address)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (g *guarded) round(ctx context.Context, r *rig, round int) error {
 	if round > 0 || g.count < gatewayCount {
 		return nil
 	}
-	g.single, err = load{conns: 1, count: alone, limit: gatewayTime, do: do}.run(ctx, r.process, r.address)
+	g.single, err = load{conns: 1, count: alone, limit: gatewayTime, settle: logged, do: do}.run(ctx, r.process, r.address)
 	return err
 }
 

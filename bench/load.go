@@ -20,6 +20,7 @@ import (
 type load struct {
 	conns, count int
 	limit        time.Duration
+	settle       time.Duration              // what the server does this long afterwards counts, too: it logs
 	do           func(c *conn, i int) error // i counts from 0 to count-1, each once
 }
 
@@ -48,6 +49,7 @@ func (l load) run(ctx context.Context, p *process, address string) (outcome, err
 	began := time.Now()
 	o, err := l.spread(ctx, conns, began.Add(l.limit))
 	o.wall = time.Since(began)
+	time.Sleep(l.settle)
 	after, cpuErr := p.cpu()
 	o.cpu = after - before
 	return o, errors.Join(err, cpuErr)

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bufio"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"debug/buildinfo"
 	"fmt"
 	"os"
@@ -25,7 +28,9 @@ type machine struct {
 	Go         string    `json:"go"`         // that built the program
 	Revision   string    `json:"revision,omitempty"`
 	BinaryMiB  float64   `json:"binaryMiB"`
-	Load       float64   `json:"load"` // load average of the last minute before the run
+	Load       float64   `json:"load"`       // load average of the last minute before the run
+	SignMicros []float64 `json:"signMicros"` // median of an RSA-2048 signature, before and after the run: how fast the processor was
+	Steal      float64   `json:"steal"`      // per cent of the run that other machines on the host took away
 	Date       time.Time `json:"date"`
 }
 
@@ -55,6 +60,43 @@ func describeMachine(binary, dir string) (machine, error) {
 	m.Load, _ = strconv.ParseFloat(load, 64)
 	m.SyncMicros, err = syncTime(dir)
 	return m, err
+}
+
+// speed is the yardstick for every CPU figure: what one RSA-2048 signature takes at this
+// hour, in microseconds. On a shared host it differs from run to run.
+func speed() (float64, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return 0, err
+	}
+	digest := make([]byte, 32)
+	var took []float64
+	for range 100 {
+		began := time.Now()
+		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest); err != nil {
+			return 0, err
+		}
+		took = append(took, float64(time.Since(began).Nanoseconds())/1000)
+	}
+	slices.Sort(took)
+	return quantile(took, 0.5), nil
+}
+
+// stolen reads how many ticks of the machine there were, and how many of them other
+// machines on the same host took (proc_stat(5)).
+func stolen() (steal, all float64) {
+	f := strings.Fields(firstLine("/proc/stat"))
+	for i, text := range f {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || i > 8 {
+			continue // the name, and guest time, which is counted already
+		}
+		all += n
+		if i == 8 {
+			steal = n
+		}
+	}
+	return steal, all
 }
 
 // field reads "name : value" or "name=value" from a file; "" if it is not there.

@@ -76,11 +76,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	began := time.Now()
-	if err := b.runChapters(ctx, chosen); err != nil {
+	if err := b.measure(ctx, chosen); err != nil {
 		return err
 	}
-	b.report.Seconds = time.Since(began).Seconds()
 	if *asJSON {
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")
@@ -120,6 +118,25 @@ func (b *bench) prepare(scratch string) error {
 		return err
 	}
 	b.report.Machine, err = describeMachine(b.binary, b.dir)
+	return err
+}
+
+// measure runs the chapters, and watches the machine meanwhile.
+func (b *bench) measure(ctx context.Context, chosen []chapter) error {
+	before, err := speed()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	steal, all := stolen()
+	if err := b.runChapters(ctx, chosen); err != nil {
+		return err
+	}
+	b.report.Seconds = time.Since(began).Seconds()
+	stealNow, allNow := stolen()
+	b.report.Machine.Steal = 100 * (stealNow - steal) / max(allNow-all, 1)
+	after, err := speed()
+	b.report.Machine.SignMicros = []float64{before, after}
 	return err
 }
 
