@@ -313,6 +313,7 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 	if err != nil {
 		return err
 	}
+	o.force = false // nothing was interrupted
 	if !s.claim(cur.UUID) {
 		return busy(cur)
 	}

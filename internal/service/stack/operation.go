@@ -241,5 +241,6 @@ func (o *operation) fail(ctx context.Context, why string) error {
 	if o.rec.Kind == "create" {
 		return o.finish(ctx, "CREATE_FAILED", why, nil)
 	}
-	return o.finish(ctx, "UPDATE_FAILED", why, nil)
+	// The journal stays: RollbackStack, or the next update, needs to know what was before.
+	return o.become(ctx, "UPDATE_FAILED", why, nil)
 }

@@ -257,7 +257,11 @@ func (o *operation) deleteAll(ctx context.Context, retain []string, creating boo
 			return nil
 		}
 		o.journal.note(ctx, "", nil, o.event(id, v.PhysicalID, v.Type, "DELETE_IN_PROGRESS", ""))
-		if err := gone(o.remove(ctx, id, v)); err != nil {
+		err := gone(o.remove(ctx, id, v))
+		if p := r.Previous; err == nil && p != nil && p.PhysicalID != "" && p.PhysicalID != v.PhysicalID {
+			err = gone(o.remove(ctx, id, *p)) // an update that was kept after its failure had replaced it
+		}
+		if err != nil {
 			c := *r
 			c.Status, c.Reason, c.Time = "DELETE_FAILED", reason(err), o.s.cfg.Now()
 			o.save(ctx, &c, o.event(id, v.PhysicalID, v.Type, c.Status, c.Reason))

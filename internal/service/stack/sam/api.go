@@ -280,7 +280,11 @@ func (a *api) authorization() {
 	ed := a.tr.edit(a.body)
 	on := func(key string) bool { v := a.auth.Get(key); return v == nil || !v.Empty() }
 	paths := a.tr.py.keys(ed.paths())
-	if authorizers := a.tr.authorizers(a.id, a.auth); len(authorizers) > 0 {
+	authorizers := a.tr.authorizers(a.id, a.auth)
+	if a.tr.failed() {
+		return
+	}
+	if len(authorizers) > 0 {
 		ed.addAuthorizers(authorizers, a.tr.partition)
 		if name := a.auth.Get("DefaultAuthorizer"); !name.Empty() {
 			if !a.knownAuthorizer(name, authorizers) {

@@ -67,7 +67,7 @@ func (tr *transform) checkAuthorizer(id, path string, a authorizer) {
 	if a.scopes != nil && !a.scopes.Is(template.List) {
 		tr.fail(a.scopes.Pos, id, path+".AuthorizationScopes", "AuthorizationScopes must be a list.")
 	}
-	if !c.Has("UserPoolArn") && !c.Has("FunctionArn") {
+	if c.Get("UserPoolArn").Empty() && c.Get("FunctionArn").Empty() {
 		tr.fail(c.Pos, id, path, "an authorizer needs UserPoolArn or FunctionArn")
 	}
 }
