@@ -60,7 +60,8 @@ type Invocation struct {
 	// function's resource policy must let it in, for SourceARN and SourceAccount.
 	Service                  string
 	SourceARN, SourceAccount string
-	// Caller is the IAM principal that invokes, in place of Service.
+	// Caller is the IAM principal that invokes. Then its rights count, and those of
+	// Service do not.
 	Caller *wire.Caller
 	// ClientContext and CognitoIdentity are JSON for the function's context.
 	ClientContext, CognitoIdentity string
@@ -132,7 +133,15 @@ func (s *Service) permit(ctx context.Context, ref reference, t *target, inv *Inv
 	keys.Set("aws:CurrentTime", s.cfg.Now().UTC().Format(time.RFC3339))
 	req := &policy.Request{Action: "lambda:InvokeFunction", Resource: ref.arn(), Account: ref.account, Context: keys}
 	switch {
-	case inv.Service != "":
+	case inv.Caller != nil && s.cfg.Authority != nil:
+		d, err := s.cfg.Authority.AuthorizeResource(ctx, *inv.Caller, "lambda:InvokeFunction", ref.arn(), ref.account, t.policy, keys)
+		if err != nil {
+			return err
+		}
+		if d.Allowed {
+			return nil
+		}
+	case inv.Caller == nil && inv.Service != "":
 		req.Principal = policy.Principal{Kind: policy.PrincipalService, Service: inv.Service}
 		if inv.SourceARN != "" {
 			keys.Set("aws:SourceArn", inv.SourceARN)
@@ -146,14 +155,6 @@ func (s *Service) permit(ctx context.Context, ref reference, t *target, inv *Inv
 			}
 		}
 		return fmt.Errorf("%w: %s is not authorized to perform: lambda:InvokeFunction on resource: %s", ErrNotPermitted, inv.Service, ref.arn())
-	case inv.Caller != nil && s.cfg.Authority != nil:
-		d, err := s.cfg.Authority.AuthorizeResource(ctx, *inv.Caller, "lambda:InvokeFunction", ref.arn(), ref.account, t.policy, keys)
-		if err != nil {
-			return err
-		}
-		if d.Allowed {
-			return nil
-		}
 	}
 	return fmt.Errorf("%w: lambda:InvokeFunction on resource: %s", ErrNotPermitted, ref.arn())
 }

@@ -94,6 +94,20 @@ func TestInvoke_caller(t *testing.T) {
 	if _, err := h.Invoke(context.Background(), inv); err != nil {
 		t.Errorf("a caller with permission: %v", err)
 	}
+	// The permission of the service through which the caller comes is not the caller's.
+	h.iam.allow = false
+	in := &lambdaapi.AddPermissionRequest{FunctionName: "f", Action: "lambda:InvokeFunction", Principal: "apigateway.amazonaws.com", StatementId: "s"}
+	if _, err := h.API().AddPermission(h.ctx, in); err != nil {
+		t.Fatal(err)
+	}
+	inv.Service = "apigateway.amazonaws.com"
+	if _, err := h.Invoke(context.Background(), inv); !errors.Is(err, ErrNotPermitted) {
+		t.Errorf("a caller without permission, through a service that has it: %v", err)
+	}
+	inv.Caller = nil
+	if _, err := h.Invoke(context.Background(), inv); err != nil {
+		t.Errorf("the service itself: %v", err)
+	}
 }
 
 func TestAddPermission_refused(t *testing.T) {

@@ -32,7 +32,13 @@ func (s *Service) enqueue(ctx context.Context, ref reference, inv Invocation) er
 		Account: ref.account, ID: inv.RequestID, Region: ref.region, ARN: ref.arn(), Name: ref.name, Qualifier: ref.qualifier,
 		Payload: sealed, Trace: inv.Trace, Due: now, Until: now.Add(maxEventAge),
 	}
-	if err := s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.events.Insert(tx, e) }); err != nil {
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.events.Insert(tx, e) })
+	if errors.Is(err, store.ErrExists) { // one request may lead to several events
+		if e.ID, err = s.newID(); err == nil {
+			err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.events.Insert(tx, e) })
+		}
+	}
+	if err != nil {
 		return err
 	}
 	select {
