@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"time"
@@ -51,6 +52,7 @@ type parts struct {
 	pipeline  *wire.Pipeline
 	access    *accessLog
 	outbox    *outbox
+	mail      *mailQueue // nil where nothing is mailed
 }
 
 // late is the pipeline for those who are made before it.
@@ -103,6 +105,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.mail, _ = messenger.(*mailQueue)
 	p.userpool, err = userpool.New(userpool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
 		Messenger: messenger, Record: cfg.Record,
@@ -181,10 +184,24 @@ func (p *parts) apis() []*wire.API {
 }
 
 // background is the work that goes on beside requests, by name.
-func (p *parts) background() map[string]func(context.Context) error {
-	return map[string]func(context.Context) error{
+func (p *parts) background(log *slog.Logger) map[string]func(context.Context) error {
+	work := map[string]func(context.Context) error{
 		"user pools": p.userpool.Run, "functions": p.function.Run, "sandbox": p.host.Run, "REST APIs": p.restapi.Run,
-		"stacks": p.stack.Run, "logs": p.logs.Run, "access log": p.access.run,
+		"stacks": p.stack.Run, "logs": p.logs.Run, "access log": p.access.run, "isolation": p.probe(log),
+	}
+	if p.mail != nil {
+		work["mail"] = p.mail.run
+	}
+	return work
+}
+
+// probe finds out early whether this machine can isolate functions, and says so when it cannot.
+func (p *parts) probe(log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if _, err := p.host.Probe(ctx); err != nil && ctx.Err() == nil {
+			log.Error("functions are refused on this machine; --isolation prefer runs them without isolation", "reason", err)
+		}
+		return nil
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"mime"
@@ -33,7 +34,7 @@ func newMessenger(cfg *Config, box *outbox) (userpool.Messenger, error) {
 	if from == "" {
 		from = "no-reply@" + hostOnly(cfg.Domain)
 	}
-	return &smtpMessenger{server: u, from: from, now: cfg.Now}, nil
+	return newMailQueue(&smtpMessenger{server: u, from: from, now: cfg.Now}, cfg.Log), nil
 }
 
 type outboxMessenger struct{ box *outbox }
@@ -82,7 +83,52 @@ func (m *smtpMessenger) SendCode(_ context.Context, msg userpool.Message) error 
 	if err != nil {
 		return err
 	}
-	return smtp.SendMail(net.JoinHostPort(m.server.Hostname(), m.server.Port()), auth, sender.Address, []string{to.Address}, body)
+	return m.deliver(auth, sender.Address, to.Address, body)
+}
+
+// mailTimeout bounds one delivery; [smtp.SendMail] itself would wait for ever.
+const mailTimeout = 30 * time.Second
+
+func (m *smtpMessenger) deliver(auth smtp.Auth, from, to string, body []byte) error {
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(m.server.Hostname(), m.server.Port()), mailTimeout)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(mailTimeout)); err != nil {
+		return err
+	}
+	c, err := smtp.NewClient(conn, m.server.Hostname())
+	if err != nil {
+		return err
+	}
+	if ok, _ := c.Extension("STARTTLS"); ok {
+		if err := c.StartTLS(&tls.Config{ServerName: m.server.Hostname(), MinVersion: tls.VersionTLS12}); err != nil {
+			return err
+		}
+	}
+	if auth != nil { // it refuses to send a password in the clear to another machine
+		if err := c.Auth(auth); err != nil {
+			return err
+		}
+	}
+	if err := c.Mail(from); err != nil {
+		return err
+	}
+	if err := c.Rcpt(to); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return c.Quit()
 }
 
 // compose writes the mail (RFC 5322). Addresses come from the parser, the subject is encoded:
