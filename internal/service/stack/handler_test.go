@@ -124,15 +124,19 @@ func (fakePackager) Package(_ context.Context, dir string, build BuildMethod) ([
 	return []byte(filepath.Base(dir) + " " + build.Name + " " + build.LogicalID), nil
 }
 
+func fakeServices(f *services) Services {
+	return Services{
+		UserPools: cognitoidpapi.Client(f), IdentityPools: cognitoidentityapi.Client(f), IAM: iamapi.Client(f), Lambda: lambdaapi.Client(f),
+		APIGateway: apigatewayapi.Client(f), SSM: ssmapi.Client(f), Logs: logsapi.Client(f),
+	}
+}
+
 func serviceWith(t *testing.T, f *services) *Service {
 	t.Helper()
 	s, err := New(Config{
 		DB: openDB(t, filepath.Join(t.TempDir(), "moat.db")), Now: func() time.Time { return testTime }, Rand: rand.Reader, Account: "000000000000",
 		BaseURL: "http://localhost:4566", Packager: fakePackager{},
-		Services: Services{
-			UserPools: cognitoidpapi.Client(f), IdentityPools: cognitoidentityapi.Client(f), IAM: iamapi.Client(f), Lambda: lambdaapi.Client(f),
-			APIGateway: apigatewayapi.Client(f), SSM: ssmapi.Client(f), Logs: logsapi.Client(f),
-		},
+		Services: fakeServices(f),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -344,6 +348,75 @@ func TestDecode(t *testing.T) {
 	} {
 		if _, err := decodeInto(body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error = %v, want %q", body, err, want)
+		}
+	}
+}
+
+// Every value of the example in turn is replaced by one of another kind: a mistake is an
+// error before anything is created, never a crash.
+func TestService_prepare_anyKind(t *testing.T) {
+	t.Parallel()
+	const dir = "../../../examples/courses"
+	body, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &services{}
+	s := serviceWith(t, f)
+	ctx := callContext(t)
+	root, err := template.ParseValue(body, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []*template.Value
+	var collect func(v *template.Value)
+	collect = func(v *template.Value) {
+		places = append(places, v)
+		for _, f := range v.Fields {
+			collect(f.Value)
+		}
+		for _, x := range v.Items {
+			collect(x)
+		}
+	}
+	collect(root)
+	kinds := []*template.Value{template.NewString("x"), {Kind: template.Null}, template.NewList(template.NewString("x")), template.NewMap("Fn::If", template.NewString("x"))}
+	for i := 1; i < len(places); i += 3 {
+		at := places[i]
+		was := *at
+		*at = *kinds[i%len(kinds)].Clone()
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					t.Errorf("%s by %s: %v", was.JSON(), at.JSON(), p)
+				}
+			}()
+			_, _ = s.prepare(ctx, StackInfo{ID: "id", Name: "st", Account: "0", Region: "r"}, source{body: string(root.JSON()), dir: dir})
+		}()
+		*at = was
+	}
+	if len(f.calls) != 0 {
+		t.Errorf("checking a template made calls: %v", f.calls)
+	}
+}
+
+func BenchmarkDeploy_example(b *testing.B) {
+	const dir = "../../../examples/courses"
+	body, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := New(Config{DB: benchDB(b), Now: time.Now, Rand: rand.Reader, Packager: fakePackager{}, Services: fakeServices(&services{})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := wire.WithCall(b.Context(), &wire.Call{Account: "000000000000", Region: "eu-west-1"})
+	for b.Loop() {
+		if _, err := s.Deploy(ctx, DeployInput{Name: "courses", Template: body, Dir: dir}); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Remove(ctx, "courses", nil); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

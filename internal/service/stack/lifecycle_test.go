@@ -116,6 +116,16 @@ func openDB(t *testing.T, path string) *store.DB {
 	return db
 }
 
+func benchDB(b *testing.B) *store.DB {
+	b.Helper()
+	db, err := store.Open(b.Context(), store.Config{Path: filepath.Join(b.TempDir(), "moat.db"), MasterKey: make([]byte, 32), Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
 func newTestService(t *testing.T, db *store.DB, w *world) *Service {
 	t.Helper()
 	s, err := New(Config{
