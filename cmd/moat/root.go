@@ -60,6 +60,8 @@ func execute(args []string, a *app) int {
 	var ee *exitError
 	if errors.As(err, &ee) {
 		code = ee.code
+	} else if first, _, _ := strings.Cut(err.Error(), "\n"); strings.HasPrefix(first, "unknown command ") { // cobra's own words
+		code, err = exitUsage, fmt.Errorf("%s; see `moat --help`", first)
 	}
 	if msg := err.Error(); msg != "" {
 		a.fail(code, msg)
