@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	idp "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -24,9 +23,8 @@ type courses struct {
 	pool, issuer, publicClient, confidentialClient, identityPool string
 	keyID, key                                                   string
 	tokenEndpoint                                                string
-	secret                                                       string        // of the confidential client
-	clock                                                        time.Duration // how far the server's clock is ahead
-	memberSub, signedInRole, memberIdentity                      string        // set by the truth table
+	secret                                                       string // of the confidential client
+	memberSub, signedInRole, memberIdentity                      string // set by the truth table
 }
 
 // exampleTemplate is where the example stands in the repository.

@@ -55,13 +55,13 @@ func TestExpiry(t *testing.T) {
 	first.stop(t)
 
 	s := start(t, []string{"dev", "--json", "--listen", "127.0.0.1:" + base.Port(), "--data", data, exampleTemplate}, "MOAT_CLOCK_OFFSET="+later.String())
-	c := openCourses(t, s)
+	c := *first // what was looked up there holds here
+	c.server = s
 	if !maps.Equal(first.ready.Stacks[0].Outputs, c.ready.Stacks[0].Outputs) {
 		t.Errorf("the restart changed the stack's outputs:\n%v\n%v", first.ready.Stacks[0].Outputs, c.ready.Stacks[0].Outputs)
 	}
-	c.clock = later
-	expiryAtGateway(t, c, old, c.proofs(t, ada))
-	expiryAtServices(t, c, old)
+	expiryAtGateway(t, &c, old, c.proofs(t, ada))
+	expiryAtServices(t, &c, old)
 }
 
 func expiryAtGateway(t *testing.T, c *courses, old, fresh proofs) {

@@ -265,7 +265,9 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 // moat runs a command of the binary to its end.
 func moat(t *testing.T, env []string, args ...string) result {
 	t.Helper()
-	r, err := command(t.Context(), "", env, moatBinary(), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := command(ctx, "", env, moatBinary(), args...)
 	if err != nil {
 		t.Fatalf("moat %s: %v\n%s", strings.Join(args, " "), err, r)
 	}
