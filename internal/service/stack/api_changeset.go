@@ -59,7 +59,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformationapi.Cre
 	} else {
 		cs.Type, st = "UPDATE", *cur
 		var b beginning
-		b, err = s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), in.Parameters, in.Tags, in.Capabilities, cs.RoleARN)
+		b, err = s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), false, in.Parameters, in.Tags, in.Capabilities, cs.RoleARN)
 		p, cs.Tags = b.plan, b.stack.Tags
 	}
 	if err != nil {

@@ -41,7 +41,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformationapi.CreateS
 	st.Tags, st.Capabilities, st.RoleARN = tagMap(in.Tags), texts(in.Capabilities), wire.Value(in.RoleARN)
 	st.Protected, st.DisableRollback = wire.Value(in.EnableTerminationProtection), wire.Value(in.DisableRollback)
 	p, err := s.prepare(ctx, infoOf(&st), source{
-		body: *in.TemplateBody, file: "template", parameters: given(in.Parameters, nil), capabilities: acknowledged(in.Capabilities), tags: st.Tags,
+		body: *in.TemplateBody, file: "template", parameters: given(in.Parameters, nil), capabilities: acknowledged(in.Capabilities), tags: st.Tags, direct: true,
 	})
 	if err != nil {
 		return nil, s.exception(op, err)
@@ -132,7 +132,7 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 	if !settled(cur.Status) || cur.Status == "CREATE_FAILED" {
 		return nil, busy(cur)
 	}
-	b, err := s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), in.Parameters, in.Tags, in.Capabilities, wire.Value(in.RoleARN))
+	b, err := s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), true, in.Parameters, in.Tags, in.Capabilities, wire.Value(in.RoleARN))
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
@@ -157,7 +157,7 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 }
 
 // updateOf prepares the update of a stack.
-func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, previous bool, parameters []cloudformationapi.Parameter,
+func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, previous, direct bool, parameters []cloudformationapi.Parameter,
 	tags []cloudformationapi.Tag, capabilities []cloudformationapi.Capability, role string) (beginning, error) {
 	b := beginning{kind: "update", status: "UPDATE_IN_PROGRESS", stack: *cur, before: cur}
 	secret, err := s.stackSecret(cur)
@@ -186,7 +186,7 @@ func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, p
 		b.stack.RoleARN = role
 	}
 	b.plan, err = s.prepare(ctx, infoOf(&b.stack), source{
-		body: body, file: "template", parameters: given(parameters, secret.Parameters), capabilities: acknowledged(capabilities), tags: b.stack.Tags,
+		body: body, file: "template", parameters: given(parameters, secret.Parameters), capabilities: acknowledged(capabilities), tags: b.stack.Tags, direct: direct,
 	})
 	return b, err
 }

@@ -281,7 +281,10 @@ func TestService_describe(t *testing.T) {
 Parameters: {Secret: {Type: String, NoEcho: true}, Open: {Type: String, Default: shown}}
 Resources:
   A: {Type: AWS::SSM::Parameter, Metadata: {Note: x}, Properties: {Type: String, Value: !Ref Secret}}
-Outputs: {Url: {Value: !Sub "https://abcdef1234.execute-api.${AWS::Region}.${AWS::URLSuffix}/v1", Description: d}}
+  Api: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: x, Name: abcdef1234}}
+Outputs:
+  Url: {Value: !Sub "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/v1", Description: d}
+  Foreign: {Value: !Sub "https://zzzzzz1234.execute-api.${AWS::Region}.${AWS::URLSuffix}/v1"}
 `
 	_, err := s.CreateStack(ctx, &cloudformationapi.CreateStackInput{StackName: "st", TemplateBody: wire.String(body),
 		Parameters: []cloudformationapi.Parameter{{ParameterKey: wire.String("Secret"), ParameterValue: wire.String("s3cret")}}, Tags: []cloudformationapi.Tag{{Key: "team", Value: "a"}}})
@@ -299,11 +302,14 @@ Outputs: {Url: {Value: !Sub "https://abcdef1234.execute-api.${AWS::Region}.${AWS
 	if got := wire.Value(st.Outputs[0].OutputValue); got != "http://localhost:4566/restapis/abcdef1234/v1/_user_request_" {
 		t.Errorf("output: %s", got)
 	}
+	if got := wire.Value(st.Outputs[1].OutputValue); got != "https://zzzzzz1234.execute-api.eu-west-1.amazonaws.com/v1" {
+		t.Errorf("output of what is not ours: %s", got)
+	}
 	if st.Tags[0].Key != "team" || *st.EnableTerminationProtection {
 		t.Errorf("stack: %+v", st)
 	}
 	events, err := s.DescribeStackEvents(ctx, &cloudformationapi.DescribeStackEventsInput{StackName: "st"})
-	if err != nil || len(events.StackEvents) != 5 || events.StackEvents[0].ResourceStatus != "CREATE_COMPLETE" || wire.Value(events.StackEvents[0].ResourceType) != stackType {
+	if err != nil || len(events.StackEvents) != 8 || events.StackEvents[0].ResourceStatus != "CREATE_COMPLETE" || wire.Value(events.StackEvents[0].ResourceType) != stackType {
 		t.Errorf("events: %+v, %v", events, err)
 	}
 	one, err := s.DescribeStackResource(ctx, &cloudformationapi.DescribeStackResourceInput{StackName: "st", LogicalResourceId: "A"})
@@ -314,7 +320,7 @@ Outputs: {Url: {Value: !Sub "https://abcdef1234.execute-api.${AWS::Region}.${AWS
 		t.Errorf("%v", err)
 	}
 	byPhysical, err := s.DescribeStackResources(ctx, &cloudformationapi.DescribeStackResourcesInput{PhysicalResourceId: wire.String("a1")})
-	if err != nil || len(byPhysical.StackResources) != 1 || wire.Value(byPhysical.StackResources[0].StackName) != "st" {
+	if err != nil || len(byPhysical.StackResources) != 2 || wire.Value(byPhysical.StackResources[0].StackName) != "st" {
 		t.Errorf("%+v, %v", byPhysical, err)
 	}
 	tpl, err := s.GetTemplate(ctx, &cloudformationapi.GetTemplateInput{StackName: wire.String("st")})

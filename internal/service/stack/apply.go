@@ -262,7 +262,7 @@ func (o *operation) outputs(ctx context.Context) ([]storedOutput, error) {
 		if !ok {
 			return nil, fmt.Errorf("Template format error: Output %s is malformed. The Value field of every Outputs member must evaluate to a String.", x.Name) //nolint:staticcheck // AWS's sentence
 		}
-		so := storedOutput{Key: x.Name, Value: o.localise(text), Description: x.Description}
+		so := storedOutput{Key: x.Name, Value: o.localise(ctx, text), Description: x.Description}
 		if x.Export != nil {
 			name, err := sc.Resolve(x.Export)
 			if err != nil {

@@ -420,3 +420,33 @@ func BenchmarkDeploy_example(b *testing.B) {
 		}
 	}
 }
+
+func TestService_prepare_include(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "doc.yaml"), []byte("Description: !Sub 'x-${AWS::Region}'\nValue: inside\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const body = "Resources:\n  A:\n    Type: AWS::SSM::Parameter\n    Properties:\n      Type: String\n      Value: own\n      Fn::Transform: {Name: AWS::Include, Parameters: {Location: %}}\n"
+	s := serviceWith(t, &services{})
+	prepare := func(location, in string) (*plan, error) {
+		return s.prepare(callContext(t), StackInfo{Region: "r"}, source{body: strings.Replace(body, "%", location, 1), dir: in})
+	}
+	p, err := prepare("./doc.yaml", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(p.live["A"].Properties.JSON()), `{"Type":"String","Value":"own","Description":{"Fn::Sub":"x-${AWS::Region}"}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for location, want := range map[string]string{
+		"../doc.yaml": "expected a path below the template's folder", "nope.yaml": "no such file", "s3://b/k": "there is no S3 here",
+	} {
+		if _, err := prepare(location, dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error = %v, want %q", location, err, want)
+		}
+	}
+	if _, err := prepare("doc.yaml", ""); err == nil || !strings.Contains(err.Error(), "the location parameter is not a valid S3 uri.") {
+		t.Errorf("without a folder: %v", err)
+	}
+}

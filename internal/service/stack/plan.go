@@ -24,6 +24,7 @@ type source struct {
 	beyond       bool   // paths may lead out of dir
 	parameters   map[string]string
 	capabilities []string // nil: all
+	direct       bool     // not through a change set, which would have shown the expansion
 	tags         map[string]string
 }
 
@@ -66,7 +67,7 @@ func (s *Service) prepare(ctx context.Context, info StackInfo, src source) (*pla
 		return nil, err
 	}
 	p.source = src
-	if err := capable(p.template, parsed, src.capabilities); err != nil {
+	if err := capable(p.template, &src, len(parsed.Transforms) > 0); err != nil {
 		return nil, err
 	}
 	p.parameters = storedParameters(parsed, values)
@@ -139,25 +140,19 @@ func (s *Service) lookup(ctx context.Context) func(string) (string, error) {
 }
 
 // capable asks for the acknowledgement of what a template may do.
-func capable(t, original *template.Template, given []string) error {
-	if given == nil {
+func capable(t *template.Template, src *source, transforms bool) error {
+	if src.capabilities == nil {
 		return nil
 	}
-	need, transforms := capabilities(t), len(original.Transforms) > 0
-	has := func(name string) bool {
-		for _, c := range given {
-			if c == name {
-				return true
-			}
-		}
-		return false
-	}
+	has := setOf(src.capabilities)
 	var missing []string
-	switch {
-	case need == "CAPABILITY_NAMED_IAM" && !has(need), need == "CAPABILITY_IAM" && !has(need) && !has("CAPABILITY_NAMED_IAM"):
+	need := capabilities(t)
+	if need == "CAPABILITY_NAMED_IAM" && !has[need] || need == "CAPABILITY_IAM" && !has[need] && !has["CAPABILITY_NAMED_IAM"] {
 		missing = append(missing, need)
 	}
-	_ = transforms // SAM's transform needs CAPABILITY_AUTO_EXPAND only where the call is not a change set
+	if transforms && src.direct && !has["CAPABILITY_AUTO_EXPAND"] {
+		missing = append(missing, "CAPABILITY_AUTO_EXPAND")
+	}
 	if len(missing) > 0 {
 		return insufficient(missing)
 	}
@@ -202,7 +197,9 @@ func include(v *template.Value, src *source) error {
 			if err != nil {
 				return err
 			}
-			f.Value = content
+			if f.Value, err = beside(f.Value, content); err != nil {
+				return err
+			}
 			continue
 		}
 		if f.Value != nil {
@@ -212,6 +209,24 @@ func include(v *template.Value, src *source) error {
 		}
 	}
 	return nil
+}
+
+// beside adds what was included to the entries that stand beside the transform; those win.
+func beside(v, content *template.Value) (*template.Value, error) {
+	if len(v.Fields) == 1 {
+		return content, nil
+	}
+	if !content.Is(template.Map) {
+		return nil, &template.Error{Pos: v.Pos, Property: "Fn::Transform", Message: "the included file is no map and cannot be merged with the entries beside it"}
+	}
+	out := v.Clone()
+	out.Delete("Fn::Transform")
+	for _, f := range content.Fields {
+		if !out.Has(f.Key) {
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	return out, nil
 }
 
 func included(t *template.Value, pos template.Pos, src *source) (*template.Value, error) {

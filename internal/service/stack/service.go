@@ -293,18 +293,6 @@ func (s *Service) caller(ctx context.Context, operation, roleARN string) (wire.C
 	return s.cfg.Roles.AssumeServiceRole(ctx, roleARN, "cloudformation.amazonaws.com", "AWSCloudFormation")
 }
 
-// localise replaces the names of AWS's hosts in an output by the address at which
-// the same thing is served here.
-func (o *operation) localise(text string) string {
-	if o.s.cfg.BaseURL == "" || !strings.Contains(text, "https://") {
-		return text
-	}
-	base := strings.TrimSuffix(o.s.cfg.BaseURL, "/")
-	text = executeAPI.ReplaceAllString(text, base+"/restapis/$1/$2/_user_request_")
-	text = authDomain.ReplaceAllString(text, base+"/_auth/$1")
-	return poolIssuer.ReplaceAllString(text, base+"/$1")
-}
-
 var errNoWork = fmt.Errorf("stack: operation is not this node's")
 
 // beatEvery is how often a running operation of a shared database shows its life, and
