@@ -3,6 +3,7 @@ package userpool
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -170,12 +171,18 @@ func (s *Service) find(ctx context.Context, st *step, name string) (u User, know
 	return u, known, err
 }
 
+// uuidShape is the form of the usernames that pools with username attributes generate.
+var uuidShape = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
 func (s *Service) imaginaryUser(p *Pool, name string) User {
 	u := User{Pool: p.ID, Key: s.nobody(p, name), Name: name}
 	folded := p.fold(name)
-	if len(p.UsernameAttributes) > 0 || strings.Contains(name, "@") || isPhone(name) {
+	switch {
+	case uuidShape.MatchString(folded): // a generated username signs in as it is
+		u.Name = folded
+	case len(p.UsernameAttributes) > 0 || strings.Contains(name, "@") || isPhone(name):
 		u.Name = formatUUID(s.secrets.derive(16, "imaginary username", p.ID, folded))
-	} else if !p.CaseSensitive {
+	case !p.CaseSensitive:
 		u.Name = strings.ToLower(name)
 	}
 	u.Salt = s.secrets.derive(srp.SaltSize, "imaginary salt", p.ID, folded)

@@ -127,6 +127,9 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 			return err
 		}
 		if u.Status != string(api.UserStatusTypeUNCONFIRMED) {
+			if c.hidesUsers() && wire.Value(p.Settings.AdminCreateUser.AllowAdminCreateUserOnly) {
+				return errCodeExpired() // where SignUp tells nobody who exists, this does not either
+			}
 			return refuse(notAuthorized, "User cannot be confirmed. Current status is "+u.Status)
 		}
 		var code Code
