@@ -3,6 +3,9 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
+
+	"moat/internal/service/function"
 )
 
 // own serves Moat's own addresses below /_moat/.
@@ -17,6 +20,10 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	case "/_moat/deploy":
 		s.deployRemote(w, r)
+		return
+	}
+	if strings.HasPrefix(path, function.CodePath) {
+		s.parts.function.ServeCode(w, r)
 		return
 	}
 	if s.cfg.Dev && (path == "/_moat/outbox" || path == "/_moat/reset") {

@@ -120,7 +120,7 @@ func (s *Server) open(ctx context.Context, l net.Listener) error {
 func (s *Server) serve(l net.Listener) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	for name, run := range s.parts.background() {
+	for name, run := range s.parts.background(s.cfg.Log) {
 		s.start(ctx, name, run)
 	}
 	s.start(ctx, "store", s.db.Run)

@@ -104,6 +104,7 @@ func TestDevTools_RefuseForeigners(t *testing.T) {
 		{"outbox", http.MethodGet, "/_moat/outbox", nil, 200},
 		{"outbox by a page", http.MethodGet, "/_moat/outbox", func(r *http.Request) { r.Header.Set("Origin", "null") }, 403},
 		{"nothing", http.MethodGet, "/_moat/nothing", nil, 404},
+		{"code without a ticket", http.MethodGet, "/_moat/code/AAAA", nil, 403},
 		{"deploy without a signature", http.MethodPost, "/_moat/deploy", nil, 403},
 	} {
 		if status, body := get(t, s, c.method, c.path, c.change); status != c.want {
