@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,14 +22,16 @@ type connectProxy struct {
 // awsSuffixes are the host names that lead to Moat.
 var awsSuffixes = []string{".amazonaws.com", ".amazoncognito.com"}
 
-func isAWSHost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	for _, s := range awsSuffixes {
-		if strings.HasSuffix(host, s) {
-			return true
-		}
-	}
-	return false
+// elsewhereSuffixes are AWS's names for what Moat does not serve: other partitions and
+// dual-stack endpoints. A program that runs with Moat as its AWS never reaches the real one.
+var elsewhereSuffixes = []string{".amazonaws.com.cn", ".amazonwebservices.com.cn", ".api.aws", ".amazonaws.eu", ".on.aws"}
+
+func isAWSHost(host string) bool { return below(host, awsSuffixes) }
+
+// below reports whether a host name has one of the suffixes, or is one without its dot.
+func below(host string, suffixes []string) bool {
+	host = "." + strings.ToLower(strings.TrimRight(host, "."))
+	return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
 func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +45,10 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target := r.Host
+	if below(host, elsewhereSuffixes) {
+		http.Error(w, fmt.Sprintf("Moat does not serve %s, and this proxy does not lead to AWS", host), http.StatusForbidden)
+		return
+	}
 	if isAWSHost(host) {
 		if port != "443" {
 			http.Error(w, fmt.Sprintf("Moat serves %s on port 443 only", host), http.StatusForbidden)
