@@ -292,9 +292,18 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 	if err != nil {
 		return err
 	}
+	o, err := s.beginUndo(ctx, cur, caller, token)
+	if err == nil {
+		s.enqueue(ctx, o)
+	}
+	return err
+}
+
+// beginUndo commits the start of a rollback.
+func (s *Service) beginUndo(ctx context.Context, cur *stackRecord, caller wire.Caller, token string) (*operation, error) {
 	var rec operationRecord
 	var tpl templateRecord
-	err = s.cfg.DB.View(ctx, func(tx *store.Tx) error {
+	err := s.cfg.DB.View(ctx, func(tx *store.Tx) error {
 		var err error
 		if rec, err = s.tables.operations.Get(tx, cur.Account, cur.Region, cur.UUID); errors.Is(err, store.ErrNotFound) {
 			rec, err = operationRecord{Account: cur.Account, Region: cur.Region, UUID: cur.UUID, ID: s.uuid(), Kind: "create", Generation: cur.Generation}, nil
@@ -306,16 +315,15 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rec.Phase, rec.Caller, rec.Token, rec.Owner, rec.Beat, rec.KeepOnFailure = "rollback", caller, token, s.owner, s.cfg.Now(), false
 	o, err := s.resume(ctx, rec, *cur, tpl)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	o.force = false // nothing was interrupted
 	if !s.claim(cur.UUID) {
-		return busy(cur)
+		return nil, busy(cur)
 	}
 	status := "UPDATE_ROLLBACK_IN_PROGRESS"
 	if rec.Kind == "create" {
@@ -323,10 +331,9 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 	}
 	if err := o.phase(ctx, "rollback", status, "User Initiated"); err != nil {
 		s.release(cur.UUID)
-		return err
+		return nil, err
 	}
-	s.enqueue(ctx, o)
-	return nil
+	return o, nil
 }
 
 // ValidateTemplate checks a template without deploying it.

@@ -161,7 +161,13 @@ func (o *operation) update(ctx context.Context, r template.Resource, needs []str
 		rec.Previous = &before
 	}
 	rec.Status = "UPDATE_IN_PROGRESS"
-	o.save(ctx, &rec, o.event(id, req.PhysicalID, r.Type, rec.Status, ""))
+	// On disk before it is tried: a rollback after a crash must know what may have changed.
+	o.mu.Lock()
+	o.resources[id] = &rec
+	o.mu.Unlock()
+	if err := o.journal.announce(ctx, id, &rec, o.event(id, req.PhysicalID, r.Type, rec.Status, "")); err != nil {
+		return err
+	}
 	st, err := h.Update(ctx, req)
 	done := rec
 	done.Time = o.s.cfg.Now()

@@ -32,6 +32,11 @@ func (s *Service) Deploy(ctx context.Context, in DeployInput) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if cur != nil && cur.Status == "UPDATE_ROLLBACK_FAILED" {
+		if cur, err = s.rollbackAgain(ctx, cur); err != nil {
+			return Result{}, err
+		}
+	}
 	if cur != nil && discardable(cur.Status) {
 		if err := s.Remove(ctx, in.Name, in.Progress); err != nil {
 			return Result{}, err
@@ -214,6 +219,25 @@ func (s *Service) adopt(ctx context.Context, r *stackRecord) error {
 		return err
 	}
 	return s.carry(ctx, o)
+}
+
+// rollbackAgain tries a failed rollback once more.
+func (s *Service) rollbackAgain(ctx context.Context, r *stackRecord) (*stackRecord, error) {
+	caller, err := s.caller(ctx, "Deploy", r.RoleARN)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.beginUndo(ctx, r, caller, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.carry(ctx, o); err != nil {
+		return nil, err
+	}
+	if o.stack.Status == "UPDATE_ROLLBACK_FAILED" {
+		return nil, &Failure{Stack: r.Name, Status: o.stack.Status, Causes: []Event{{LogicalID: r.Name, Type: stackType, Reason: o.stack.Reason}}}
+	}
+	return &o.stack, nil
 }
 
 // same reports whether a plan is what the stack has already.

@@ -25,7 +25,6 @@ type operation struct {
 	journal *journal
 	done    chan struct{} // closed when carry returns
 	undoing bool          // rolling back
-	force   bool          // recovery: what the journal says of updates may be behind the truth
 
 	mu        sync.Mutex
 	resources map[string]*resourceRecord

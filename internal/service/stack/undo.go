@@ -89,12 +89,8 @@ func (o *operation) rollback(ctx context.Context, why *string) error {
 	}
 	needs, ids := map[string][]string{}, []string{}
 	for id, r := range o.resources {
-		if r.Previous != nil || o.force && !r.Fresh {
-			ids = append(ids, id)
-			needs[id] = r.Current.Needs
-			if r.Previous != nil {
-				needs[id] = r.Previous.Needs
-			}
+		if r.Previous != nil {
+			ids, needs[id] = append(ids, id), r.Previous.Needs
 		}
 	}
 	made := map[string]resourceVersion{} // new resources that replaced old ones
@@ -103,7 +99,9 @@ func (o *operation) rollback(ctx context.Context, why *string) error {
 			made[id] = r.Current
 		}
 	}
-	if failed := walk(ctx, ids, needs, o.restore); len(failed) > 0 {
+	wanted := o.attempted(ctx)
+	restore := func(ctx context.Context, id string) error { return o.restore(ctx, id, wanted[id]) }
+	if failed := walk(ctx, ids, needs, restore); len(failed) > 0 {
 		text := "The following resource(s) failed to update: [" + strings.Join(sortedKeys(failed), ", ") + "]. "
 		return o.become(ctx, "UPDATE_ROLLBACK_FAILED", text, nil)
 	}
@@ -118,17 +116,31 @@ func (o *operation) rollback(ctx context.Context, why *string) error {
 	return o.finish(ctx, "UPDATE_ROLLBACK_COMPLETE", "", o.settle)
 }
 
-// restore gives one resource its former state.
-func (o *operation) restore(ctx context.Context, id string) error {
+// attempted returns, for resources whose update failed or was cut short, the properties
+// that it wanted: some of them may be in force.
+func (o *operation) attempted(ctx context.Context) map[string]*template.Value {
+	out := map[string]*template.Value{}
+	for id, r := range o.resources {
+		live, ok := o.plan.live[id]
+		if !ok || r.Previous == nil || r.Status != "UPDATE_FAILED" && r.Status != "UPDATE_IN_PROGRESS" {
+			continue
+		}
+		if p, err := o.scope(ctx).Resolve(live.Properties); err == nil {
+			out[id] = p
+		}
+	}
+	return out
+}
+
+// restore gives one resource its former state; wanted is not nil when an update of it
+// was not completed.
+func (o *operation) restore(ctx context.Context, id string, wanted *template.Value) error {
 	r := o.resource(id)
 	before := r.Previous
-	if before == nil {
-		before = &r.Current
-	}
 	c := *r
 	c.Current, c.Previous, c.Reason = *before, nil, ""
 	if before.PhysicalID == r.Current.PhysicalID {
-		now, err := o.reapply(ctx, id, r, *before)
+		now, err := o.reapply(ctx, id, r, *before, wanted)
 		if err != nil {
 			c = *r
 			c.Status, c.Reason = "UPDATE_FAILED", reason(err)
@@ -143,7 +155,7 @@ func (o *operation) restore(ctx context.Context, id string) error {
 }
 
 // reapply updates a resource in place to the properties of a former version.
-func (o *operation) reapply(ctx context.Context, id string, r *resourceRecord, before resourceVersion) (resourceVersion, error) {
+func (o *operation) reapply(ctx context.Context, id string, r *resourceRecord, before resourceVersion, wanted *template.Value) (resourceVersion, error) {
 	var was, is resourceSecret
 	if err := o.s.unseal(resourcePurpose, before.Secret, &was); err != nil {
 		return before, err
@@ -151,8 +163,11 @@ func (o *operation) reapply(ctx context.Context, id string, r *resourceRecord, b
 	if err := o.s.unseal(resourcePurpose, r.Current.Secret, &is); err != nil {
 		return before, err
 	}
-	tried := r.Status == "UPDATE_FAILED" || r.Status == "UPDATE_IN_PROGRESS" // it may have changed something
-	if !tried && !o.force && template.Equal(was.Properties, is.Properties) {
+	now := is.Properties
+	if wanted != nil {
+		now = wanted
+	}
+	if template.Equal(was.Properties, now) {
 		return before, nil
 	}
 	h := o.s.handlers[before.Type]
@@ -160,14 +175,7 @@ func (o *operation) reapply(ctx context.Context, id string, r *resourceRecord, b
 		return before, nil
 	}
 	req := o.request(id, before.Type, was.Properties)
-	req.PhysicalID, req.Previous, req.Attributes = before.PhysicalID, is.Properties, was.Attributes
-	if r := o.plan; r != nil && tried {
-		if x, ok := r.live[id]; ok { // the failed update wanted these
-			if p, err := o.scope(ctx).Resolve(x.Properties); err == nil {
-				req.Previous = p
-			}
-		}
-	}
+	req.PhysicalID, req.Previous, req.Attributes = before.PhysicalID, now, was.Attributes
 	st, err := h.Update(ctx, req)
 	if err != nil {
 		return before, err

@@ -166,7 +166,7 @@ func (s *Service) takeOver(ctx context.Context, rec operationRecord) (*operation
 
 // resume builds an operation from its journal.
 func (s *Service) resume(ctx context.Context, rec operationRecord, st stackRecord, tpl templateRecord) (*operation, error) {
-	o := &operation{s: s, rec: rec, stack: st, info: infoOf(&st), imported: map[string]bool{}, force: true, done: make(chan struct{})}
+	o := &operation{s: s, rec: rec, stack: st, info: infoOf(&st), imported: map[string]bool{}, done: make(chan struct{})}
 	o.journal = s.newJournal(st.key(), nil)
 	if err := o.load(ctx); err != nil {
 		return nil, err
