@@ -5,3 +5,4 @@ export const slow = () => new Promise((resolve) => setTimeout(() => resolve({ st
 export const text = async () => "just text";
 export const extra = async () => ({ statusCode: 200, body: "{}", nonsense: true });
 export const badStatus = async () => ({ statusCode: "fine", body: "{}" });
+export const patient = () => new Promise((resolve) => setTimeout(() => resolve({ statusCode: 200, body: "{}" }), 2000));
