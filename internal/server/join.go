@@ -108,7 +108,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	p.mail, _ = messenger.(*mailQueue)
 	p.userpool, err = userpool.New(userpool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
-		Messenger: messenger, Record: cfg.Record,
+		Messenger: messenger, Record: cfg.Record, PassRoler: p.iam,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"moat/internal/store"
+	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
 )
 
@@ -25,8 +26,20 @@ func (s *Service) group(ctx context.Context, tx *store.Tx, poolID, name string) 
 	return g, missing(err, notFound, "Group not found.")
 }
 
+// mayPass makes sure that the caller may give a role to a group: an identity pool hands out
+// credentials of the role that the group's members have in their tokens.
+func (s *Service) mayPass(ctx context.Context, role *string) error {
+	if s.passRoler == nil || deref(role) == "" {
+		return nil
+	}
+	return s.passRoler.PassRole(ctx, wire.CallFrom(ctx).Caller, *role, "cognito-idp.amazonaws.com")
+}
+
 // CreateGroup makes a group.
 func (s *Service) CreateGroup(ctx context.Context, in *api.CreateGroupRequest) (*api.CreateGroupResponse, error) {
+	if err := s.mayPass(ctx, in.RoleArn); err != nil {
+		return nil, err
+	}
 	g := Group{
 		Pool: in.UserPoolId, Name: in.GroupName, Description: in.Description, RoleARN: in.RoleArn, Precedence: in.Precedence,
 		CreatedAt: s.time(), ModifiedAt: s.time(),
@@ -62,6 +75,9 @@ func (s *Service) GetGroup(ctx context.Context, in *api.GetGroupRequest) (*api.G
 
 // UpdateGroup changes what the request names.
 func (s *Service) UpdateGroup(ctx context.Context, in *api.UpdateGroupRequest) (*api.UpdateGroupResponse, error) {
+	if err := s.mayPass(ctx, in.RoleArn); err != nil {
+		return nil, err
+	}
 	var g Group
 	err := s.update(ctx, func(tx *store.Tx) (err error) {
 		if g, err = s.group(ctx, tx, in.UserPoolId, in.GroupName); err != nil {

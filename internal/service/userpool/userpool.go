@@ -38,6 +38,14 @@ type Config struct {
 	Messenger Messenger
 	// Record receives one record per request to the OAuth endpoints; nil drops them.
 	Record func(wire.Record)
+	// PassRoler decides whether a caller may give a role to a group. nil: nobody is asked.
+	PassRoler PassRoler
+}
+
+// PassRoler decides on iam:PassRole: whether caller may give the role to the service.
+// A refusal is an error in the words that the caller gets.
+type PassRoler interface {
+	PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error
 }
 
 // Service implements the user pool operations. It is safe for concurrent use.
@@ -52,6 +60,7 @@ type Service struct {
 	baseURL   string
 	messenger Messenger
 	record    func(wire.Record)
+	passRoler PassRoler
 
 	tables  tables
 	keys    *keyring
@@ -78,7 +87,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"),
-		messenger: cfg.Messenger, record: cfg.Record,
+		messenger: cfg.Messenger, record: cfg.Record, passRoler: cfg.PassRoler,
 		tables: newTables(),
 	}
 	if err := s.db.Create(s.tables.all()...); err != nil {
