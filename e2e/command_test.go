@@ -67,5 +67,23 @@ func moatCommands(t *testing.T, c *courses) {
 		if r := moat(t, env, "run", "--", "nothing-of-this-name"); r.code != 127 {
 			t.Errorf("a program that is not there: %s", r)
 		}
+		// AWS's own host names, over TLS, by a client that has no endpoint setting.
+		curl := []string{"run", "--", "curl", "--silent", "--show-error", "--write-out", " %{http_code}"}
+		catalog := "https://" + c.apiID + ".execute-api." + region + ".amazonaws.com/" + c.stage + "/catalog"
+		if got := ok(t, append(curl, "-H", "x-api-key: "+c.key, catalog)...); !strings.HasSuffix(got, " 200") {
+			t.Errorf("GET %s: %s", catalog, got)
+		}
+		if got := ok(t, append(curl, catalog)...); got != `{"message":"Forbidden"} 403` {
+			t.Errorf("GET %s without a key: %s", catalog, got)
+		}
+		domain := c.tokenEndpoint[strings.Index(c.tokenEndpoint, "/_auth/")+len("/_auth/"):]
+		domain, _, _ = strings.Cut(domain, "/")
+		token := "https://" + domain + ".auth." + region + ".amazoncognito.com/oauth2/token"
+		if got := ok(t, append(curl, "--user", c.confidentialClient+":"+c.secret, "-d", "grant_type=client_credentials", token)...); !strings.HasSuffix(got, " 200") {
+			t.Errorf("POST %s: %s", token, got)
+		}
+		if got := ok(t, append(curl, "--user", c.confidentialClient+":wrong", "-d", "grant_type=client_credentials", token)...); got != `{"error":"invalid_client"} 400` {
+			t.Errorf("POST %s with a wrong secret: %s", token, got)
+		}
 	})
 }

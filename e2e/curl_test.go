@@ -89,6 +89,16 @@ func curl(t *testing.T, c *courses) {
 			}
 		})
 	}
+	t.Run("discovery", func(t *testing.T) {
+		status, body := curlAnswer(t, c.issuer+"/.well-known/openid-configuration")
+		if status != 200 {
+			t.Fatalf("the discovery document: %d %s", status, body)
+		}
+		answer{body: body}.checkMembers(t, map[string]string{"issuer": c.issuer, "jwks_uri": c.issuer + "/.well-known/jwks.json", "token_endpoint": c.tokenEndpoint})
+		if status, body = curlAnswer(t, c.endpoint+"/"+region+"_nothing00/.well-known/openid-configuration"); status != 404 {
+			t.Errorf("the discovery document of no pool: %d %s", status, body)
+		}
+	})
 	t.Run("read is not write", func(t *testing.T) {
 		token, err := c.clientToken(t.Context(), c.tokenEndpoint, c.confidentialClient, c.secret, "courses/read")
 		if err != nil {
