@@ -24,22 +24,22 @@ func TestService_groupRole(t *testing.T) {
 	const mine, admin = "arn:aws:iam::000000000000:role/mine", "arn:aws:iam::000000000000:role/admin"
 	h := newHouse(t)
 	h.passRoler = only(mine)
-	ctx := t.Context()
+	ctx := wire.WithCall(t.Context(), &wire.Call{Account: "000000000000", Region: testRegion})
 	pool := h.newPoolID(nil)
 	create := func(name, role string) error {
-		_, err := h.c.CreateGroup(ctx, &api.CreateGroupRequest{UserPoolId: pool, GroupName: name, RoleArn: &role})
+		_, err := h.CreateGroup(ctx, &api.CreateGroupRequest{UserPoolId: pool, GroupName: name, RoleArn: &role})
 		return err
 	}
 	if err := create("mine", mine); err != nil {
 		t.Fatal(err)
 	}
 	want(t, create("admin", admin), "AccessDeniedException", "not authorized to perform: iam:PassRole")
-	_, err := h.c.UpdateGroup(ctx, &api.UpdateGroupRequest{UserPoolId: pool, GroupName: "mine", RoleArn: wire.String(admin)})
+	_, err := h.UpdateGroup(ctx, &api.UpdateGroupRequest{UserPoolId: pool, GroupName: "mine", RoleArn: wire.String(admin)})
 	want(t, err, "AccessDeniedException", "not authorized to perform: iam:PassRole")
-	if _, err := h.c.UpdateGroup(ctx, &api.UpdateGroupRequest{UserPoolId: pool, GroupName: "mine", Description: wire.String("d")}); err != nil {
+	if _, err := h.UpdateGroup(ctx, &api.UpdateGroupRequest{UserPoolId: pool, GroupName: "mine", Description: wire.String("d")}); err != nil {
 		t.Error(err)
 	}
-	got := must[*api.GetGroupResponse](t)(h.c.GetGroup(ctx, &api.GetGroupRequest{UserPoolId: pool, GroupName: "mine"})).Group
+	got := must[*api.GetGroupResponse](t)(h.GetGroup(ctx, &api.GetGroupRequest{UserPoolId: pool, GroupName: "mine"})).Group
 	if deref(got.RoleArn) != mine {
 		t.Errorf("got the role %s", deref(got.RoleArn))
 	}
