@@ -126,7 +126,7 @@ func (s *Server) serve(l net.Listener) {
 	s.start(ctx, "store", s.db.Run)
 	s.listener = newDualListener(l, s.parts.authority.tlsConfig())
 	s.http = &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
 		TLSConfig: s.parts.authority.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	s.start(ctx, "listener", func(context.Context) error { return s.listener.run() })
@@ -201,6 +201,7 @@ func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string,
 
 // ServeHTTP sends a request to who serves it. See [Server.classify].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	withDeadline(w, r)
 	if len(r.TransferEncoding) > 0 {
 		// net/http hides whether the request gave a length, too, by which another reader of
 		// the connection would have split it otherwise (RFC 9112, section 6.1): it ends here.
