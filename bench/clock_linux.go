@@ -16,3 +16,6 @@ func processClock(pid int) (time.Duration, error) {
 	}
 	return time.Duration(ts.Nano()), nil
 }
+
+// flushDisks writes out what was written before, so that nobody's sync waits for it.
+func flushDisks() { syscall.Sync() }

@@ -10,3 +10,5 @@ import (
 func processClock(int) (time.Duration, error) {
 	return 0, errors.New("the CPU clock of another process is known on Linux only")
 }
+
+func flushDisks() {}

@@ -123,6 +123,7 @@ func (b *bench) prepare(scratch string) error {
 
 // measure runs the chapters, and watches the machine meanwhile.
 func (b *bench) measure(ctx context.Context, chosen []chapter) error {
+	flushDisks()
 	before, err := speed()
 	if err != nil {
 		return err
