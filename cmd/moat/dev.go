@@ -217,7 +217,7 @@ func (d *devSession) deploy(ctx context.Context, t devTemplate) (stack.Result, e
 			values[name] = value
 		}
 	}
-	return d.server.Deploy(ctx, stack.DeployInput{Name: t.stack, Template: body, File: t.file, Dir: t.dir, Parameters: values, Progress: d.progress})
+	return d.server.Deploy(ctx, stack.DeployInput{Name: t.stack, Template: body, File: t.file, Dir: t.dir, Beyond: true, Parameters: values, Progress: d.progress})
 }
 
 // progress shows failures as they happen; what succeeds is summed up at the end.
