@@ -124,7 +124,10 @@ func (s *Service) describeChanges(ctx context.Context, cs *changeSetRecord, st *
 	if err != nil {
 		return err
 	}
-	cs.Changes, err = json.Marshal(changes)
+	if cs.Changes, err = json.Marshal(changes); err != nil {
+		return err
+	}
+	cs.Content, err = s.seal(contentPurpose, cs.changeSetContent)
 	return err
 }
 
@@ -299,6 +302,9 @@ func (s *Service) changeSet(ctx context.Context, nameOrID, stackName string) (ch
 		}
 		return err
 	})
+	if err == nil {
+		err = s.unseal(contentPurpose, found.Content, &found.changeSetContent)
+	}
 	return found, err
 }
 

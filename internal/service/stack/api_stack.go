@@ -166,7 +166,7 @@ func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, p
 	}
 	if previous {
 		err = s.cfg.DB.View(ctx, func(tx *store.Tx) error {
-			t, err := s.tables.templates.Get(tx, cur.Account, cur.Region, cur.UUID, generation(cur.Generation))
+			t, err := s.template(tx, cur.Account, cur.Region, cur.UUID, generation(cur.Generation))
 			body = t.Body
 			return err
 		})
@@ -311,7 +311,7 @@ func (s *Service) beginUndo(ctx context.Context, cur *stackRecord, caller wire.C
 		if err != nil {
 			return err
 		}
-		tpl, err = s.tables.templates.Get(tx, cur.Account, cur.Region, cur.UUID, generation(rec.Generation))
+		tpl, err = s.template(tx, cur.Account, cur.Region, cur.UUID, generation(rec.Generation))
 		return err
 	})
 	if err != nil {
@@ -447,7 +447,7 @@ func (s *Service) templateOf(ctx context.Context, nameOrID string) (stackRecord,
 		if r, err = s.find(tx, account, region, nameOrID); err != nil {
 			return err
 		}
-		t, err = s.tables.templates.Get(tx, r.Account, r.Region, r.UUID, generation(r.Generation))
+		t, err = s.template(tx, r.Account, r.Region, r.UUID, generation(r.Generation))
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {

@@ -251,7 +251,7 @@ func (s *Service) same(ctx context.Context, r *stackRecord, p *plan) (bool, erro
 	}
 	var t templateRecord
 	err = s.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
-		t, err = s.tables.templates.Get(tx, r.Account, r.Region, r.UUID, generation(r.Generation))
+		t, err = s.template(tx, r.Account, r.Region, r.UUID, generation(r.Generation))
 		return err
 	})
 	if err != nil {

@@ -69,7 +69,7 @@ func (s *Service) resourcesOf(c *wire.Call, _ string, in any) ([]string, policy.
 	case *cloudformationapi.ListStackResourcesInput:
 		name = in.StackName
 	case *cloudformationapi.GetTemplateInput:
-		name = wire.Value(in.StackName)
+		name = s.stackOfChangeSet(c, wire.Value(in.ChangeSetName), in.StackName)
 	case *cloudformationapi.UpdateTerminationProtectionInput:
 		name = in.StackName
 	case *cloudformationapi.RollbackStackInput:

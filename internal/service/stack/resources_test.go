@@ -1,6 +1,10 @@
 package stack
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"moat/internal/wire"
@@ -24,6 +28,7 @@ func TestResources_NameWhatIsActedOn(t *testing.T) {
 		"a change set by name": &cloudformationapi.ExecuteChangeSetInput{ChangeSetName: "next", StackName: wire.String("st")},
 		"a change set by id":   &cloudformationapi.ExecuteChangeSetInput{ChangeSetName: *cs.Id},
 		"describing":           &cloudformationapi.DescribeChangeSetInput{ChangeSetName: *cs.Id},
+		"reading its template": &cloudformationapi.GetTemplateInput{ChangeSetName: cs.Id},
 		"deleting":             &cloudformationapi.DeleteChangeSetInput{ChangeSetName: *cs.Id},
 	} {
 		got, _ := s.resourcesOf(c, "", in)
@@ -37,5 +42,43 @@ func TestResources_NameWhatIsActedOn(t *testing.T) {
 	}
 	if _, err := s.ExecuteChangeSet(ctx, &cloudformationapi.ExecuteChangeSetInput{ChangeSetName: *cs.Id, StackName: wire.String("mine")}); err == nil {
 		t.Error("a change set was executed under the name of another stack")
+	}
+}
+
+// A template may hold secrets: on the disk it is sealed.
+func TestTemplates_AreSealed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "moat.db")
+	db := openDB(t, path)
+	s := newTestService(t, db, newWorld())
+	ctx := callContext(t)
+	mustDeploy(t, s, ctx, parameters("A=first-secret-value"))
+	body := string(parameters("A=second-secret-value"))
+	cs, err := s.CreateChangeSet(ctx, &cloudformationapi.CreateChangeSetInput{StackName: "st", ChangeSetName: "next", TemplateBody: &body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.GetTemplate(ctx, &cloudformationapi.GetTemplateInput{ChangeSetName: cs.Id})
+	if err != nil || *out.TemplateBody != body {
+		t.Errorf("got %v, %v; want the template of the change set", out, err)
+	}
+	if out, err = s.GetTemplate(ctx, &cloudformationapi.GetTemplateInput{StackName: wire.String("st")}); err != nil || !strings.Contains(*out.TemplateBody, "first-secret-value") {
+		t.Errorf("got %v, %v; want the template of the stack", out, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte("secret-value")) {
+			t.Errorf("%s holds the text of a template", filepath.Base(file))
+		}
 	}
 }

@@ -150,6 +150,10 @@ func (s *Service) begin(ctx context.Context, b beginning) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	text, err := s.seal(templatePurpose, templateText{Body: b.plan.source.body, Processed: b.plan.processed})
+	if err != nil {
+		return nil, err
+	}
 	gen := b.stack.Generation + 1
 	if b.kind == "create" {
 		b.stack.Secret = sealed
@@ -187,7 +191,7 @@ func (s *Service) begin(ctx context.Context, b beginning) (*operation, error) {
 			return err
 		}
 		return s.tables.templates.Put(tx, templateRecord{
-			Account: rec.Account, Region: rec.Region, UUID: rec.UUID, Generation: generation(gen), Body: b.plan.source.body, Processed: b.plan.processed,
+			Account: rec.Account, Region: rec.Region, UUID: rec.UUID, Generation: generation(gen), Sealed: text,
 		})
 	})
 	if err == nil {

@@ -56,8 +56,15 @@ func (r *stackRecord) gone() bool { return r.Status == "DELETE_COMPLETE" }
 type templateRecord struct {
 	Account, Region, UUID string
 	Generation            string
-	Body                  string // as it was given
-	Processed             json.RawMessage
+	Sealed                []byte // sealed templateText: a template may hold secrets
+
+	templateText `json:"-"`
+}
+
+// templateText is what a template record holds.
+type templateText struct {
+	Body      string // as it was given
+	Processed json.RawMessage
 }
 
 // resourceVersion is a resource as it is, or was before the running operation.
@@ -123,11 +130,18 @@ type changeSetRecord struct {
 	Capabilities           []string
 	RoleARN                string
 	OnFailure              string
-	Template               string
-	Processed              json.RawMessage
-	Changes                json.RawMessage // []change
-	Secret                 []byte          // sealed stackSecret
+	Content                []byte // sealed changeSetContent
+	Secret                 []byte // sealed stackSecret
 	StackName, StackStatus string
+
+	changeSetContent `json:"-"`
+}
+
+// changeSetContent is what a change set holds of its template.
+type changeSetContent struct {
+	Template  string
+	Processed json.RawMessage
+	Changes   json.RawMessage // []change
 }
 
 type exportRecord struct {
@@ -228,9 +242,20 @@ func generation(n int) string { return fmt.Sprintf("%09d", n) }
 // The purposes under which records are sealed.
 const (
 	stackPurpose     = "stack"
+	templatePurpose  = "stack/template"
+	contentPurpose   = "stack/change-set-content"
 	resourcePurpose  = "stack-resource"
 	changeSetPurpose = "stack-change-set"
 )
+
+// template reads one generation of a stack's template.
+func (s *Service) template(tx *store.Tx, account, region, uuid string, gen string) (templateRecord, error) {
+	t, err := s.tables.templates.Get(tx, account, region, uuid, gen)
+	if err == nil {
+		err = s.unseal(templatePurpose, t.Sealed, &t.templateText)
+	}
+	return t, err
+}
 
 func (s *Service) seal(purpose string, v any) ([]byte, error) {
 	b, err := json.Marshal(v)

@@ -143,7 +143,7 @@ func (s *Service) takeOver(ctx context.Context, rec operationRecord) (*operation
 			return errNoWork // waits for a person's decision
 		}
 		if rec.Kind != "delete" {
-			if tpl, err = s.tables.templates.Get(tx, rec.Account, rec.Region, rec.UUID, generation(rec.Generation)); err != nil {
+			if tpl, err = s.template(tx, rec.Account, rec.Region, rec.UUID, generation(rec.Generation)); err != nil {
 				return err
 			}
 		}
