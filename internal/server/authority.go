@@ -113,6 +113,7 @@ func (a *authority) generate(db *store.DB) (authorityRecord, error) {
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, // no mail, no code, no clients
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: a.names, PermittedIPRanges: []*net.IPNet{v4, v6},
 	}
 	der, err := x509.CreateCertificate(a.rand, template, template, key.Public(), key)
