@@ -56,6 +56,9 @@ func (c *Config) masterKey() ([]byte, error) {
 	path := c.MasterKeyFile
 	if path == "" {
 		path = filepath.Join(c.Data, "master.key")
+		if missing(path) && !c.InMemory && !missing(c.databaseFile()) {
+			return nil, fmt.Errorf("the data folder %s holds data, but its master key %s is gone; put it back, or name it with --master-key-file", c.Data, path)
+		}
 		if err := createMasterKey(path, c.Rand); err != nil {
 			return nil, err
 		}
@@ -113,3 +116,11 @@ func (c *Config) codeDir() string { return filepath.Join(c.Data, "functions") }
 
 // runDir is where the sandbox keeps its own small files.
 func (c *Config) runDir() string { return filepath.Join(c.Data, "run") }
+
+// databaseFile is the SQLite database of an installation that has no other.
+func (c *Config) databaseFile() string { return filepath.Join(c.Data, "moat.db") }
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,7 +102,7 @@ func (s *Server) open(ctx context.Context, l net.Listener) error {
 	case s.cfg.InMemory:
 		storeCfg.Path = ":memory:"
 	default:
-		storeCfg.Path = filepath.Join(s.cfg.Data, "moat.db")
+		storeCfg.Path = s.cfg.databaseFile()
 	}
 	if s.db, err = store.Open(ctx, storeCfg); err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "store: ")) // a sentence for a person

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -187,6 +189,14 @@ func TestNew_SaysWhatIsWrong(t *testing.T) {
 	_, err = New(t.Context(), Config{Listen: l.Addr().String(), Data: t.TempDir(), InMemory: true, MasterKey: make([]byte, 32), Account: "000000000000"})
 	if err == nil || !strings.Contains(err.Error(), "is in use by another program") {
 		t.Errorf("got %v", err)
+	}
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "moat.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(t.Context(), Config{Listen: "127.0.0.1:0", Data: data, Account: "000000000000"})
+	if err == nil || !strings.Contains(err.Error(), "its master key") || !missing(filepath.Join(data, "master.key")) {
+		t.Errorf("got %v; want no new key for old data", err)
 	}
 	_, err = New(t.Context(), Config{Listen: "127.0.0.1:0", Data: t.TempDir(), MasterKeyFile: "/nonexistent/key", Account: "000000000000"})
 	if err == nil || !strings.Contains(err.Error(), "master key") {

@@ -54,7 +54,7 @@ type Authorization struct {
 type Error struct {
 	Code, Message string
 	// CanonicalRequest and StringToSign are what this side computed for a
-	// signature that does not match. They are for operators only.
+	// signature that does not match, secrets left out. They are for operators only.
 	CanonicalRequest, StringToSign string
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func (a Authorization) VerifyWith(keys *Keys, r Request, payloadHash, secret str
 	if !ok {
 		canonical := appendCanonical(nil, &r, a.SignedHeaders, payloadHash, single, !single, a.Presigned)
 		e := mismatch(mismatchSentence)
-		e.CanonicalRequest = string(canonical)
+		e.CanonicalRequest = redactSecrets(string(canonical))
 		e.StringToSign = string(appendStringToSign(nil, canonical, a.Time, a.Date, a.Region, a.Service))
 		return e
 	}
@@ -175,4 +176,12 @@ func mac(key []byte, data string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte(data))
 	return h.Sum(nil)
+}
+
+// secretHeader finds what in a canonical request holds secrets of the sender: the
+// request is shown to operators, who have no need of them.
+var secretHeader = regexp.MustCompile(`(?m)^(x-amz-security-token|x-api-key|cookie|authorization)(:).+$|(X-Amz-Security-Token)(=)[^&\n]*`)
+
+func redactSecrets(canonical string) string {
+	return secretHeader.ReplaceAllString(canonical, "$1$3$2$4[redacted]")
 }
