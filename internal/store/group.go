@@ -181,6 +181,62 @@ func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	return nil
 }
 
+// define implements engine. A service's tables need no sync of their own: whatever is
+// written into them is synced together with all that stands before it in the log. It
+// is a transaction apart, so that nobody else's is spared the sync.
+func (e *sqliteEngine) define(ctx context.Context, fn func(*Tx) error) error {
+	g := &e.group
+	if err := g.acquire(ctx); err != nil {
+		return err
+	}
+	if e.level != "FULL" || g.open != nil { // nothing to spare, or others' writes in the open transaction
+		g.release()
+		return e.update(ctx, fn)
+	}
+	defer g.release()
+	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true}
+	if err := g.alone(tx, fn); err != nil {
+		return err
+	}
+	e.db.topics.notify(tx.topics)
+	return nil
+}
+
+// alone runs fn in a transaction whose commit does not wait for the disk. Whoever
+// comes next has the full level again, or no connection.
+func (g *group) alone(tx *Tx, fn func(*Tx) error) (err error) {
+	background := context.Background()
+	// Not by exec, whose statements are kept: SQLite obeys this pragma while it is prepared.
+	if err := g.conn.script(background, "PRAGMA synchronous = NORMAL"); err != nil {
+		return err
+	}
+	defer func() {
+		if back := g.conn.script(background, "PRAGMA synchronous = FULL"); back != nil {
+			g.mu.Lock()
+			g.closed = true
+			g.mu.Unlock()
+			err = errors.Join(err, back)
+		}
+	}()
+	if _, err := g.conn.exec(background, "BEGIN IMMEDIATE", nil); err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		if !done {
+			if _, undo := g.conn.exec(background, "ROLLBACK", nil); undo != nil {
+				err = errors.Join(err, undo)
+			}
+		}
+	}()
+	if err := tx.run(fn); err != nil {
+		return err
+	}
+	_, err = g.conn.exec(background, "COMMIT", nil)
+	done = err == nil
+	return err
+}
+
 // member runs fn within the open transaction and hands the turn on, also when fn
 // panics or ends its goroutine. An error means that nothing of fn was kept.
 func (g *group) member(tx *Tx, fn func(*Tx) error) (b *batch, err error) {

@@ -152,7 +152,7 @@ func (db *DB) Create(tables ...Definer) error {
 		}
 	}
 	if len(changed) > 0 {
-		err := db.Update(context.Background(), func(tx *Tx) error {
+		err := db.engine.define(context.Background(), func(tx *Tx) error {
 			for _, c := range changed {
 				if err := c.create(tx, db.prints[c.name] != ""); err != nil {
 					return fmt.Errorf("store: create table %s: %w", c.name, err)

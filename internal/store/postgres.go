@@ -171,6 +171,10 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
+func (e *postgresEngine) define(ctx context.Context, fn func(*Tx) error) error {
+	return e.update(ctx, fn)
+}
+
 func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	var tx *Tx
 	err := e.retry(ctx, func() error {

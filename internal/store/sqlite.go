@@ -20,6 +20,7 @@ type sqliteEngine struct {
 	dsn   string
 	lock  *os.File
 	group group
+	level string // of PRAGMA synchronous
 
 	mu     sync.Mutex
 	idle   []*sqliteConn
@@ -115,7 +116,7 @@ func (e *sqliteEngine) open(ctx context.Context, synchronous string) error {
 	if err != nil {
 		return err
 	}
-	e.group.conn = c
+	e.group.conn, e.level = c, synchronous
 	return nil
 }
 

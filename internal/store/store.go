@@ -60,6 +60,9 @@ type engine interface {
 	dialect() dialect
 	view(ctx context.Context, fn func(*Tx) error) error
 	update(ctx context.Context, fn func(*Tx) error) error
+	// define is update for what can be made again: until the next update is on disk a
+	// loss of power may undo it.
+	define(ctx context.Context, fn func(*Tx) error) error
 	// changed returns the topics that other processes changed since the last call.
 	changed(ctx context.Context) ([]string, error)
 	// startFeed has changed report only what comes after it.
