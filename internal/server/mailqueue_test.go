@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,10 +23,10 @@ func (f messengerFunc) SendCode(_ context.Context, m userpool.Message) error { r
 func TestMailQueue_DoesNotLetTheOneWhoAskedWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		sent := 0
+		var sent atomic.Int32
 		q := newMailQueue(messengerFunc(func(userpool.Message) error {
 			time.Sleep(time.Hour) // of the bubble
-			sent++
+			sent.Add(1)
 			return nil
 		}), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -42,8 +43,8 @@ func TestMailQueue_DoesNotLetTheOneWhoAskedWait(t *testing.T) {
 		}
 		cancel()
 		<-done
-		if sent != 3 {
-			t.Errorf("%d of 3 were delivered before the end", sent)
+		if sent.Load() != 3 {
+			t.Errorf("%d of 3 were delivered before the end", sent.Load())
 		}
 	})
 }
