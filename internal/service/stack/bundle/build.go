@@ -15,14 +15,15 @@ import (
 	"moat/internal/service/stack"
 )
 
-// buildGo compiles a Go function to the file "bootstrap", as `sam build` does for go1.x.
+// buildGo compiles a Go function to the file "bootstrap", as `sam build` does for go1.x. With the flags of
+// an ordinary build it finds the standard library compiled where anything else was built.
 func (p *Packager) buildGo(ctx context.Context, dir string, build stack.BuildMethod) ([]byte, error) {
 	arch := map[string]string{"x86_64": "amd64", "arm64": "arm64"}[build.Architecture]
 	if arch == "" {
 		return nil, fmt.Errorf("architecture %s is not one of x86_64 and arm64", build.Architecture)
 	}
 	return p.cached(dir, "go/"+arch, func(out string) error {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=lambda.norpc", "-o", filepath.Join(out, "bootstrap"), ".")
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags=lambda.norpc", "-o", filepath.Join(out, "bootstrap"), ".")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOWORK=off")
 		return p.tool(cmd, "Go", "building "+filepath.Base(dir)+" (Go)")
