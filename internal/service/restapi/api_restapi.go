@@ -85,6 +85,9 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 	if api.MinimumCompressionSize != nil {
 		return notBuilt(operation, "minimumCompressionSize is not built")
 	}
+	if wire.Value(api.DisableExecuteApiEndpoint) {
+		return notBuilt(operation, "disableExecuteApiEndpoint is not built: an API has no other address")
+	}
 	if slices.Contains(api.EndpointConfiguration.Types, apigatewayapi.EndpointTypePRIVATE) {
 		return notBuilt(operation, "private endpoints are not built")
 	}
@@ -162,6 +165,7 @@ func (s *Service) ImportRestApi(ctx context.Context, in *apigatewayapi.ImportRes
 	if err != nil {
 		return nil, err
 	}
+	doc.parameters = in.Parameters
 	d, err := s.newDefinition(s.place(ctx), apigatewayapi.RestApi{})
 	if err != nil {
 		return nil, err
@@ -187,6 +191,7 @@ func (s *Service) PutRestApi(ctx context.Context, in *apigatewayapi.PutRestApiRe
 	if err != nil {
 		return nil, err
 	}
+	doc.parameters = in.Parameters
 	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
 		if in.Mode == apigatewayapi.PutModeoverwrite {
 			d.clear()

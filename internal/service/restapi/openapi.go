@@ -19,8 +19,9 @@ const maxOpenAPI = 6 << 20
 // openAPI is an OpenAPI 3.0 or Swagger 2.0 document, read as plain data: what the import
 // does not know it leaves alone, as API Gateway does.
 type openAPI struct {
-	root    map[string]any
-	swagger bool // version 2.0
+	root       map[string]any
+	swagger    bool              // version 2.0
+	parameters map[string]string // of the import: endpointConfigurationTypes, basepath, ignore
 }
 
 // parseOpenAPI reads a document in JSON or YAML.
@@ -116,6 +117,9 @@ func (d *openAPI) resolve(v map[string]any) map[string]any {
 func (s *Service) importInto(d *definition, doc *openAPI) error {
 	w := &importer{s: s, d: d, doc: doc}
 	w.info()
+	if err := w.settings(); err != nil {
+		return err
+	}
 	for _, step := range []func() error{w.authorizers, w.validators, w.models, w.gatewayResponses, w.paths} {
 		if err := step(); err != nil {
 			return err
@@ -163,6 +167,23 @@ func (w *importer) info() {
 			api.Policy = wire.String(string(b))
 		}
 	}
+}
+
+// settings applies the import's own parameters and the document's endpoint configuration.
+func (w *importer) settings() error {
+	for name, value := range w.doc.parameters {
+		switch {
+		case name == "endpointConfigurationTypes" && (value == "EDGE" || value == "REGIONAL" || value == "PRIVATE"):
+			w.d.API.EndpointConfiguration.Types = []apigatewayapi.EndpointType{apigatewayapi.EndpointType(value)}
+		case name == "ignore" && value == "documentation", name == "basepath" && value == "ignore":
+		default:
+			return notBuilt("PutRestApi", "the import parameter %s=%s is not built", name, value)
+		}
+	}
+	if e := object(w.doc.root["x-amazon-apigateway-endpoint-configuration"]); e["disableExecuteApiEndpoint"] == true {
+		w.d.API.DisableExecuteApiEndpoint = wire.Bool(true) // refused with the rest of the API's members
+	}
+	return nil
 }
 
 // authorizers reads the security schemes, of which some are authorizers.

@@ -383,3 +383,32 @@ func TestTags(t *testing.T) {
 	_, err = s.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: "arn:aws:s3:::x"})
 	refused(t, err, "BadRequestException", "Invalid ARN specified in the request")
 }
+
+// What has no effect is refused, not kept.
+func TestImport_RefusesWhatHasNoEffect(t *testing.T) {
+	t.Parallel()
+	s, _, ctx := newService(t)
+	body := func(more string) []byte {
+		return []byte(`{"openapi":"3.0.1","info":{"title":"x","version":"1"},"paths":{}` + more + `}`)
+	}
+	got, err := s.ImportRestApi(ctx, &apigatewayapi.ImportRestApiRequest{Body: body(""), Parameters: map[string]string{"endpointConfigurationTypes": "REGIONAL", "basepath": "ignore"}})
+	if err != nil || got.EndpointConfiguration.Types[0] != apigatewayapi.EndpointTypeREGIONAL {
+		t.Errorf("got %+v, %v; want a regional API", got, err)
+	}
+	for name, in := range map[string]*apigatewayapi.ImportRestApiRequest{
+		"base path":        {Body: body(""), Parameters: map[string]string{"basepath": "prepend"}},
+		"private endpoint": {Body: body(""), Parameters: map[string]string{"endpointConfigurationTypes": "PRIVATE"}},
+		"no endpoint":      {Body: body(`,"x-amazon-apigateway-endpoint-configuration":{"disableExecuteApiEndpoint":true}`)},
+	} {
+		_, err := s.ImportRestApi(ctx, in)
+		var e wire.Exception
+		if !errors.As(err, &e) || e.HTTPStatus() != 501 {
+			t.Errorf("%s: got %v, want 501", name, err)
+		}
+	}
+	_, err = s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x", DisableExecuteApiEndpoint: wire.Bool(true)})
+	var e wire.Exception
+	if !errors.As(err, &e) || e.HTTPStatus() != 501 {
+		t.Errorf("got %v, want 501", err)
+	}
+}
