@@ -64,10 +64,19 @@ func (l *requestLines) print(r wire.Record) {
 	}
 	p := l.palette
 	line := fmt.Sprintf("%s  %-6s %-32s %s  %-30s %-14s %7.1f ms", p.dim(r.Time.Local().Format("15:04:05")), r.Method, what, p.status(r.Status), shortWho(who), r.Step, ms)
-	if r.Status >= 400 && r.Grounds != "" {
-		line += "  " + p.dim(r.Grounds)
+	if why := reason(r); r.Status >= 400 && why != "" {
+		line += "  " + p.dim(why)
 	}
 	fmt.Fprintln(l.app.stdout, line)
+}
+
+// reason says why a request was refused: the grounds of the deciding step, or the service's own
+// sentence where the call was let in and the service refused it.
+func reason(r wire.Record) string {
+	if r.Kind == wire.KindAWS && r.Step == "call" && r.ErrorMessage != "" {
+		return r.ErrorMessage
+	}
+	return r.Grounds
 }
 
 // operation names an AWS call; a request to a deployed API has none.
