@@ -32,9 +32,11 @@ vet:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'these files are not gofmt-ed'; exit 1; }
 	$(GO) vet ./...
 
-# The race detector needs cgo; everything else is built without.
+# The race detector needs cgo; everything else is built without. It also makes pools forget, so
+# that limits of allocations are checked apart.
 test-go: deps-go
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	$(GO) test -run TestAllocs ./internal/gateway
 
 test-e2e: build
 	cd e2e && ./run
