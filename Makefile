@@ -46,6 +46,7 @@ bench: deps-test build
 
 generate:
 	$(GO) generate ./...
+	$(GO) test ./internal/server -run TestCoverage -update
 
 .PHONY: deps-go
 deps-go:
