@@ -330,7 +330,7 @@ func (x *Exchange) record(r *Refusal, err error) {
 		rec.KeyID = x.key.ID
 	}
 	if x.caller != nil {
-		rec.AccessKey = x.caller.AccessKeyID
+		rec.AccessKey, rec.Caller, rec.Action = x.caller.AccessKeyID, *x.caller, actionInvoke
 	}
 	rec.Grounds = x.grounds
 	switch {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"moat/internal/gateway"
@@ -82,6 +83,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 	p.pipeline = wire.New(wire.Config{
 		Authority: p.iam, APIs: p.apis(), Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
+			p.used(r)
 			if r.Via == "" && r.Method != "" { // not what services ask of each other
 				cfg.Record(r)
 			}
@@ -154,7 +156,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	p.gateway = gateway.New(gateway.Config{
 		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser,
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
-		Record: func(r wire.Record) { p.access.record(r); cfg.Record(r) },
+		Record: func(r wire.Record) { p.used(r); p.access.record(r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam,
@@ -183,11 +185,24 @@ func (p *parts) apis() []*wire.API {
 	return all
 }
 
+// used tells who was seen last to use what. What a service asks on a caller's behalf counts for
+// the caller's permissions, not for the key, which signed another call.
+func (p *parts) used(r wire.Record) {
+	if r.Action == "" || r.Caller.Kind == "" {
+		return
+	}
+	if r.Via != "" {
+		r.Caller.AccessKeyID = ""
+	}
+	service, action, _ := strings.Cut(r.Action, ":")
+	p.iam.Used(r.Caller, service, r.Region, action, r.Time)
+}
+
 // background is the work that goes on beside requests, by name.
 func (p *parts) background(log *slog.Logger) map[string]func(context.Context) error {
 	work := map[string]func(context.Context) error{
 		"user pools": p.userpool.Run, "functions": p.function.Run, "sandbox": p.host.Run, "REST APIs": p.restapi.Run,
-		"stacks": p.stack.Run, "logs": p.logs.Run, "access log": p.access.run, "isolation": p.probe(log),
+		"stacks": p.stack.Run, "logs": p.logs.Run, "last use": p.iam.Run, "access log": p.access.run, "isolation": p.probe(log),
 	}
 	if p.mail != nil {
 		work["mail"] = p.mail.run

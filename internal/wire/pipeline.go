@@ -317,8 +317,11 @@ func (x *exchange) write(w http.ResponseWriter) {
 func (x *exchange) finish() {
 	r, c := &x.record, x.call
 	r.RequestID, r.Service, r.Operation, r.Account, r.Region, r.Via = c.RequestID, c.Service, c.Operation, c.Account, c.Region, c.Via
+	if x.op != nil {
+		r.Action = actionOf(x.op)
+	}
 	if c.Caller.Kind != "" {
-		r.Who = nameOf(c.Caller)
+		r.Who, r.Caller = nameOf(c.Caller), c.Caller
 	}
 	if r.AccessKey == "" {
 		r.AccessKey = c.Caller.AccessKeyID

@@ -28,6 +28,8 @@ type Record struct {
 	Via       string // service that called on the caller's behalf
 	Who       string // ARN of the caller, or what else names it; empty for nobody
 	AccessKey string // access key id of the signature
+	Caller    Caller // whom the signature proved; the zero value for nobody
+	Action    string // what was asked for, as policies name it: ssm:GetParameter
 
 	Status       int
 	Step         string // the stage that ended the request: "encode" when all went well

@@ -53,6 +53,7 @@ type Service struct {
 	root  atomic.Pointer[rootKey]
 	rand  lockedReader
 	sts   *sts
+	used  *recorder
 	// awsManaged holds the policies of arn:aws:iam::aws, by ARN.
 	awsManaged map[string]Policy
 	allows     *policy.Document // allows everything: what a root has
@@ -80,10 +81,10 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed}
+	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder()}
 	s.rand.r = cfg.Rand
 	s.sts = &sts{Service: s}
-	if err := cfg.DB.Create(s.t.users, s.t.groups, s.t.roles, s.t.policies, s.t.keys, s.t.providers); err != nil {
+	if err := cfg.DB.Create(s.t.users, s.t.groups, s.t.roles, s.t.policies, s.t.keys, s.t.providers, s.used.uses, s.used.keys); err != nil {
 		return nil, err
 	}
 	s.forget()
