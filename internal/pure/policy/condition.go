@@ -21,6 +21,7 @@ const (
 // condition is one operator on one key, with its values.
 type condition struct {
 	operator   string // as written
+	written    string // the key as written
 	key        string // lower-cased
 	kind       operatorKind
 	ifExists   bool
@@ -29,6 +30,9 @@ type condition struct {
 	quantifier quantifier
 	values     []operand
 }
+
+// String names the condition as the document does.
+func (c *condition) String() string { return c.operator + " " + c.written }
 
 // operand is one value of a condition, parsed once.
 type operand struct {

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // evaluation is the state of one decision.
 type evaluation struct{ req *Request }
@@ -21,9 +18,22 @@ const (
 
 // outcome is what the documents of one kind say together.
 type outcome struct {
-	deny, allow       *statement
-	denyDoc, allowDoc *Document
-	grade             grade
+	deny, allow *statement
+	grade       grade // of allow
+}
+
+// add counts a statement that applies with a grade. Of several that say the
+// same, the first one that names the principal most closely stands for them.
+func (o *outcome) add(s *statement, g grade) {
+	switch {
+	case g == gradeNone:
+	case !s.allow:
+		if o.deny == nil {
+			o.deny = s
+		}
+	case g > o.grade:
+		o.allow, o.grade = s, g
+	}
 }
 
 // consider adds what one document says. resource is true for the policy of a
@@ -34,38 +44,33 @@ func (o *outcome) consider(e *evaluation, d *Document, resource bool) {
 		if s.allow && o.allow != nil && (!resource || o.grade == gradeDirect) {
 			continue
 		}
-		g := s.applies(e, resource)
-		switch {
-		case g == gradeNone:
-		case !s.allow:
-			o.deny, o.denyDoc = s, d
-			return
-		case g > o.grade:
-			o.allow, o.allowDoc, o.grade = s, d, g
-		}
+		g, _, _ := s.judge(e, resource)
+		o.add(s, g)
 	}
 }
 
-// applies reports whether the statement speaks of the request, and to whom.
-func (s *statement) applies(e *evaluation, resource bool) grade {
+// judge reports whether the statement speaks of the request, and to whom. When
+// it does not, failed names the first element that does not match, and for a
+// condition which.
+func (s *statement) judge(e *evaluation, resource bool) (g grade, failed string, c *condition) {
 	if !s.matchesAction(e) {
-		return gradeNone
-	}
-	g := gradeDirect
-	if resource || s.principals != nil {
-		if g = s.matchesPrincipal(&e.req.Principal, resource); g == gradeNone {
-			return gradeNone
-		}
+		return gradeNone, "action", nil
 	}
 	if !s.matchesResource(e) {
-		return gradeNone
+		return gradeNone, "resource", nil
 	}
-	for i := range s.conditions {
-		if !s.conditions[i].holds(e, s.allow) {
-			return gradeNone
+	g = gradeDirect
+	if resource || s.principals != nil {
+		if g = s.matchesPrincipal(&e.req.Principal, resource); g == gradeNone {
+			return gradeNone, "principal", nil
 		}
 	}
-	return g
+	for i := range s.conditions {
+		if c := &s.conditions[i]; !c.holds(e, s.allow) {
+			return gradeNone, "condition", c
+		}
+	}
+	return g, "", nil
 }
 
 func (s *statement) matchesAction(e *evaluation) bool {
@@ -195,89 +200,112 @@ const (
 	KindGuardrail = "service control policy"
 )
 
-func evaluate(req *Request, p *Policies, trust bool) Decision {
-	e := evaluation{req: req}
-	ofAccount := req.Principal.Kind == PrincipalRoot || req.Principal.Kind == PrincipalUser || req.Principal.Kind == PrincipalAssumedRole
-	var guard, resource, identity, boundary, session outcome
-	if ofAccount {
-		for _, d := range p.Guardrails {
-			if guard.consider(&e, d, false); guard.deny != nil {
-				return guard.refusal(KindGuardrail)
-			}
-		}
-	}
-	if p.Resource != nil {
-		if resource.consider(&e, p.Resource, true); resource.deny != nil {
-			return resource.refusal(KindResource)
-		}
-	}
-	if !ofAccount {
-		if resource.allow != nil && resource.grade != gradeAccount {
-			return resource.grant(KindResource)
-		}
-		return implicit(&e, p, KindResource)
-	}
-	for _, d := range p.Identity {
-		if identity.consider(&e, d, false); identity.deny != nil {
-			return identity.refusal(KindIdentity)
-		}
-	}
-	if p.Boundary != nil {
-		if boundary.consider(&e, p.Boundary, false); boundary.deny != nil {
-			return boundary.refusal(KindBoundary)
-		}
-	}
-	for _, d := range p.Session {
-		if session.consider(&e, d, false); session.deny != nil {
-			return session.refusal(KindSession)
-		}
-	}
-	if len(p.Guardrails) > 0 && guard.allow == nil {
-		return implicit(&e, p, KindGuardrail)
-	}
-	same := req.Account == "" || req.Account == req.Principal.Account
-	return combine(&e, p, same, trust, &resource, &identity, &boundary, &session)
+// outcomes is what every kind of policy says.
+type outcomes struct{ guardrail, resource, identity, boundary, session outcome }
+
+// ofAccount says whether a principal belongs to an account, and so has policies
+// of its own.
+func ofAccount(k Kind) bool {
+	return k == PrincipalRoot || k == PrincipalUser || k == PrincipalAssumedRole
 }
 
-// combine decides when nothing refuses.
-func combine(e *evaluation, p *Policies, same, trust bool, resource, identity, boundary, session *outcome) Decision {
-	granted := resource.grade > gradeAccount // the resource's owner means this principal
-	switch {
-	case same && resource.grade == gradeDirect:
-		return resource.grant(KindResource)
-	case same && !trust && identity.allow == nil && !granted:
-		return implicit(e, p, KindIdentity)
-	case (trust || !same) && resource.allow == nil:
-		return implicit(e, p, KindResource)
-	case identity.allow == nil && !(same && granted):
-		return implicit(e, p, KindIdentity)
-	case p.Boundary != nil && boundary.allow == nil:
-		return implicit(e, p, KindBoundary)
-	case len(p.Session) > 0 && session.allow == nil:
-		return implicit(e, p, KindSession)
-	case identity.allow != nil:
-		return identity.grant(KindIdentity)
+func evaluate(req *Request, p *Policies, trust bool) Decision {
+	e := evaluation{req: req}
+	var o outcomes
+	if p.Resource != nil {
+		o.resource.consider(&e, p.Resource, true)
 	}
-	return resource.grant(KindResource)
+	if ofAccount(req.Principal.Kind) {
+		for _, d := range p.Guardrails {
+			o.guardrail.consider(&e, d, false)
+		}
+		for _, d := range p.Identity {
+			o.identity.consider(&e, d, false)
+		}
+		if p.Boundary != nil {
+			o.boundary.consider(&e, p.Boundary, false)
+		}
+		for _, d := range p.Session {
+			o.session.consider(&e, d, false)
+		}
+	}
+	return o.decide(&e, p, trust)
+}
+
+// decide combines what the kinds of policy say.
+func (o *outcomes) decide(e *evaluation, p *Policies, trust bool) Decision {
+	switch {
+	case o.guardrail.deny != nil:
+		return o.guardrail.refusal(KindGuardrail)
+	case o.resource.deny != nil:
+		return o.resource.refusal(KindResource)
+	case o.identity.deny != nil:
+		return o.identity.refusal(KindIdentity)
+	case o.boundary.deny != nil:
+		return o.boundary.refusal(KindBoundary)
+	case o.session.deny != nil:
+		return o.session.refusal(KindSession)
+	case !ofAccount(e.req.Principal.Kind):
+		if o.resource.grade > gradeAccount {
+			return o.resource.grant(KindResource)
+		}
+		return implicit(e, p, KindResource)
+	case len(p.Guardrails) > 0 && o.guardrail.allow == nil:
+		return implicit(e, p, KindGuardrail)
+	}
+	same := e.req.Account == "" || e.req.Account == e.req.Principal.Account
+	granted := o.resource.grade > gradeAccount // the resource's owner means this principal
+	switch {
+	case same && o.resource.grade == gradeDirect:
+		return o.resource.grant(KindResource)
+	case same && !trust && o.identity.allow == nil && !granted:
+		return implicit(e, p, KindIdentity)
+	case (trust || !same) && o.resource.allow == nil:
+		return implicit(e, p, KindResource)
+	case o.identity.allow == nil && !(same && granted):
+		return implicit(e, p, KindIdentity)
+	case p.Boundary != nil && o.boundary.allow == nil:
+		return implicit(e, p, KindBoundary)
+	case len(p.Session) > 0 && o.session.allow == nil:
+		return implicit(e, p, KindSession)
+	case o.identity.allow != nil:
+		return o.identity.grant(KindIdentity)
+	}
+	return o.resource.grant(KindResource)
 }
 
 func (o *outcome) refusal(kind string) Decision {
-	return Decision{Explicit: true, Policy: o.denyDoc.id, Statement: o.deny.name, Kind: kind, Reason: o.deny.reason}
+	return Decision{Explicit: true, Policy: o.deny.policy, Statement: o.deny.name, Kind: kind, Reason: o.deny.reason}
 }
 
 func (o *outcome) grant(kind string) Decision {
-	return Decision{Allowed: true, Policy: o.allowDoc.id, Statement: o.allow.name, Kind: kind, Reason: o.allow.reason}
+	return Decision{Allowed: true, Policy: o.allow.policy, Statement: o.allow.name, Kind: kind, Reason: o.allow.reason}
 }
 
 // implicit is the refusal of a request that nothing allows. It looks once more
-// for statements that would have allowed it if a condition key had been there.
+// for statements of the kind that had to allow, and would have but for a
+// condition.
 func implicit(e *evaluation, p *Policies, kind string) Decision {
 	d := Decision{Kind: kind, Reason: "No " + kind + " allows " + e.req.Action + " on " + e.req.Resource + "."}
-	for _, doc := range p.Identity {
-		d.Missing = doc.missing(e, false, d.Missing)
+	var docs []*Document
+	switch kind {
+	case KindGuardrail:
+		docs = p.Guardrails
+	case KindIdentity:
+		docs = p.Identity
+	case KindSession:
+		docs = p.Session
+	case KindBoundary:
+		docs = []*Document{p.Boundary}
 	}
-	if p.Resource != nil {
-		d.Missing = p.Resource.missing(e, true, d.Missing)
+	for _, doc := range docs {
+		doc.nearly(e, false, &d)
+	}
+	if p.Resource != nil && (kind == KindResource || kind == KindIdentity) {
+		p.Resource.nearly(e, true, &d)
+	}
+	if d.Condition != "" {
+		d.Reason += " The condition " + d.Condition + " does not hold."
 	}
 	if d.Missing != nil {
 		d.Reason += " The request has no " + strings.Join(d.Missing, ", ") + "."
@@ -285,20 +313,22 @@ func implicit(e *evaluation, p *Policies, kind string) Decision {
 	return d
 }
 
-func (d *Document) missing(e *evaluation, resource bool, keys []string) []string {
+// nearly notes which conditions alone kept statements from allowing.
+func (d *Document) nearly(e *evaluation, resource bool, into *Decision) {
 	for i := range d.statements {
 		s := &d.statements[i]
-		if !s.allow || !s.matchesAction(e) || !s.matchesResource(e) ||
-			resource && s.matchesPrincipal(&e.req.Principal, true) == gradeNone {
+		if !s.allow {
 			continue
 		}
-		for j := range s.conditions {
-			c := &s.conditions[j]
-			one, many := e.lookup(c.key)
-			if one == "" && len(many) == 0 && !c.holds(e, true) && !slices.Contains(keys, c.key) {
-				keys = append(keys, c.key)
+		if _, _, c := s.judge(e, resource); c != nil {
+			if into.Condition == "" {
+				into.Condition = c.String()
+			}
+			for j := range s.conditions {
+				if c := &s.conditions[j]; e.lacks(c.key) && !c.holds(e, true) {
+					into.Missing = addKey(into.Missing, c.written)
+				}
 			}
 		}
 	}
-	return keys
 }

@@ -14,6 +14,8 @@ type node struct {
 	text    string
 	members []member
 	items   []node
+	// start and end are where an object stands in the text.
+	start, end int64
 }
 
 type member struct {
@@ -83,7 +85,7 @@ func readValue(d *json.Decoder, depth int) (node, error) {
 }
 
 func readObject(d *json.Decoder, depth int) (node, error) {
-	n := node{kind: nodeObject}
+	n := node{kind: nodeObject, start: d.InputOffset() - 1}
 	for d.More() {
 		t, err := d.Token()
 		name, ok := t.(string)
@@ -102,6 +104,7 @@ func readObject(d *json.Decoder, depth int) (node, error) {
 		n.members = append(n.members, member{name, v})
 	}
 	_, err := d.Token()
+	n.end = d.InputOffset()
 	return n, err
 }
 

@@ -17,8 +17,10 @@ func (d *Document) ID() string { return d.id }
 
 // statement is one compiled statement.
 type statement struct {
+	policy       string // the document's id
 	sid          string
 	name         string // the Sid, or its place: "statement 1"
+	start, end   Position
 	reason       string
 	allow        bool
 	actions      []pattern
@@ -103,8 +105,10 @@ func Parse(id string, doc []byte, opts ...Option) (*Document, error) {
 		return nil, errSyntax
 	}
 	d := &Document{id: id, statements: make([]statement, len(statements.items))}
+	text := scanner{text: doc}
 	for i, n := range statements.items {
 		s := &d.statements[i]
+		s.policy, s.start, s.end = id, text.position(n.start), text.position(n.end-1)
 		if err := s.parse(n, variables, o); err != nil {
 			return nil, err
 		}
@@ -272,7 +276,7 @@ func (s *statement) parseConditions(v node, variables bool) error {
 }
 
 func parseCondition(operator string, key member, variables bool) (condition, error) {
-	c := condition{operator: operator, key: strings.ToLower(key.name)}
+	c := condition{operator: operator, written: key.name, key: strings.ToLower(key.name)}
 	name := operator
 	if rest, ok := strings.CutPrefix(name, "ForAllValues:"); ok {
 		name, c.quantifier = rest, forAllValues

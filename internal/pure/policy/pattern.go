@@ -24,6 +24,7 @@ type pattern struct {
 type part struct {
 	text     string
 	variable string // lower-cased key
+	written  string // the key as written
 	fallback string
 	hasFall  bool
 }
@@ -74,7 +75,8 @@ func compile(s string, variables, wildcards bool) (pattern, bool) {
 // compileVariable reads the inside of ${key} or ${key, 'default'}.
 func compileVariable(s string) (part, bool) {
 	name, fallback, has := strings.Cut(s, ",")
-	v := part{variable: strings.ToLower(strings.TrimSpace(name)), hasFall: has}
+	name = strings.TrimSpace(name)
+	v := part{variable: strings.ToLower(name), written: name, hasFall: has}
 	if has {
 		fallback = strings.TrimSpace(fallback)
 		if len(fallback) < 2 || fallback[0] != '\'' || fallback[len(fallback)-1] != '\'' {

@@ -99,7 +99,10 @@ type Decision struct {
 	Kind string
 	// Reason is one sentence for operators, never for callers.
 	Reason string
-	// Missing lists condition keys that matching statements asked for and the
-	// request did not have. It is only filled for an implicit refusal.
+	// Condition is, for an implicit refusal, the condition that alone kept the
+	// first statement from allowing: operator and key as written.
+	Condition string
+	// Missing lists condition keys, as written, that such statements asked for
+	// and the request did not have. It is only filled for an implicit refusal.
 	Missing []string
 }

@@ -354,7 +354,7 @@ func TestDecision_names(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	got := ask("a:d")
-	if got.Allowed || len(got.Missing) != 1 || got.Missing[0] != "aws:multifactorauthpresent" {
+	if got.Allowed || len(got.Missing) != 1 || got.Missing[0] != "aws:MultiFactorAuthPresent" || got.Condition != "Bool aws:MultiFactorAuthPresent" {
 		t.Errorf("%+v", got)
 	}
 }
