@@ -23,6 +23,7 @@ type serverFlags struct {
 	logLevel                      string
 	smtp, mailFrom                string
 	allowPrivate                  bool
+	guardrails                    []string
 }
 
 var (
@@ -42,6 +43,7 @@ func (f *serverFlags) register(cmd *cobra.Command, account, isolation string) {
 	fl.StringVar(&f.masterKeyFile, "master-key-file", "", "file of the key that seals secrets at rest (default: master.key in the data folder)")
 	fl.StringVar(&f.isolation, "isolation", isolation, "isolation of functions: require, prefer or none")
 	fl.StringVar(&f.network, "function-network", "none", "network of functions: none (Moat alone can be reached) or host")
+	fl.StringArrayVar(&f.guardrails, "guardrail", nil, "file of a service control policy that binds the whole account, its root too; may be given more than once")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn or error")
 }
 
@@ -63,8 +65,13 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 	if _, _, err := net.SplitHostPort(f.listen); err != nil {
 		return server.Config{}, usagef("--listen %q is not host:port", f.listen)
 	}
+	guardrails, err := readGuardrails(f.guardrails)
+	if err != nil {
+		return server.Config{}, err
+	}
 	return server.Config{
-		Listen: f.listen, Data: f.data, Region: f.region, Account: f.account, BaseURL: f.baseURL, Domain: f.domain,
+		Guardrails: guardrails,
+		Listen:     f.listen, Data: f.data, Region: f.region, Account: f.account, BaseURL: f.baseURL, Domain: f.domain,
 		Database: f.database, MasterKeyFile: f.masterKeyFile, Isolation: f.isolation, FunctionNetwork: f.network, Version: version,
 		Now: time.Now, Rand: rand.Reader, Log: a.logger(level),
 	}, nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
 
@@ -35,6 +36,10 @@ type Config struct {
 	FunctionNetwork     string
 	AllowPrivateTargets bool
 	SMTP, MailFrom      string
+
+	// Guardrails are service control policies: they bind every principal of the account, its root
+	// too, and no service-linked role.
+	Guardrails []*policy.Document
 
 	Version string
 	Now     func() time.Time

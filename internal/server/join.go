@@ -95,7 +95,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 
 // makeDirectory makes the services that know people, principals and what they may do.
 func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
-	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
+	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
 		return err
 	}
 	if cfg.Dev {

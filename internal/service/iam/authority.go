@@ -217,7 +217,7 @@ func (s *Service) roleByARN(ctx context.Context, roleARN string) (*entity, error
 // policiesOf gathers the policies of a principal. Who is not found has none, and
 // so may nothing.
 func (s *Service) policiesOf(ctx context.Context, who *policy.Principal) (p policy.Policies, err error) {
-	p.Guardrails = s.cfg.Guardrails
+	p.Guardrails = s.guardrails(who)
 	if who.Account != s.cfg.Account {
 		return p, nil
 	}
