@@ -76,6 +76,48 @@ func (s *Service) GetGroup(ctx context.Context, in *iamapi.GetGroupRequest) (*ia
 	return out, err
 }
 
+// UpdateGroup implements iamapi.Service. A renamed group keeps its id, its
+// policies and its members.
+func (s *Service) UpdateGroup(ctx context.Context, in *iamapi.UpdateGroupRequest) (*iamapi.UpdateGroupOutput, error) {
+	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
+		g, err := s.getGroup(tx, in.GroupName)
+		if err != nil {
+			return err
+		}
+		old := lower(g.Name)
+		if in.NewPath != nil {
+			g.Path = path(in.NewPath)
+		}
+		if in.NewGroupName != nil {
+			g.Name = *in.NewGroupName
+		}
+		if lower(g.Name) != old {
+			if err := s.renameGroup(tx, old, g); err != nil {
+				return err
+			}
+		}
+		return s.t.groups.Put(tx, g)
+	})
+}
+
+// renameGroup makes room under the new name and moves the memberships.
+func (s *Service) renameGroup(tx *store.Tx, old string, g Group) error {
+	if err := or(s.t.groups.Insert(tx, g), nil, exists("Group with name %s already exists.", g.Name)); err != nil {
+		return err
+	}
+	users, err := s.members(tx, old)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		u.Groups[slices.Index(u.Groups, old)] = lower(g.Name)
+		if err := s.t.users.Put(tx, u); err != nil {
+			return err
+		}
+	}
+	return s.t.groups.Delete(tx, s.cfg.Account, old)
+}
+
 // DeleteGroup implements iamapi.Service.
 func (s *Service) DeleteGroup(ctx context.Context, in *iamapi.DeleteGroupRequest) (*iamapi.DeleteGroupOutput, error) {
 	return nil, s.db.Update(ctx, func(tx *store.Tx) error {

@@ -96,7 +96,7 @@ func (s *Service) CreatePolicy(ctx context.Context, in *iamapi.CreatePolicyReque
 	if err != nil {
 		return nil, err
 	}
-	tags, err := setTags(nil, in.Tags)
+	tags, err := setTags(ctx, nil, in.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -339,28 +339,30 @@ func (s *Service) ListEntitiesForPolicy(ctx context.Context, in *iamapi.ListEnti
 // TagPolicy implements iamapi.Service.
 func (s *Service) TagPolicy(ctx context.Context, in *iamapi.TagPolicyRequest) (*iamapi.TagPolicyOutput, error) {
 	return nil, s.updatePolicy(ctx, in.PolicyArn, func(_ *store.Tx, p *Policy) (err error) {
-		p.Tags, err = setTags(p.Tags, in.Tags)
+		p.Tags, err = setTags(ctx, p.Tags, in.Tags)
 		return err
 	})
 }
 
 // UntagPolicy implements iamapi.Service.
 func (s *Service) UntagPolicy(ctx context.Context, in *iamapi.UntagPolicyRequest) (*iamapi.UntagPolicyOutput, error) {
-	return nil, s.updatePolicy(ctx, in.PolicyArn, func(_ *store.Tx, p *Policy) error {
-		p.Tags = removeTags(p.Tags, in.TagKeys)
-		return nil
+	return nil, s.updatePolicy(ctx, in.PolicyArn, func(_ *store.Tx, p *Policy) (err error) {
+		p.Tags, err = removeTags(ctx, p.Tags, in.TagKeys)
+		return err
 	})
 }
 
 // ListPolicyTags implements iamapi.Service.
 func (s *Service) ListPolicyTags(ctx context.Context, in *iamapi.ListPolicyTagsRequest) (*iamapi.ListPolicyTagsResponse, error) {
-	out := &iamapi.ListPolicyTagsResponse{Tags: []iamapi.Tag{}, IsTruncated: wire.Bool(false)}
-	return out, s.db.View(ctx, func(tx *store.Tx) error {
-		p, err := s.getPolicy(tx, in.PolicyArn)
-		if err != nil {
-			return or(err, noPolicy(in.PolicyArn), nil)
-		}
-		out.Tags = append(out.Tags, tagsOut(sortedTags(p.Tags))...)
-		return nil
+	var p Policy
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		p, err = s.getPolicy(tx, in.PolicyArn)
+		return or(err, noPolicy(in.PolicyArn), nil)
 	})
+	if err != nil {
+		return nil, err
+	}
+	out := &iamapi.ListPolicyTagsResponse{}
+	out.Tags, out.Marker, out.IsTruncated, err = s.tagPage(in.PolicyArn, p.Tags, in.Marker, in.MaxItems)
+	return out, err
 }

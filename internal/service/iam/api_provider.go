@@ -46,7 +46,7 @@ func (s *Service) CreateOpenIDConnectProvider(ctx context.Context, in *iamapi.Cr
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, validation("Invalid Open ID Connect Provider URL")
 	}
-	tags, err := setTags(nil, in.Tags)
+	tags, err := setTags(ctx, nil, in.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -132,15 +132,30 @@ func (s *Service) UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in 
 // TagOpenIDConnectProvider implements iamapi.Service.
 func (s *Service) TagOpenIDConnectProvider(ctx context.Context, in *iamapi.TagOpenIDConnectProviderRequest) (*iamapi.TagOpenIDConnectProviderOutput, error) {
 	return nil, s.updateProvider(ctx, in.OpenIDConnectProviderArn, func(p *Provider) (err error) {
-		p.Tags, err = setTags(p.Tags, in.Tags)
+		p.Tags, err = setTags(ctx, p.Tags, in.Tags)
 		return err
 	})
 }
 
 // UntagOpenIDConnectProvider implements iamapi.Service.
 func (s *Service) UntagOpenIDConnectProvider(ctx context.Context, in *iamapi.UntagOpenIDConnectProviderRequest) (*iamapi.UntagOpenIDConnectProviderOutput, error) {
-	return nil, s.updateProvider(ctx, in.OpenIDConnectProviderArn, func(p *Provider) error {
-		p.Tags = removeTags(p.Tags, in.TagKeys)
-		return nil
+	return nil, s.updateProvider(ctx, in.OpenIDConnectProviderArn, func(p *Provider) (err error) {
+		p.Tags, err = removeTags(ctx, p.Tags, in.TagKeys)
+		return err
 	})
+}
+
+// ListOpenIDConnectProviderTags implements iamapi.Service.
+func (s *Service) ListOpenIDConnectProviderTags(ctx context.Context, in *iamapi.ListOpenIDConnectProviderTagsRequest) (*iamapi.ListOpenIDConnectProviderTagsResponse, error) {
+	var p Provider
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		p, err = s.getProvider(tx, in.OpenIDConnectProviderArn)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &iamapi.ListOpenIDConnectProviderTagsResponse{}
+	out.Tags, out.Marker, out.IsTruncated, err = s.tagPage(in.OpenIDConnectProviderArn, p.Tags, in.Marker, in.MaxItems)
+	return out, err
 }

@@ -129,9 +129,12 @@ func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) 
 	if err != nil {
 		return nil, err
 	}
-	tags, err := setTags(nil, in.Tags)
+	tags, err := setTags(ctx, nil, in.Tags)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(path(in.Path), linkedPath) {
+		return nil, invalidInput("Role path %s is reserved for service-linked roles.", path(in.Path))
 	}
 	r := Role{
 		Account: s.cfg.Account, Name: in.RoleName, Path: path(in.Path), ID: id, Created: s.now(), Tags: tags,
@@ -178,6 +181,7 @@ func (s *Service) UpdateRole(ctx context.Context, in *iamapi.UpdateRoleRequest) 
 		}
 		if in.MaxSessionDuration != nil {
 			r.MaxSession = *in.MaxSessionDuration
+			return r.unprotected()
 		}
 		return nil
 	})
@@ -203,6 +207,9 @@ func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *iamapi.UpdateA
 		return nil, err
 	}
 	return nil, s.updateRole(ctx, in.RoleName, func(tx *store.Tx, r *Role) error {
+		if err := r.unprotected(); err != nil {
+			return err
+		}
 		return s.setTrust(tx, r, in.PolicyDocument)
 	})
 }
@@ -211,9 +218,18 @@ func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *iamapi.UpdateA
 func (s *Service) DeleteRole(ctx context.Context, in *iamapi.DeleteRoleRequest) (*iamapi.DeleteRoleOutput, error) {
 	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
 		r, err := s.getRole(tx, in.RoleName)
+		if err == nil {
+			err = r.unprotected()
+		}
+		if err != nil {
+			return err
+		}
+		profiles, err := s.profilesOf(tx, r.Name)
 		switch {
 		case err != nil:
 			return err
+		case len(profiles) > 0:
+			return conflict("Cannot delete entity, must remove roles from instance profile first.")
 		case len(r.Attached) > 0:
 			return conflict("Cannot delete entity, must detach all policies first.")
 		case len(r.Inline) > 0:
@@ -245,6 +261,9 @@ func (s *Service) ListRoles(ctx context.Context, in *iamapi.ListRolesRequest) (*
 // PutRolePermissionsBoundary implements iamapi.Service.
 func (s *Service) PutRolePermissionsBoundary(ctx context.Context, in *iamapi.PutRolePermissionsBoundaryRequest) (*iamapi.PutRolePermissionsBoundaryOutput, error) {
 	return nil, s.updateRole(ctx, in.RoleName, func(tx *store.Tx, r *Role) error {
+		if err := r.unprotected(); err != nil {
+			return err
+		}
 		r.Boundary = in.PermissionsBoundary
 		return s.checkBoundary(tx, r.Boundary)
 	})
@@ -254,23 +273,23 @@ func (s *Service) PutRolePermissionsBoundary(ctx context.Context, in *iamapi.Put
 func (s *Service) DeleteRolePermissionsBoundary(ctx context.Context, in *iamapi.DeleteRolePermissionsBoundaryRequest) (*iamapi.DeleteRolePermissionsBoundaryOutput, error) {
 	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
 		r.Boundary = ""
-		return nil
+		return r.unprotected()
 	})
 }
 
 // TagRole implements iamapi.Service.
 func (s *Service) TagRole(ctx context.Context, in *iamapi.TagRoleRequest) (*iamapi.TagRoleOutput, error) {
 	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) (err error) {
-		r.Tags, err = setTags(r.Tags, in.Tags)
+		r.Tags, err = setTags(ctx, r.Tags, in.Tags)
 		return err
 	})
 }
 
 // UntagRole implements iamapi.Service.
 func (s *Service) UntagRole(ctx context.Context, in *iamapi.UntagRoleRequest) (*iamapi.UntagRoleOutput, error) {
-	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) error {
-		r.Tags = removeTags(r.Tags, in.TagKeys)
-		return nil
+	return nil, s.updateRole(ctx, in.RoleName, func(_ *store.Tx, r *Role) (err error) {
+		r.Tags, err = removeTags(ctx, r.Tags, in.TagKeys)
+		return err
 	})
 }
 
@@ -284,19 +303,7 @@ func (s *Service) ListRoleTags(ctx context.Context, in *iamapi.ListRoleTagsReque
 	if err != nil {
 		return nil, err
 	}
-	out := &iamapi.ListRoleTagsResponse{Tags: []iamapi.Tag{}}
-	tags := sortedTags(r.Tags)
-	tags, out.Marker, out.IsTruncated, err = page(s, "tags/role/"+r.Name, tags, func(t *Tag) string { return t.Key }, in.Marker, in.MaxItems)
-	out.Tags = append(out.Tags, tagsOut(tags)...)
+	out := &iamapi.ListRoleTagsResponse{}
+	out.Tags, out.Marker, out.IsTruncated, err = s.tagPage("role/"+r.Name, r.Tags, in.Marker, in.MaxItems)
 	return out, err
-}
-
-// ListInstanceProfilesForRole implements iamapi.Service: there are no instances
-// here, so no role is in a profile. Tools ask before they delete a role.
-func (s *Service) ListInstanceProfilesForRole(ctx context.Context, in *iamapi.ListInstanceProfilesForRoleRequest) (*iamapi.ListInstanceProfilesForRoleResponse, error) {
-	err := s.db.View(ctx, func(tx *store.Tx) error {
-		_, err := s.getRole(tx, in.RoleName)
-		return err
-	})
-	return &iamapi.ListInstanceProfilesForRoleResponse{InstanceProfiles: []iamapi.InstanceProfile{}, IsTruncated: wire.Bool(false)}, err
 }

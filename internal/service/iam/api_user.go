@@ -20,6 +20,18 @@ func (s *Service) getUser(tx *store.Tx, name string) (User, error) {
 	return u, or(err, noUser(name), nil)
 }
 
+// userByID finds a user that may have been renamed, or returns store.ErrNotFound.
+func (s *Service) userByID(tx *store.Tx, id string) (User, error) {
+	list, err := s.t.users.List(tx, store.Query{Index: "by_id", Values: []string{s.cfg.Account, id}})
+	if err == nil && len(list) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return list[0], nil
+}
+
 func (s *Service) updateUser(ctx context.Context, name string, change func(*store.Tx, *User) error) error {
 	return s.db.Update(ctx, func(tx *store.Tx) error {
 		u, err := s.getUser(tx, name)
@@ -72,7 +84,7 @@ func (s *Service) CreateUser(ctx context.Context, in *iamapi.CreateUserRequest) 
 	if err != nil {
 		return nil, err
 	}
-	tags, err := setTags(nil, in.Tags)
+	tags, err := setTags(ctx, nil, in.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +147,10 @@ func (s *Service) UpdateUser(ctx context.Context, in *iamapi.UpdateUserRequest) 
 }
 
 func (s *Service) renameUser(tx *store.Tx, old string, u *User) error {
-	if err := or(s.t.users.Insert(tx, *u), nil, exists("User with name %s already exists.", u.Name)); err != nil {
+	if err := s.t.users.Delete(tx, s.cfg.Account, old); err != nil {
 		return err
 	}
-	if err := s.t.users.Delete(tx, s.cfg.Account, old); err != nil {
+	if err := or(s.t.users.Insert(tx, *u), nil, exists("User with name %s already exists.", u.Name)); err != nil {
 		return err
 	}
 	keys, err := s.keysOf(tx, old)
@@ -216,16 +228,16 @@ func (s *Service) DeleteUserPermissionsBoundary(ctx context.Context, in *iamapi.
 // TagUser implements iamapi.Service.
 func (s *Service) TagUser(ctx context.Context, in *iamapi.TagUserRequest) (*iamapi.TagUserOutput, error) {
 	return nil, s.updateUser(ctx, in.UserName, func(_ *store.Tx, u *User) (err error) {
-		u.Tags, err = setTags(u.Tags, in.Tags)
+		u.Tags, err = setTags(ctx, u.Tags, in.Tags)
 		return err
 	})
 }
 
 // UntagUser implements iamapi.Service.
 func (s *Service) UntagUser(ctx context.Context, in *iamapi.UntagUserRequest) (*iamapi.UntagUserOutput, error) {
-	return nil, s.updateUser(ctx, in.UserName, func(_ *store.Tx, u *User) error {
-		u.Tags = removeTags(u.Tags, in.TagKeys)
-		return nil
+	return nil, s.updateUser(ctx, in.UserName, func(_ *store.Tx, u *User) (err error) {
+		u.Tags, err = removeTags(ctx, u.Tags, in.TagKeys)
+		return err
 	})
 }
 
@@ -239,15 +251,7 @@ func (s *Service) ListUserTags(ctx context.Context, in *iamapi.ListUserTagsReque
 	if err != nil {
 		return nil, err
 	}
-	out := &iamapi.ListUserTagsResponse{Tags: []iamapi.Tag{}}
-	tags := sortedTags(u.Tags)
-	tags, out.Marker, out.IsTruncated, err = page(s, "tags/user/"+u.Name, tags, func(t *Tag) string { return t.Key }, in.Marker, in.MaxItems)
-	out.Tags = append(out.Tags, tagsOut(tags)...)
+	out := &iamapi.ListUserTagsResponse{}
+	out.Tags, out.Marker, out.IsTruncated, err = s.tagPage("user/"+u.Name, u.Tags, in.Marker, in.MaxItems)
 	return out, err
-}
-
-func sortedTags(tags []Tag) []Tag {
-	tags = slices.Clone(tags)
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
-	return tags
 }

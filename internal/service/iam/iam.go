@@ -84,7 +84,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder()}
 	s.rand.r = cfg.Rand
 	s.sts = &sts{Service: s}
-	if err := cfg.DB.Create(s.t.users, s.t.groups, s.t.roles, s.t.policies, s.t.keys, s.t.providers, s.used.uses, s.used.keys); err != nil {
+	if err := cfg.DB.Create(append(s.t.all(), s.used.uses, s.used.keys)...); err != nil {
 		return nil, err
 	}
 	s.forget()

@@ -41,11 +41,14 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 	if arn := member("PolicyArn"); arn != "" {
 		keys.Set("iam:PolicyARN", arn)
 	}
+	if name := member("AWSServiceName"); name != "" {
+		keys.Set("iam:AWSServiceName", name)
+	}
 	if b := member("PermissionsBoundary"); b != "" {
 		keys.Set("iam:PermissionsBoundary", b)
 	}
-	if arn := member("OpenIDConnectProviderArn"); arn != "" {
-		return []string{arn}, keys
+	if arn, tags := s.namedOther(member, op); arn != "" {
+		return []string{arn}, withTags(withTags(keys, "aws:ResourceTag/", tags), "iam:ResourceTag/", tags)
 	}
 	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
 		return s.listResources(c, op, member("PathPrefix")), keys
@@ -87,6 +90,36 @@ func (s *Service) listResources(c *wire.Call, op, prefix string) []string {
 		return []string{s.arn("group", prefix, "")}
 	}
 	return []string{"*"}
+}
+
+// namedOther finds what an input names besides users, groups, roles and policies,
+// with its tags; it is decided on by itself, whoever else is named.
+func (s *Service) namedOther(member func(string) string, op string) (arn string, tags []Tag) {
+	p := path(wire.String(member("Path")))
+	create := strings.HasPrefix(op, "Create") || strings.HasPrefix(op, "Upload")
+	_ = s.db.View(context.Background(), func(tx *store.Tx) error { // nothing found leaves the name as it is
+		switch name := member("InstanceProfileName"); {
+		case name != "":
+			if have, err := s.t.profiles.Get(tx, s.cfg.Account, lower(name)); err == nil && !create {
+				p, name, tags = have.Path, have.Name, have.Tags
+			}
+			arn = s.arn("instance-profile", p, name)
+		case member("OpenIDConnectProviderArn") != "":
+			arn = member("OpenIDConnectProviderArn")
+			if have, err := s.getProvider(tx, arn); err == nil {
+				tags = have.Tags
+			}
+		case member("AWSServiceName") != "":
+			r, _ := linkedRoleOf(member("AWSServiceName"))
+			arn = s.arn("role", linkedPath+member("AWSServiceName")+"/", r.role)
+		case member("DeletionTaskId") != "":
+			if name, ok := strings.CutPrefix(member("DeletionTaskId"), "task"); ok && strings.LastIndexByte(name, '/') > 0 {
+				arn = s.arn("role", name[:strings.LastIndexByte(name, '/')], "")
+			}
+		}
+		return nil
+	})
+	return arn, tags
 }
 
 // named finds the entity that an input names, with its tags and boundary. One

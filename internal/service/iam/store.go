@@ -40,6 +40,7 @@ type Role struct {
 	Account, Name, Path, ID, Description, Trust string
 	Created                                     time.Time
 	MaxSession                                  int32  // seconds
+	Linked                                      string `json:",omitempty"` // the service whose own role it is
 	Tags                                        []Tag  `json:",omitempty"`
 	Boundary                                    string `json:",omitempty"`
 	// Pins are the unique ids, by ARN, of the users and roles that the trust
@@ -97,6 +98,13 @@ type tables struct {
 	policies  *store.Table[Policy]
 	keys      *store.Table[AccessKey]
 	providers *store.Table[Provider]
+	profiles  *store.Table[InstanceProfile]
+	deletions *store.Table[Deletion]
+}
+
+// all are the tables, to create them.
+func (t *tables) all() []store.Definer {
+	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions}
 }
 
 func newTables() tables {
@@ -108,6 +116,7 @@ func newTables() tables {
 			Indexes: []store.Index[User]{
 				{Name: "by_group", Columns: []string{"account", "grp"}, Of: func(u *User) [][]string { return rows(u.Account, u.Groups) }},
 				{Name: "by_policy", Columns: []string{"account", "policy"}, Of: func(u *User) [][]string { return rows(u.Account, u.Attached) }},
+				{Name: "by_id", Columns: []string{"account", "id"}, Unique: true, Of: func(u *User) [][]string { return [][]string{{u.Account, u.ID}} }},
 				{Name: "by_boundary", Columns: []string{"account", "boundary"}, Of: func(u *User) [][]string { return boundaryRow(u.Account, u.Boundary) }},
 			},
 		}),
@@ -137,6 +146,8 @@ func newTables() tables {
 				{Name: "by_user", Columns: []string{"account", "username"}, Of: func(k *AccessKey) [][]string { return [][]string{{k.Account, lower(k.User)}} }},
 			},
 		}),
+		profiles:  newProfileTable(),
+		deletions: newDeletionTable(),
 		providers: store.NewTable(store.Schema[Provider]{
 			Name: "iam_oidc_providers", Key: []string{"account", "url"}, Topic: topic,
 			KeyOf: func(p *Provider) []string { return []string{p.Account, p.URL} },

@@ -1,0 +1,198 @@
+package iam
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"moat/internal/wire"
+	"moat/internal/wire/iamapi"
+)
+
+// TestUpdateGroup: a renamed group keeps members, policies and id.
+func TestUpdateGroup(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	key := h.user("alice", "")
+	g := must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "old"})).(*iamapi.CreateGroupResponse).Group
+	must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "taken"}))
+	must(t)(h.iam.PutGroupPolicy(ctx, &iamapi.PutGroupPolicyRequest{GroupName: "old", PolicyName: "p", PolicyDocument: doc(allowRead)}))
+	must(t)(h.iam.AddUserToGroup(ctx, &iamapi.AddUserToGroupRequest{GroupName: "old", UserName: "alice"}))
+	_, err := h.iam.UpdateGroup(ctx, &iamapi.UpdateGroupRequest{GroupName: "old", NewGroupName: wire.String("TAKEN")})
+	want(t, "taken", err, "EntityAlreadyExists", "Group with name TAKEN already exists.")
+	must(t)(h.iam.UpdateGroup(ctx, &iamapi.UpdateGroupRequest{GroupName: "old", NewGroupName: wire.String("New"), NewPath: wire.String("/p/")}))
+	got := must(t)(h.iam.GetGroup(ctx, &iamapi.GetGroupRequest{GroupName: "new"})).(*iamapi.GetGroupResponse)
+	if got.Group.GroupId != g.GroupId || got.Group.Arn != "arn:aws:iam::000000000000:group/p/New" || len(got.Users) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if !h.may(key, "ssm:GetParameter", "arn:aws:ssm:us-east-1:000000000000:parameter/x") {
+		t.Error("the member lost the group's policy")
+	}
+	_, err = h.iam.GetGroup(ctx, &iamapi.GetGroupRequest{GroupName: "old"})
+	want(t, "old name", err, "NoSuchEntity", "The group with name old cannot be found.")
+	// Only the case changes.
+	must(t)(h.iam.UpdateGroup(ctx, &iamapi.UpdateGroupRequest{GroupName: "new", NewGroupName: wire.String("NEW")}))
+	if l := must(t)(h.iam.ListGroupsForUser(ctx, &iamapi.ListGroupsForUserRequest{UserName: "alice"})).(*iamapi.ListGroupsForUserResponse); len(l.Groups) != 1 || l.Groups[0].GroupName != "NEW" {
+		t.Errorf("%+v", l.Groups)
+	}
+}
+
+func TestInstanceProfiles(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	h.role("r", trustLambda, "")
+	h.role("q", trustLambda, "")
+	p := must(t)(h.iam.CreateInstanceProfile(ctx, &iamapi.CreateInstanceProfileRequest{InstanceProfileName: "p", Path: wire.String("/x/"), Tags: []iamapi.Tag{{Key: "a", Value: "1"}}})).(*iamapi.CreateInstanceProfileResponse).InstanceProfile
+	if p.Arn != "arn:aws:iam::000000000000:instance-profile/x/p" || !strings.HasPrefix(p.InstanceProfileId, "AIPA") || len(p.Roles) != 0 || len(p.Tags) != 1 {
+		t.Errorf("%+v", p)
+	}
+	_, err := h.iam.CreateInstanceProfile(ctx, &iamapi.CreateInstanceProfileRequest{InstanceProfileName: "P"})
+	want(t, "exists", err, "EntityAlreadyExists", "Instance Profile P already exists.")
+	_, err = h.iam.AddRoleToInstanceProfile(ctx, &iamapi.AddRoleToInstanceProfileRequest{InstanceProfileName: "p", RoleName: "none"})
+	want(t, "no role", err, "NoSuchEntity", "The role with name none cannot be found.")
+	must(t)(h.iam.AddRoleToInstanceProfile(ctx, &iamapi.AddRoleToInstanceProfileRequest{InstanceProfileName: "p", RoleName: "r"}))
+	_, err = h.iam.AddRoleToInstanceProfile(ctx, &iamapi.AddRoleToInstanceProfileRequest{InstanceProfileName: "p", RoleName: "q"})
+	want(t, "second role", err, "LimitExceeded", "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")
+	for _, list := range [][]iamapi.InstanceProfile{
+		must(t)(h.iam.ListInstanceProfiles(ctx, &iamapi.ListInstanceProfilesRequest{PathPrefix: wire.String("/x/")})).(*iamapi.ListInstanceProfilesResponse).InstanceProfiles,
+		must(t)(h.iam.ListInstanceProfilesForRole(ctx, &iamapi.ListInstanceProfilesForRoleRequest{RoleName: "r"})).(*iamapi.ListInstanceProfilesForRoleResponse).InstanceProfiles,
+	} {
+		if len(list) != 1 || len(list[0].Roles) != 1 || list[0].Roles[0].RoleName != "r" {
+			t.Errorf("%+v", list)
+		}
+	}
+	if l := must(t)(h.iam.ListInstanceProfiles(ctx, &iamapi.ListInstanceProfilesRequest{PathPrefix: wire.String("/y/")})).(*iamapi.ListInstanceProfilesResponse); len(l.InstanceProfiles) != 0 {
+		t.Errorf("%+v", l.InstanceProfiles)
+	}
+	_, err = h.iam.DeleteRole(ctx, &iamapi.DeleteRoleRequest{RoleName: "r"})
+	want(t, "role in a profile", err, "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.")
+	_, err = h.iam.DeleteInstanceProfile(ctx, &iamapi.DeleteInstanceProfileRequest{InstanceProfileName: "p"})
+	want(t, "profile with a role", err, "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.")
+	_, err = h.iam.RemoveRoleFromInstanceProfile(ctx, &iamapi.RemoveRoleFromInstanceProfileRequest{InstanceProfileName: "p", RoleName: "q"})
+	want(t, "another role", err, "NoSuchEntity", "")
+	must(t)(h.iam.RemoveRoleFromInstanceProfile(ctx, &iamapi.RemoveRoleFromInstanceProfileRequest{InstanceProfileName: "p", RoleName: "r"}))
+	must(t)(h.iam.DeleteRole(ctx, &iamapi.DeleteRoleRequest{RoleName: "r"}))
+	must(t)(h.iam.DeleteInstanceProfile(ctx, &iamapi.DeleteInstanceProfileRequest{InstanceProfileName: "p"}))
+	_, err = h.iam.GetInstanceProfile(ctx, &iamapi.GetInstanceProfileRequest{InstanceProfileName: "p"})
+	want(t, "deleted", err, "NoSuchEntity", "Instance Profile p cannot be found.")
+}
+
+// TestServiceLinkedRole has the shape of AWS's recordings.
+func TestServiceLinkedRole(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	const name, path = "AWSServiceRoleForAPIGateway", "/aws-service-role/ops.apigateway.amazonaws.com/"
+	create := &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "ops.apigateway.amazonaws.com"}
+	must(t)(h.iam.CreateServiceLinkedRole(ctx, create))
+	r := must(t)(h.iam.GetRole(ctx, &iamapi.GetRoleRequest{RoleName: name})).(*iamapi.GetRoleResponse).Role
+	if r.Path != path || r.Arn != "arn:aws:iam::000000000000:role"+path+name || *r.MaxSessionDuration != 3600 || r.Description != nil || r.RoleLastUsed == nil {
+		t.Errorf("%+v", r)
+	}
+	att := must(t)(h.iam.ListAttachedRolePolicies(ctx, &iamapi.ListAttachedRolePoliciesRequest{RoleName: name})).(*iamapi.ListAttachedRolePoliciesResponse).AttachedPolicies
+	if len(att) != 1 || *att[0].PolicyArn != "arn:aws:iam::aws:policy/aws-service-role/APIGatewayServiceRolePolicy" {
+		t.Errorf("%+v", att)
+	}
+	_, err := h.iam.CreateServiceLinkedRole(ctx, create)
+	want(t, "twice", err, "InvalidInput", "Service role name AWSServiceRoleForAPIGateway has been taken in this account, please try a different suffix.")
+	_, err = h.iam.CreateServiceLinkedRole(ctx, &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "cloudtrail.amazonaws.com", CustomSuffix: wire.String("x")})
+	want(t, "suffix", err, "InvalidInput", "Custom suffix is not allowed for cloudtrail.amazonaws.com")
+	_, err = h.iam.CreateServiceLinkedRole(ctx, &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "nothing.amazonaws.com"})
+	want(t, "no such service", err, "InvalidInput", "")
+	_, err = h.iam.CreateRole(ctx, &iamapi.CreateRoleRequest{RoleName: "fake", Path: wire.String(path), AssumeRolePolicyDocument: doc(trustLambda)})
+	want(t, "reserved path", err, "InvalidInput", "")
+	admin := managedPrefix + "AdministratorAccess"
+	for what, f := range map[string]func(context.Context) error{
+		"attach": func(c context.Context) error {
+			_, err := h.iam.AttachRolePolicy(c, &iamapi.AttachRolePolicyRequest{RoleName: name, PolicyArn: admin})
+			return err
+		},
+		"detach": func(c context.Context) error {
+			_, err := h.iam.DetachRolePolicy(c, &iamapi.DetachRolePolicyRequest{RoleName: name, PolicyArn: *att[0].PolicyArn})
+			return err
+		},
+		"inline": func(c context.Context) error {
+			_, err := h.iam.PutRolePolicy(c, &iamapi.PutRolePolicyRequest{RoleName: name, PolicyName: "p", PolicyDocument: doc(allowAll)})
+			return err
+		},
+		"trust": func(c context.Context) error {
+			_, err := h.iam.UpdateAssumeRolePolicy(c, &iamapi.UpdateAssumeRolePolicyRequest{RoleName: name, PolicyDocument: doc(trustLambda)})
+			return err
+		},
+		"delete": func(c context.Context) error {
+			_, err := h.iam.DeleteRole(c, &iamapi.DeleteRoleRequest{RoleName: name})
+			return err
+		},
+		"duration": func(c context.Context) error {
+			_, err := h.iam.UpdateRole(c, &iamapi.UpdateRoleRequest{RoleName: name, MaxSessionDuration: wire.Int32(7200)})
+			return err
+		},
+		"boundary": func(c context.Context) error {
+			_, err := h.iam.PutRolePermissionsBoundary(c, &iamapi.PutRolePermissionsBoundaryRequest{RoleName: name, PermissionsBoundary: admin})
+			return err
+		},
+	} {
+		want(t, what, f(ctx), "UnmodifiableEntity", "Cannot perform the operation on the protected role 'AWSServiceRoleForAPIGateway' - this role is only modifiable by AWS")
+	}
+	must(t)(h.iam.UpdateRoleDescription(ctx, &iamapi.UpdateRoleDescriptionRequest{RoleName: name, Description: "ours"}))
+	h.role("plain", trustLambda, "")
+	_, err = h.iam.DeleteServiceLinkedRole(ctx, &iamapi.DeleteServiceLinkedRoleRequest{RoleName: "plain"})
+	want(t, "not linked", err, "NoSuchEntity", "")
+	task := must(t)(h.iam.DeleteServiceLinkedRole(ctx, &iamapi.DeleteServiceLinkedRoleRequest{RoleName: name})).(*iamapi.DeleteServiceLinkedRoleResponse).DeletionTaskId
+	if !strings.HasPrefix(task, "task"+path+name+"/") || len(task) != len("task"+path+name+"/")+36 {
+		t.Errorf("task %q", task)
+	}
+	if st := must(t)(h.iam.GetServiceLinkedRoleDeletionStatus(ctx, &iamapi.GetServiceLinkedRoleDeletionStatusRequest{DeletionTaskId: task})).(*iamapi.GetServiceLinkedRoleDeletionStatusResponse); st.Status != "SUCCEEDED" {
+		t.Errorf("%+v", st)
+	}
+	_, err = h.iam.GetServiceLinkedRoleDeletionStatus(ctx, &iamapi.GetServiceLinkedRoleDeletionStatusRequest{DeletionTaskId: task[:len(task)-1]})
+	want(t, "another task", err, "NoSuchEntity", "")
+	_, err = h.iam.GetRole(ctx, &iamapi.GetRoleRequest{RoleName: name})
+	want(t, "deleted", err, "NoSuchEntity", "")
+}
+
+func TestTags(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	h.user("alice", "")
+	tag := func(ctx context.Context, tags ...iamapi.Tag) error {
+		_, err := h.iam.TagUser(ctx, &iamapi.TagUserRequest{UserName: "alice", Tags: tags})
+		return err
+	}
+	want(t, "reserved", tag(ctx, iamapi.Tag{Key: "AWS:x", Value: "1"}), "InvalidInput", "")
+	var many []iamapi.Tag
+	for i := range 50 {
+		many = append(many, iamapi.Tag{Key: strings.Repeat("k", i+1), Value: ""})
+	}
+	if err := tag(ctx, many...); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "51", tag(ctx, iamapi.Tag{Key: "one-more"}), "LimitExceeded", "")
+	if err := tag(ctx, iamapi.Tag{Key: "K", Value: "new"}); err != nil {
+		t.Error(err)
+	}
+	in := &iamapi.ListUserTagsRequest{UserName: "alice", MaxItems: wire.Int32(20)}
+	seen := map[string]string{}
+	for {
+		l := must(t)(h.iam.ListUserTags(ctx, in)).(*iamapi.ListUserTagsResponse)
+		for _, x := range l.Tags {
+			seen[x.Key] = x.Value
+		}
+		if !*l.IsTruncated {
+			break
+		}
+		in.Marker = l.Marker
+	}
+	if _, old := seen["k"]; len(seen) != 50 || seen["K"] != "new" || old {
+		t.Errorf("%d tags: %v", len(seen), seen)
+	}
+	must(t)(h.iam.UntagUser(ctx, &iamapi.UntagUserRequest{UserName: "alice", TagKeys: []string{"k", "kk", "never"}}))
+	if l := must(t)(h.iam.ListUserTags(ctx, &iamapi.ListUserTagsRequest{UserName: "alice"})).(*iamapi.ListUserTagsResponse); len(l.Tags) != 48 {
+		t.Errorf("%d left", len(l.Tags))
+	}
+	_, err := h.iam.UntagUser(ctx, &iamapi.UntagUserRequest{UserName: "alice", TagKeys: []string{"aws:x"}})
+	want(t, "remove a reserved one", err, "ValidationError", "")
+}
