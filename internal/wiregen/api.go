@@ -63,6 +63,7 @@ func APIs() []API {
 			"PutRetentionPolicy", "DeleteRetentionPolicy",
 			"TagResource", "UntagResource", "ListTagsForResource", "TagLogGroup", "UntagLogGroup", "ListTagsLogGroup",
 		}},
+		{Package: "cloudtrailapi", Model: "cloudtrail", Take: []string{"LookupEvents", "DescribeTrails", "GetTrail", "GetTrailStatus", "ListTrails"}},
 	}
 }
 
