@@ -117,7 +117,10 @@ func (x *Exchange) denied(user string, d policy.Decision) *Refusal {
 	if d.Explicit {
 		sentence += " with an explicit deny"
 	}
-	return &Refusal{Kind: AccessDenied, Message: sentence, Capital: true, Grounds: grounds(d)}
+	return &Refusal{
+		Kind: AccessDenied, Message: sentence, Capital: true, Grounds: grounds(d),
+		checks: []wire.Check{{Action: actionInvoke, Resource: x.methodARN(), Decision: d}},
+	}
 }
 
 // grounds names what decided.

@@ -335,7 +335,7 @@ func (x *Exchange) record(r *Refusal, err error) {
 	rec.Grounds = x.grounds
 	switch {
 	case r != nil:
-		rec.Grounds, rec.ErrorCode, rec.ErrorMessage = r.Grounds, r.errorType(), r.message()
+		rec.Grounds, rec.ErrorCode, rec.ErrorMessage, rec.Checks = r.Grounds, r.errorType(), r.message(), r.checks
 	case err != nil:
 		rec.Grounds = err.Error()
 	}

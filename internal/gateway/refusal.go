@@ -1,6 +1,10 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+
+	"moat/internal/wire"
+)
 
 // Kind is a gateway response type, as AWS names them.
 type Kind uint8
@@ -109,6 +113,8 @@ type Refusal struct {
 	// Capital makes the default body say "Message", as AWS does for IAM's refusals.
 	Capital bool
 	Grounds string
+
+	checks []wire.Check // the decisions behind it, for the record
 }
 
 // Error gives the sentence that the caller sees.

@@ -44,12 +44,9 @@ type masterKey struct {
 func newKeyring(key []byte, old [][]byte, rand io.Reader) (*keyring, error) {
 	ring := &keyring{rand: rand, aeads: map[string]cipher.AEAD{}}
 	for _, k := range append([][]byte{key}, old...) {
-		if len(k) != masterKeySize {
-			return nil, fmt.Errorf("store: a master key is %d bytes, not %d", masterKeySize, len(k))
-		}
-		id, err := hkdf.Key(sha256.New, k, nil, "moat key id", keyIDSize)
+		id, err := keyID(k)
 		if err != nil {
-			return nil, fmt.Errorf("store: key id: %w", err)
+			return nil, err
 		}
 		ring.keys = append(ring.keys, masterKey{id: [keyIDSize]byte(id), bytes: bytes.Clone(k)})
 	}
@@ -66,6 +63,33 @@ func (db *DB) Seal(purpose string, plain []byte) ([]byte, error) {
 // it. The error is [ErrSealed], or names the key that is missing.
 func (db *DB) Unseal(purpose string, sealed []byte) ([]byte, error) {
 	return db.keyring.unseal(purpose, sealed)
+}
+
+// MACKey returns the key of a keyed hash, derived from the newest master key and the purpose,
+// with the id of that master key. It opens nothing that is sealed.
+func (db *DB) MACKey(purpose string) (key []byte, masterKeyID string, err error) {
+	return MACKey(db.keyring.keys[0].bytes, purpose)
+}
+
+// MACKey is [DB.MACKey] for who holds the master key and no database.
+func MACKey(master []byte, purpose string) (key []byte, masterKeyID string, err error) {
+	id, err := keyID(master)
+	if err != nil {
+		return nil, "", err
+	}
+	key, err = hkdf.Key(sha256.New, master, nil, "moat mac "+purpose, sha256.Size)
+	return key, hex.EncodeToString(id), err
+}
+
+func keyID(master []byte) ([]byte, error) {
+	if len(master) != masterKeySize {
+		return nil, fmt.Errorf("store: a master key is %d bytes, not %d", masterKeySize, len(master))
+	}
+	id, err := hkdf.Key(sha256.New, master, nil, "moat key id", keyIDSize)
+	if err != nil {
+		return nil, fmt.Errorf("store: key id: %w", err)
+	}
+	return id, nil
 }
 
 func (r *keyring) seal(purpose string, plain []byte) ([]byte, error) {

@@ -34,6 +34,7 @@ func (x *exchange) authorise() error {
 			return fmt.Errorf("authorise %s on %s: %w", action, resource, err)
 		}
 		x.record.Resource, x.record.Grounds = resource, grounds(d)
+		x.call.note(Check{Action: action, Resource: resource, Decision: d})
 		if !d.Allowed {
 			return accessDenied(x.protocol, denial(x.call.Caller, action, resource, d))
 		}

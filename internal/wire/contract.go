@@ -83,6 +83,8 @@ type Call struct {
 	Time      time.Time
 	Caller    Caller
 	Via       string // service principal that calls on the caller's behalf ("cloudformation.amazonaws.com"); empty for a call from outside
+
+	checks *checks // decisions about this call; nil when nobody records them
 }
 
 type callKey struct{}

@@ -26,8 +26,8 @@ type Config struct {
 	Rand      io.Reader
 	Log       *slog.Logger
 	// Record receives one record per call, after its answer was written; an
-	// in-process call has one of its own, with Via set. It may be nil; it must
-	// not block.
+	// in-process call has one of its own, with Via set. It may be nil. While it
+	// blocks, the caller waits for the end of the answer.
 	Record func(Record)
 	// MaxBody bounds a request's body, 8 MiB when zero. APIs that carry
 	// function packages have their own bound.
@@ -130,6 +130,7 @@ type exchange struct {
 	out    any
 	answer answer
 	record Record
+	checks checks
 }
 
 // ServeHTTP answers one AWS call.
@@ -142,6 +143,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		RequestID: p.newID(), Account: p.cfg.Account, Region: p.cfg.Region, SourceIP: sourceIP(r),
 		Host: r.Host, UserAgent: r.UserAgent(), Secure: r.TLS != nil, Time: now,
 	}}
+	x.call.checks = x.checksToKeep()
 	x.message.header = r.Header
 	x.record = Record{
 		Time: now, Kind: KindAWS, Method: r.Method, Path: r.URL.EscapedPath(), Host: r.Host,
@@ -178,6 +180,7 @@ func (p *Pipeline) Invoke(ctx context.Context, api, name string, in, out any) er
 		call.Region = p.cfg.Region
 	}
 	x := &exchange{p: p, ctx: ctx, end: end, op: op, protocol: end.api.Protocol, call: &call, in: in}
+	call.checks = x.checksToKeep()
 	x.record = Record{Time: call.Time, Kind: KindAWS, Host: call.Host, SourceIP: call.SourceIP, UserAgent: call.UserAgent}
 	err := x.walk(p.inProcess)
 	if err != nil {
@@ -192,8 +195,28 @@ func (p *Pipeline) Invoke(ctx context.Context, api, name string, in, out any) er
 			reflect.ValueOf(out).Elem().Set(o.Elem())
 		}
 	}
+	x.in = shallowCopy(in) // the caller may use its own again at once
 	x.finish()
 	return err
+}
+
+// shallowCopy returns a pointer to a copy of what a pointer points to.
+func shallowCopy(p any) any {
+	v := reflect.ValueOf(p)
+	if v.IsNil() {
+		return nil
+	}
+	c := reflect.New(v.Type().Elem())
+	c.Elem().Set(v.Elem())
+	return c.Interface()
+}
+
+// checksToKeep is where the decisions about this call are collected, nil when nobody records them.
+func (x *exchange) checksToKeep() *checks {
+	if x.p.cfg.Record == nil {
+		return nil
+	}
+	return &x.checks
 }
 
 // walk runs the stages in order, to the first error. A panic of a stage is an
@@ -326,6 +349,7 @@ func (x *exchange) finish() {
 	if r.AccessKey == "" {
 		r.AccessKey = c.Caller.AccessKeyID
 	}
+	r.Input, r.Output, r.Checks = x.in, x.out, x.checks.taken()
 	r.Latency = x.p.cfg.Now().Sub(r.Time)
 	x.p.cfg.Log.LogAttrs(x.ctx, slog.LevelDebug, "AWS call", slog.String("request", r.RequestID),
 		slog.String("service", r.Service), slog.String("operation", r.Operation), slog.Int("status", r.Status),

@@ -1,6 +1,13 @@
 package wire
 
-import "time"
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"moat/internal/pure/policy"
+)
 
 // Kinds of [Record].
 const (
@@ -41,7 +48,47 @@ type Record struct {
 	BytesIn      int64
 	BytesOut     int64
 
+	// Checks are the decisions that the request needed, in their order.
+	Checks []Check
+	// Input and Output are the messages of an AWS call, pointers to types of its contract; nil
+	// where the call did not come so far. They hold secrets, and others may read them: who keeps
+	// or shows anything of them leaves out what the contract calls sensitive.
+	Input, Output any
+
 	// Of a deployed API: where the request went and what it cost there.
 	API, Stage, Route, KeyID string
 	Integration              time.Duration
+}
+
+// Check is one decision of the authority about a request: may its caller do Action to Resource.
+type Check struct {
+	Action, Resource string
+	// PassedTo is the service that is given the role, of an iam:PassRole.
+	PassedTo string
+	Decision policy.Decision
+}
+
+// checks collects the decisions of one call.
+type checks struct {
+	mu  sync.Mutex
+	all []Check
+}
+
+// NoteCheck adds a decision that a service made itself to the record of the call that ctx
+// carries. It does nothing where there is no such call.
+func NoteCheck(ctx context.Context, c Check) { CallFrom(ctx).note(c) }
+
+func (c *Call) note(k Check) {
+	if c.checks == nil {
+		return
+	}
+	c.checks.mu.Lock()
+	c.checks.all = append(c.checks.all, k)
+	c.checks.mu.Unlock()
+}
+
+func (c *checks) taken() []Check {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clip(c.all)
 }

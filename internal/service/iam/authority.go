@@ -257,8 +257,12 @@ func (s *Service) PassRole(ctx context.Context, caller wire.Caller, roleARN, ser
 		keys = withTags(keys, "iam:ResourceTag/", role.tags)
 	}
 	d, err := s.Authorize(ctx, caller, "iam:PassRole", roleARN, s.cfg.Account, keys)
-	if err != nil || d.Allowed {
+	if err != nil {
 		return err
+	}
+	wire.NoteCheck(ctx, wire.Check{Action: "iam:PassRole", Resource: roleARN, PassedTo: service, Decision: d})
+	if d.Allowed {
+		return nil
 	}
 	return wire.NewError(403, "AccessDeniedException", refusal(caller, "iam:PassRole", roleARN, d))
 }

@@ -129,9 +129,16 @@ func (s *Service) ServeDomain(w http.ResponseWriter, r *http.Request, domain, pa
 	started := s.now()
 	x := &exchange{w: w, r: r}
 	path = "/" + strings.TrimLeft(path, "/")
+	id, err := s.uuid()
+	if err != nil {
+		s.log.Error("no randomness for a request id", "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("X-Amzn-RequestId", id)
 	s.serveOAuth(x, domain, path)
 	rec := wire.Record{
-		Time: started, Kind: wire.KindOAuth, Method: r.Method, Path: r.URL.EscapedPath(), Service: "cognito-idp",
+		Time: started, RequestID: id, Kind: wire.KindOAuth, Method: r.Method, Path: r.URL.EscapedPath(), Service: "cognito-idp",
 		Operation: path, Account: x.pool.Account, Region: x.pool.Region, Host: r.Host, UserAgent: r.UserAgent(),
 		Who: x.who, Status: x.status, Step: "encode", Latency: s.now().Sub(started),
 	}
