@@ -174,9 +174,15 @@ func (s *Service) DeleteUser(ctx context.Context, in *iamapi.DeleteUserRequest) 
 			return err
 		}
 		keys, err := s.keysOf(tx, lower(u.Name))
+		if err != nil {
+			return err
+		}
+		devices, err := s.devicesOf(tx, u.ID)
 		switch {
 		case err != nil:
 			return err
+		case len(devices) > 0:
+			return conflict("Cannot delete entity, must delete MFA device first.")
 		case len(keys) > 0:
 			return conflict("Cannot delete entity, must delete access keys first.")
 		case len(u.Attached) > 0:

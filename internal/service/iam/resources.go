@@ -109,6 +109,13 @@ func (s *Service) namedOther(member func(string) string, op string) (arn string,
 			if have, err := s.getProvider(tx, arn); err == nil {
 				tags = have.Tags
 			}
+		case member("VirtualMFADeviceName") != "":
+			arn = s.arn("mfa", p, member("VirtualMFADeviceName"))
+		case member("SerialNumber") != "" && member("UserName") == "" && op != "DeactivateMFADevice":
+			arn = member("SerialNumber")
+			if have, err := s.getDevice(tx, arn); err == nil {
+				tags = have.Tags
+			}
 		case member("AWSServiceName") != "":
 			r, _ := linkedRoleOf(member("AWSServiceName"))
 			arn = s.arn("role", linkedPath+member("AWSServiceName")+"/", r.role)

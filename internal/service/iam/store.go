@@ -100,11 +100,12 @@ type tables struct {
 	providers *store.Table[Provider]
 	profiles  *store.Table[InstanceProfile]
 	deletions *store.Table[Deletion]
+	devices   *store.Table[MFADevice]
 }
 
 // all are the tables, to create them.
 func (t *tables) all() []store.Definer {
-	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions}
+	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices}
 }
 
 func newTables() tables {
@@ -148,6 +149,7 @@ func newTables() tables {
 		}),
 		profiles:  newProfileTable(),
 		deletions: newDeletionTable(),
+		devices:   newDeviceTable(),
 		providers: store.NewTable(store.Schema[Provider]{
 			Name: "iam_oidc_providers", Key: []string{"account", "url"}, Topic: topic,
 			KeyOf: func(p *Provider) []string { return []string{p.Account, p.URL} },
