@@ -34,7 +34,7 @@ func authoriseIAM(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	hash, err := sigv4.PayloadHash(req, auth.Service, auth.Presigned, body)
+	hash, err := auth.PayloadHash(req, body)
 	if err != nil {
 		return badSignature(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -163,7 +164,7 @@ func (x *Exchange) appendHeaders(b []byte) []byte {
 }
 
 func (x *Exchange) appendQuery(b []byte) []byte {
-	all := x.query()
+	all := slices.DeleteFunc(x.query(), func(p pair) bool { return x.presigned(p.name) })
 	b = appendPairs(b, all, true, same)
 	b = append(b, `,"multiValueQueryStringParameters":`...)
 	return appendPairs(b, all, false, same)

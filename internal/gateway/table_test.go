@@ -201,7 +201,8 @@ func TestTruthTable_presigned(t *testing.T) {
 	k := newKit(t)
 	uri, last := upstream(t, nil)
 	d := courses(uri)
-	d.Routes = append(d.Routes, Route{Path: "/reports", Method: "GET", AuthorizationType: "AWS_IAM", Integration: Integration{Type: "HTTP_PROXY", URI: uri + "/r"}})
+	d.Routes = append(d.Routes, Route{Path: "/reports", Method: "GET", AuthorizationType: "AWS_IAM", Integration: Integration{Type: "HTTP_PROXY", URI: uri + "/r"}},
+		Route{Path: "/signed", Method: "GET", AuthorizationType: "AWS_IAM", Integration: proxy("echo")})
 	k.publish(d)
 	sign := func(expires time.Duration) *http.Request {
 		r := request("GET", "/reports?page=1")
@@ -218,6 +219,26 @@ func TestTruthTable_presigned(t *testing.T) {
 	r = sign(time.Hour)
 	r.Header.Set("Authorization", signed(request("GET", "/reports"), "ASIAMEMBER", "member-session", region, noon).Header.Get("Authorization"))
 	check(t, k.serve(r), want{403, "", "IncompleteSignatureException"})
+	for name, alter := range map[string]func(string) string{
+		"longer":       func(q string) string { return strings.Replace(q, "X-Amz-Expires=3600", "X-Amz-Expires=7200", 1) },
+		"for ever":     func(q string) string { return strings.Replace(q, "X-Amz-Expires=3600", "X-Amz-Expires=604801", 1) },
+		"without host": func(q string) string { return strings.Replace(q, "SignedHeaders=host", "SignedHeaders=x-api-key", 1) },
+		"other token":  func(q string) string { return strings.Replace(q, "Token=member", "Token=guest", 1) },
+		"no signature": func(q string) string { return q[:strings.Index(q, "&X-Amz-Signature")] },
+		"twice":        func(q string) string { return q + q[strings.Index(q, "&X-Amz-Signature"):] },
+	} {
+		r := sign(time.Hour)
+		if r.URL.RawQuery = alter(r.URL.RawQuery); k.serve(r).Code != 403 {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// A function is told what was asked, and none of what proved it.
+	function := request("GET", "/signed?page=1")
+	s := sigv4.Request{Method: "GET", Path: "/api/signed", RawQuery: "page=1", Host: function.Host, Header: function.Header}
+	function.URL.RawQuery = sigv4.Presign(&s, sigv4.Credentials{AccessKeyID: "ASIAMEMBER", SecretAccessKey: "member-secret", SessionToken: "member-session"}, region, "execute-api", noon, time.Hour)
+	if w := k.serve(function); w.Code != 200 || !strings.Contains(w.Body.String(), `"queryStringParameters":{"page":"1"}`) || strings.Contains(w.Body.String(), "member-session") || strings.Contains(w.Body.String(), "X-Amz-Signature") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
 	k.clock.add(2 * time.Hour)
 	check(t, k.serve(sign(time.Hour)), want{403, "", "InvalidSignatureException"})
 	check(t, k.serve(sign(3*time.Hour)), want{200, "", ""})

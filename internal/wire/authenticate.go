@@ -2,18 +2,12 @@ package wire
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
+	"net/http"
 
 	"moat/internal/pure/sigv4"
 )
-
-// payloadHash is the one form of x-amz-content-sha256 that is accepted. The
-// others (UNSIGNED-PAYLOAD, STREAMING-...) leave the body unproven.
-var payloadHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // authenticate proves who sent the request, or refuses it. An operation that the
 // model calls unsigned has no caller, whatever the request carries.
@@ -67,36 +61,36 @@ func (x *exchange) verify(req sigv4.Request, auth sigv4.Authorization, secret st
 	if secret == "" { // a missing secret must never verify anything
 		return x.refuse(refusedUnknownKey, "", "the access key has no secret")
 	}
-	declared := req.Header.Values("X-Amz-Content-Sha256")
-	hash := ""
-	switch {
-	case len(declared) == 0:
+	payload, err := auth.PayloadOf(req, x.end.api.Payloads, x.call.Secure)
+	if err != nil {
+		return x.signatureError(err)
+	}
+	hash := payload.Hash
+	if hash == "" {
 		if err := x.readBody(); err != nil {
 			return err
 		}
-		hash = x.bodyHash()
-	case len(declared) == 1 && payloadHash.MatchString(declared[0]):
-		hash = declared[0]
-	default:
-		return x.refuse(refusedMismatch, "The payload of this request must be signed.",
-			"x-amz-content-sha256 is "+quoted(declared[0]))
+		hash = sigv4.HashOf(x.message.body)
 	}
 	if err := auth.VerifyWith(&x.p.keys, req, hash, secret, x.p.cfg.Now()); err != nil {
 		return x.signatureError(err)
 	}
+	if payload.Form >= sigv4.FormChunked {
+		if x.bodyRead { // as something else than it is: no API of forms permits chunks
+			return x.refuse(refusedMismatch, "The payload of this request must be signed.", "a form was sent in chunks")
+		}
+		x.chunks = auth.Chunks(&x.p.keys, x.r.Body, payload, secret)
+		if payload.Length > x.limit {
+			return tooLarge(x.limit)
+		}
+	}
 	if err := x.readBody(); err != nil {
 		return err
 	}
-	if x.bodyHash() != hash {
-		return x.refuse(refusedMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.",
-			"the body is not the one that was signed")
+	if payload.Form == sigv4.FormHashed && sigv4.HashOf(x.message.body) != hash {
+		return x.refuse(refusedMismatch, sigv4.WrongHash, "the body is not the one that was signed")
 	}
 	return nil
-}
-
-func (x *exchange) bodyHash() string {
-	sum := sha256.Sum256(x.message.body)
-	return hex.EncodeToString(sum[:])
 }
 
 // refuse makes the refusal of the protocol and notes the grounds for operators.
@@ -121,6 +115,13 @@ func (x *exchange) signatureError(err error) error {
 	switch e.Code {
 	case "IncompleteSignature", "MissingAuthenticationToken":
 		return x.refuse(refusedIncomplete, e.Message, grounds)
+	case "IncompleteBody", "BadDigest", "MissingContentLength":
+		x.record.Grounds = grounds
+		status := http.StatusBadRequest
+		if e.Code == "MissingContentLength" {
+			status = http.StatusLengthRequired
+		}
+		return NewError(status, e.Code, e.Message)
 	}
 	return x.refuse(refusedMismatch, e.Message, grounds)
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+
+	"moat/internal/pure/sigv4"
 )
 
 // bodyLimit is the bound on a request's body for an API.
@@ -24,17 +26,24 @@ func (x *exchange) readBody() error {
 	if x.bodyRead {
 		return nil
 	}
-	if coding := x.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+	body, coding := io.Reader(x.r.Body), x.r.Header.Get("Content-Encoding")
+	if x.chunks != nil {
+		body, coding = x.chunks, withoutChunked(coding)
+	}
+	if coding != "" && !strings.EqualFold(coding, "identity") {
 		return NewError(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "The content encoding "+quoted(coding)+" is not supported")
 	}
-	if x.r.ContentLength > x.limit {
+	if x.chunks == nil && x.r.ContentLength > x.limit { // the coding of chunks is longer than what it holds
 		return tooLarge(x.limit)
 	}
 	var buf bytes.Buffer
 	if n := x.r.ContentLength; n > 0 {
 		buf.Grow(int(min(n, 1<<20)) + bytes.MinRead)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(x.r.Body, x.limit+1))
+	n, err := buf.ReadFrom(io.LimitReader(body, x.limit+1))
+	if bad := (*sigv4.Error)(nil); errors.As(err, &bad) {
+		return x.signatureError(err)
+	}
 	if err != nil {
 		return unreadableBody(err)
 	}
@@ -44,6 +53,15 @@ func (x *exchange) readBody() error {
 	x.message.body, x.bodyRead = buf.Bytes(), true
 	x.record.BytesIn = n
 	return nil
+}
+
+// withoutChunked leaves out of a list of codings the one that [sigv4.Chunks] decodes.
+func withoutChunked(codings string) string {
+	first, rest, _ := strings.Cut(codings, ",")
+	if strings.EqualFold(strings.TrimSpace(first), "aws-chunked") {
+		return strings.TrimSpace(rest)
+	}
+	return codings
 }
 
 func unreadableBody(err error) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"moat/internal/pure/policy"
+	"moat/internal/pure/sigv4"
 )
 
 // Operation is one call of an AWS API: its binding to HTTP, the Go types of its
@@ -56,6 +57,10 @@ type API struct {
 
 	Operations []Operation
 	NotTaken   []string // operations of AWS's model that this contract leaves out: they answer 501 as well
+
+	// Payloads are the forms of an unproven or chunked body that the API permits. A
+	// service sets it; AWS has them for S3 alone.
+	Payloads sigv4.Payloads
 
 	// Resources names what a call acts on, as ARNs, and the condition keys that
 	// the call brings. A service sets it; nil means the resource "*" and no keys.

@@ -122,6 +122,7 @@ type exchange struct {
 	message    message
 	limit      int64
 	bodyRead   bool
+	chunks     *sigv4.Chunks // the body, when it comes in signed chunks
 	formRead   bool
 	violations Violations
 

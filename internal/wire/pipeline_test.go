@@ -45,6 +45,13 @@ func acceptedSignatures() []signatureCase {
 		{"rest", getFunction(), 200, ""},
 		{"session", with(identity(), func(q *request) { q.key, q.secret, q.token = "ASIASESSION", "session", "token" }), 200, ""},
 		{"presigned", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true}, 200, ""},
+		{"presigned rest", with(getFunction(), func(q *request) { q.presign = true }), 200, ""},
+		{"presigned session", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true, key: "ASIASESSION", secret: "session", token: "token"}, 200, ""},
+		{"a clock of one's own in the future", with(identity(), func(q *request) { q.at = start.Add(5 * time.Minute) }), 200, ""},
+		{"query in another order", with(getFunction(), func(q *request) {
+			q.target += "?Qualifier=2&Other=1"
+			q.after = func(r *http.Request) { r.URL.RawQuery = "Other=1&Qualifier=2" }
+		}), 200, ""},
 		{"declared hash", with(identity(), func(q *request) { q.hash = bodySum(q.body) }), 200, ""},
 		{"four minutes old", with(identity(), func(q *request) { q.at = start.Add(-4 * time.Minute) }), 200, ""},
 		{"iam region of old clients", with(identity(), func(q *request) { q.region = "us-east-1" }), 200, ""},
@@ -80,6 +87,61 @@ func forgeries() []signatureCase {
 		{"presigned expired", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true, at: start.Add(-2 * time.Minute)}, 403, "SignatureDoesNotMatch"},
 		{"presigned altered", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true,
 			after: func(r *http.Request) { r.URL.RawQuery += "&Extra=1" }}, 403, "SignatureDoesNotMatch"},
+		{"presigned for another host", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true,
+			after: func(r *http.Request) { r.Host = "sts.amazonaws.com" }}, 403, "SignatureDoesNotMatch"},
+		{"presigned for another call", request{service: "sts", method: "GET", target: "/?" + form("Action", "GetCallerIdentity"), presign: true,
+			after: func(r *http.Request) {
+				r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "GetCallerIdentity", "GetSessionToken", 1)
+			}}, 403, "SignatureDoesNotMatch"},
+		{"presigned for longer", with(getFunction(), func(q *request) {
+			q.presign = true
+			q.after = func(r *http.Request) {
+				r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "Expires=60", "Expires=604800", 1)
+			}
+		}), 403, "InvalidSignatureException"},
+		{"presigned for too long", with(getFunction(), func(q *request) {
+			q.presign = true
+			q.after = func(r *http.Request) {
+				r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "Expires=60", "Expires=604801", 1)
+			}
+		}), 403, "IncompleteSignatureException"},
+		{"presigned, the token added later", with(getFunction(), func(q *request) {
+			q.presign, q.key, q.secret = true, "ASIASESSION", "session"
+			q.after = func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Security-Token=token" }
+		}), 403, "InvalidSignatureException"},
+		{"presigned, with a bearer", with(getFunction(), func(q *request) {
+			q.presign = true
+			q.after = func(r *http.Request) { r.Header.Set("Authorization", "Bearer abc") }
+		}), 403, "IncompleteSignatureException"},
+		{"presigned with a body", with(listPools(), func(q *request) { q.presign, q.body, q.after = true, "", setBody(`{"MaxResults":10}`) }), 400, "InvalidSignatureException"},
+		{"presigned, an unsigned header", with(getFunction(), func(q *request) {
+			q.presign = true
+			q.after = func(r *http.Request) { r.Header.Set("X-Amz-Invocation-Type", "Event") }
+		}), 403, "InvalidSignatureException"},
+		{"a header repeated", with(listPools(), func(q *request) {
+			q.after = func(r *http.Request) {
+				r.Header.Add("X-Amz-Target", "AWSCognitoIdentityProviderService.DeleteUserPool")
+			}
+		}), 400, "InvalidSignatureException"},
+		{"a date repeated", with(getFunction(), func(q *request) {
+			q.after = func(r *http.Request) { r.Header.Add("X-Amz-Date", start.Format("20060102T150405Z")) }
+		}), 403, "IncompleteSignatureException"},
+		{"a query value moved to another name", with(getFunction(), func(q *request) {
+			q.target += "?Qualifier=2&Other=1"
+			q.after = func(r *http.Request) { r.URL.RawQuery = "Other=2&Qualifier=1" }
+		}), 403, "InvalidSignatureException"},
+		{"SigV4A", with(getFunction(), func(q *request) {
+			q.after = func(r *http.Request) {
+				r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256", 1))
+				r.Header.Set("X-Amz-Region-Set", "*")
+			}
+		}), 403, "IncompleteSignatureException"},
+		{"presigned by SigV4A", with(getFunction(), func(q *request) {
+			q.presign = true
+			q.after = func(r *http.Request) {
+				r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256", 1)
+			}
+		}), 403, "IncompleteSignatureException"},
 		{"both forms", with(identity(), func(q *request) {
 			q.after = func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256" }
 		}), 400, "IncompleteSignature"},

@@ -20,13 +20,14 @@ const (
 //
 // It returns [ErrMissing] when there is none, and an [*Error] with the code
 // IncompleteSignature when it is malformed, or when the request carries both
-// forms: which of the two counts must never be a matter of taste.
+// forms: which of the two counts must never be a matter of taste. Only
+// [Algorithm] is read; SigV4A (AWS4-ECDSA-P256-SHA256) is refused by its name.
 func Parse(r Request) (Authorization, error) {
 	header := r.Header["Authorization"]
 	presigned := hasQuery(r.RawQuery, "X-Amz-Signature") || hasQuery(r.RawQuery, "X-Amz-Algorithm")
 	signed := len(header) > 0 && strings.HasPrefix(header[0], "AWS4-")
 	switch {
-	case signed && presigned:
+	case presigned && len(header) > 0: // of any scheme: two readers could take it for two requests
 		return Authorization{}, incomplete("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter or the Authorization header should be specified")
 	case signed && len(header) > 1:
 		return Authorization{}, incomplete("Authorization header must not be repeated.")
@@ -46,9 +47,17 @@ func parseHeader(r Request, value string) (Authorization, error) {
 		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + algorithm + "'.")
 	}
 	var credential, signedHeaders, signature string
-	for _, part := range strings.Split(rest, ",") {
+	for part := range strings.SplitSeq(rest, ",") {
 		name, v, ok := strings.Cut(strings.TrimSpace(part), "=")
-		field := map[string]*string{"Credential": &credential, "SignedHeaders": &signedHeaders, "Signature": &signature}[name]
+		var field *string
+		switch name {
+		case "Credential":
+			field = &credential
+		case "SignedHeaders":
+			field = &signedHeaders
+		case "Signature":
+			field = &signature
+		}
 		if !ok || field == nil || *field != "" {
 			return Authorization{}, incomplete("'" + strings.TrimSpace(part) + "' not a valid key=value pair (missing equal-sign) in Authorization header: '" + value + "'.")
 		}
@@ -72,8 +81,8 @@ func parseHeader(r Request, value string) (Authorization, error) {
 		return Authorization{}, incomplete(strings.Join(missing, " ") + " Authorization=" + redact(value))
 	}
 	a := Authorization{SecurityToken: r.Header.Get("X-Amz-Security-Token")}
-	if len(r.Header["X-Amz-Security-Token"]) > 1 || len(r.Header["X-Amz-Date"]) > 1 {
-		return Authorization{}, incomplete("X-Amz-Date and X-Amz-Security-Token must not be repeated.")
+	if len(r.Header["X-Amz-Security-Token"]) > 1 || len(r.Header["X-Amz-Date"]) > 1 || len(r.Header["Date"]) > 1 {
+		return Authorization{}, incomplete("X-Amz-Date, Date and X-Amz-Security-Token must not be repeated.")
 	}
 	if err := a.fill(r, credential, signedHeaders, signature, date); err != nil {
 		return Authorization{}, err
@@ -134,23 +143,28 @@ func parseQuery(r Request) (Authorization, error) {
 
 // fill reads the parts that both forms have.
 func (a *Authorization) fill(r Request, credential, signedHeaders, signature, date string) error {
-	scope := strings.Split(credential, "/")
-	if n := len(scope); n > 5 { // an access key id may hold slashes; the scope may not
-		scope = append([]string{strings.Join(scope[:n-4], "/")}, scope[n-4:]...)
+	// An access key id may hold slashes; the scope may not.
+	var scope [5]string
+	rest, n := credential, 4
+	for ; n > 0; n-- {
+		i := strings.LastIndexByte(rest, '/')
+		if i < 0 {
+			break
+		}
+		scope[n], rest = rest[i+1:], rest[:i]
 	}
-	if len(scope) != 5 || scope[0] == "" {
+	if n > 0 || rest == "" {
 		return incomplete("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'")
 	}
-	a.AccessKeyID, a.Date, a.Region, a.Service = scope[0], scope[1], scope[2], scope[3]
+	a.AccessKeyID, a.Date, a.Region, a.Service = rest, scope[1], scope[2], scope[3]
 	if scope[4] != terminator {
 		return mismatch("Credential should be scoped with a valid terminator: '" + terminator + "', not '" + scope[4] + "'.")
 	}
-	t, err := parseTime(date)
-	if err != nil {
+	var err error
+	if a.Time, a.stamp, err = parseTime(date); err != nil {
 		return incomplete("Date must be in ISO-8601 'basic format'. Got '" + date + "'. See http://en.wikipedia.org/wiki/ISO_8601")
 	}
-	a.Time = t
-	if day := t.Format("20060102"); a.Date != day {
+	if day := a.stamp[:8]; a.Date != day {
 		return mismatch("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + a.Date + "' != '" + day + "', from '" + date + "'.")
 	}
 	if len(signature) != 64 || strings.Trim(signature, "0123456789abcdef") != "" {
@@ -196,29 +210,40 @@ func (a *Authorization) signs(header string) bool {
 	return false
 }
 
-// parseTime reads the basic ISO 8601 form, and the form of the Date header.
-func parseTime(s string) (time.Time, error) {
-	if t, err := time.Parse(timeLayout, s); err == nil {
-		return t, nil
+// parseTime reads the basic ISO 8601 form, and the form of the Date header. It
+// gives the former back, too.
+func parseTime(s string) (time.Time, string, error) {
+	if t, err := time.Parse(timeLayout, s); err == nil && len(s) == len(timeLayout) { // no fractions of a second
+		return t, s, nil
 	}
 	t, err := time.Parse(time.RFC1123, s)
-	return t.UTC(), err
+	t = t.UTC()
+	return t, t.Format(timeLayout), err
 }
 
 // hasQuery reports whether a raw query has a parameter of this name.
 func hasQuery(raw, name string) bool {
+	_, n := queryValue(raw, name)
+	return n > 0
+}
+
+// queryValue gives the last value of a parameter of a raw query, and how many
+// there are. A value that cannot be decoded is empty.
+func queryValue(raw, name string) (value string, n int) {
 	for raw != "" {
 		var piece string
 		piece, raw, _ = strings.Cut(raw, "&")
-		key, _, _ := strings.Cut(piece, "=")
-		if key == name {
-			return true
-		}
-		if strings.IndexByte(key, '%') >= 0 {
-			if k, err := url.QueryUnescape(key); err == nil && k == name {
-				return true
+		key, v, _ := strings.Cut(piece, "=")
+		if key != name {
+			if strings.IndexByte(key, '%') < 0 {
+				continue
+			}
+			if k, err := url.QueryUnescape(key); err != nil || k != name {
+				continue
 			}
 		}
+		n++
+		value, _ = url.QueryUnescape(v)
 	}
-	return false
+	return value, n
 }

@@ -75,7 +75,7 @@ func Presign(r *Request, c Credentials, region, service string, t time.Time, exp
 
 func signature(canonical []byte, secret string, t time.Time, date, region, service string) string {
 	key := deriveKey(keyScope{secret, date, region, service})
-	return hex.EncodeToString(mac(key[:], string(appendStringToSign(nil, canonical, t, date, region, service))))
+	return hex.EncodeToString(mac(key[:], string(appendStringToSign(nil, canonical, t.Format(timeLayout), date, region, service))))
 }
 
 // signedHeaders lists, in order, the headers to sign.

@@ -48,6 +48,8 @@ type Authorization struct {
 	Expires                            time.Duration
 	Presigned                          bool
 	SecurityToken                      string
+
+	stamp string // Time as the string to sign has it
 }
 
 // Error says why a signature was refused, with AWS's code and sentence.

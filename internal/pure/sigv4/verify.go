@@ -39,16 +39,16 @@ func (a Authorization) VerifyWith(keys *Keys, r Request, payloadHash, secret str
 		key = deriveKey(scope)
 	}
 	single := a.Service == "s3"
-	ok := a.matches(&r, key[:], payloadHash, single, false)
+	ok := a.matches(&r, &key, payloadHash, single, false)
 	if !ok && !single && (strings.Contains(r.Path, "//") || strings.Contains(r.Path, "/.")) {
 		// Most signers normalise the path first, some do not.
-		ok = a.matches(&r, key[:], payloadHash, single, true)
+		ok = a.matches(&r, &key, payloadHash, single, true)
 	}
 	if !ok {
 		canonical := appendCanonical(nil, &r, a.SignedHeaders, payloadHash, single, !single, a.Presigned)
 		e := mismatch(mismatchSentence)
 		e.CanonicalRequest = redactSecrets(string(canonical))
-		e.StringToSign = string(appendStringToSign(nil, canonical, a.Time, a.Date, a.Region, a.Service))
+		e.StringToSign = string(a.appendStringToSign(nil, canonical))
 		return e
 	}
 	if !known {
@@ -62,36 +62,55 @@ func (a *Authorization) checkTime(now time.Time) error {
 	if a.Presigned {
 		late = a.Expires
 	}
-	stamp := now.Format(timeLayout)
+	stamp := func(t time.Time) string { return t.Format(timeLayout) }
 	switch {
 	case a.Time.After(now.Add(Skew)):
-		return &Error{Code: "RequestExpired", Message: "Signature not yet current: " + a.Time.Format(timeLayout) +
-			" is still later than " + now.Add(Skew).Format(timeLayout) + " (" + stamp + " + 5 min.)"}
+		return expired("Signature not yet current: " + stamp(a.Time) + " is still later than " + stamp(now.Add(Skew)) + " (" + stamp(now) + " + 5 min.)")
 	case now.Sub(a.Time) > late && a.Presigned:
-		return &Error{Code: "RequestExpired", Message: "Signature expired: " + a.Time.Add(late).Format(timeLayout) + " is now earlier than " + stamp}
+		return expired("Signature expired: " + stamp(a.Time.Add(late)) + " is now earlier than " + stamp(now))
 	case now.Sub(a.Time) > late:
-		return &Error{Code: "RequestExpired", Message: "Signature expired: " + a.Time.Format(timeLayout) +
-			" is now earlier than " + now.Add(-Skew).Format(timeLayout) + " (" + stamp + " - 5 min.)"}
+		return expired("Signature expired: " + stamp(a.Time) + " is now earlier than " + stamp(now.Add(-Skew)) + " (" + stamp(now) + " - 5 min.)")
 	}
 	return nil
 }
 
-func (a *Authorization) matches(r *Request, key []byte, payloadHash string, single, normalize bool) bool {
+func expired(message string) *Error { return &Error{Code: "RequestExpired", Message: message} }
+
+func (a *Authorization) matches(r *Request, key *[sha256.Size]byte, payloadHash string, single, normalize bool) bool {
 	var canonical [2048]byte
-	var toSign [192]byte
 	c := appendCanonical(canonical[:0], r, a.SignedHeaders, payloadHash, single, normalize, a.Presigned)
-	s := appendStringToSign(toSign[:0], c, a.Time, a.Date, a.Region, a.Service)
-	mac := hmac.New(sha256.New, key)
-	mac.Write(s)
-	var sum [sha256.Size]byte
+	var inner [sha256.BlockSize + 256]byte
+	sum := keyedHash(key, a.appendStringToSign(inner[:sha256.BlockSize], c))
 	var text [2 * sha256.Size]byte
-	hex.Encode(text[:], mac.Sum(sum[:0]))
+	hex.Encode(text[:], sum[:])
 	return subtle.ConstantTimeCompare(text[:], []byte(a.Signature)) == 1
 }
 
-func appendStringToSign(b, canonical []byte, t time.Time, date, region, service string) []byte {
+// keyedHash is HMAC-SHA256 (RFC 2104) of a message that begins after the first
+// block of b, which is overwritten. crypto/hmac gives the same and allocates seven
+// times, as often as all the rest of a verification.
+func keyedHash(key *[sha256.Size]byte, b []byte) [sha256.Size]byte {
+	for i := range sha256.BlockSize {
+		b[i] = 0x36
+	}
+	subtle.XORBytes(b, b[:sha256.Size], key[:])
+	inner := sha256.Sum256(b)
+	var outer [sha256.BlockSize + sha256.Size]byte
+	for i := range sha256.BlockSize {
+		outer[i] = 0x5c
+	}
+	subtle.XORBytes(outer[:], outer[:sha256.Size], key[:])
+	copy(outer[sha256.BlockSize:], inner[:])
+	return sha256.Sum256(outer[:])
+}
+
+func (a *Authorization) appendStringToSign(b, canonical []byte) []byte {
+	return appendStringToSign(b, canonical, a.stamp, a.Date, a.Region, a.Service)
+}
+
+func appendStringToSign(b, canonical []byte, stamp, date, region, service string) []byte {
 	b = append(b, Algorithm+"\n"...)
-	b = t.AppendFormat(b, timeLayout)
+	b = append(b, stamp...)
 	b = append(b, '\n')
 	b = append(b, date...)
 	b = append(b, '/')
@@ -101,31 +120,6 @@ func appendStringToSign(b, canonical []byte, t time.Time, date, region, service 
 	b = append(b, "/"+terminator+"\n"...)
 	sum := sha256.Sum256(canonical)
 	return hex.AppendEncode(b, sum[:])
-}
-
-// PayloadHash returns the hash to verify a request with whose body is given.
-//
-// Without an x-amz-content-sha256 header it is the hash of the body; with one,
-// the body must have that hash. Other forms of the header are refused: an
-// unsigned or a chunked payload would leave the body unproven. S3 alone may
-// leave it out, as [UnsignedPayload].
-func PayloadHash(r Request, service string, presigned bool, body []byte) (string, error) {
-	declared := r.Header["X-Amz-Content-Sha256"]
-	if len(declared) > 1 {
-		return "", incomplete("x-amz-content-sha256 must not be repeated.")
-	}
-	if service == "s3" && (len(declared) == 1 && declared[0] == UnsignedPayload || len(declared) == 0 && presigned) {
-		return UnsignedPayload, nil
-	}
-	hash := EmptyPayload
-	if len(body) > 0 {
-		sum := sha256.Sum256(body)
-		hash = hex.EncodeToString(sum[:])
-	}
-	if len(declared) == 1 && declared[0] != hash {
-		return "", mismatch("The provided 'x-amz-content-sha256' header does not match what was computed.")
-	}
-	return hash, nil
 }
 
 // Keys remembers signing keys, which change once a day per secret, region and

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -417,7 +416,7 @@ func TestHTTP(t *testing.T) {
 	call := func(c sigv4.Credentials, service, form string) (int, string) {
 		req := httptest.NewRequest("POST", "http://localhost:4566/", strings.NewReader(form))
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		hash, _ := sigv4.PayloadHash(sigv4.Request{Header: http.Header{}}, service, false, []byte(form))
+		hash := sigv4.HashOf([]byte(form))
 		r := sigv4.Request{Method: "POST", Path: "/", Host: req.Host, Header: req.Header}
 		sigv4.Sign(&r, hash, c, "us-east-1", service, h.clock())
 		w := httptest.NewRecorder()
