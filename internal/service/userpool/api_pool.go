@@ -48,6 +48,9 @@ func (s *Service) newPool(ctx context.Context, in *api.CreateUserPoolRequest) (P
 	if err != nil {
 		return p, err
 	}
+	if settings.MFA, err = (PoolMFA{}).updated(same); err != nil {
+		return p, err
+	}
 	schema, err := newSchema(in.Schema)
 	if err != nil {
 		return p, err
@@ -120,6 +123,9 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 	err = s.update(ctx, func(tx *store.Tx) error {
 		p, err := s.poolHere(ctx, tx, in.UserPoolId)
 		if err != nil {
+			return err
+		}
+		if settings.MFA, err = p.Settings.MFA.updated(in); err != nil {
 			return err
 		}
 		p.Settings, p.ModifiedAt = settings, s.time()
@@ -243,29 +249,6 @@ func (s *Service) ListUserPools(ctx context.Context, in *api.ListUserPoolsReques
 		})
 	}
 	return out, err
-}
-
-// GetUserPoolMfaConfig answers that there is no second factor.
-func (s *Service) GetUserPoolMfaConfig(ctx context.Context, in *api.GetUserPoolMfaConfigRequest) (*api.GetUserPoolMfaConfigResponse, error) {
-	if err := s.view(ctx, func(tx *store.Tx) error { _, err := s.poolHere(ctx, tx, in.UserPoolId); return err }); err != nil {
-		return nil, err
-	}
-	return &api.GetUserPoolMfaConfigResponse{MfaConfiguration: api.UserPoolMfaTypeOFF}, nil
-}
-
-// SetUserPoolMfaConfig accepts that there is no second factor, and nothing else.
-func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolMfaConfigRequest) (*api.SetUserPoolMfaConfigResponse, error) {
-	if (in.MfaConfiguration != "" && in.MfaConfiguration != api.UserPoolMfaTypeOFF) || in.WebAuthnConfiguration != nil {
-		return nil, notImplemented("SetUserPoolMfaConfig", "multi-factor authentication and passkeys are not available yet; MfaConfiguration must be OFF.")
-	}
-	totp := in.SoftwareTokenMfaConfiguration
-	if in.SmsMfaConfiguration != nil || in.EmailMfaConfiguration != nil || (totp != nil && wire.Value(totp.Enabled)) {
-		return nil, exception(refuse(invalidParameter, "Invalid MFA configuration given, can't turn off MFA and configure an MFA together."))
-	}
-	if err := s.view(ctx, func(tx *store.Tx) error { _, err := s.poolHere(ctx, tx, in.UserPoolId); return err }); err != nil {
-		return nil, err
-	}
-	return &api.SetUserPoolMfaConfigResponse{MfaConfiguration: api.UserPoolMfaTypeOFF}, nil
 }
 
 // taggedPool finds the pool that an ARN names.

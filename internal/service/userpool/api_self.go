@@ -15,7 +15,11 @@ func (s *Service) GetUser(ctx context.Context, in *api.GetUserRequest) (*api.Get
 	if err != nil {
 		return nil, exception(err)
 	}
-	return &api.GetUserResponse{Username: b.user.Name, UserAttributes: wireAttributes(&b.user, b.client.mayRead)}, nil
+	u := &b.user
+	return &api.GetUserResponse{
+		Username: u.Name, UserAttributes: wireAttributes(u, b.client.mayRead),
+		MFAOptions: u.mfaOptions(), UserMFASettingList: u.MFA.Enabled, PreferredMfaSetting: u.preferredMFA(),
+	}, nil
 }
 
 // UpdateUserAttributes changes the user's own attributes as far as the client may

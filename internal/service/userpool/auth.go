@@ -28,6 +28,7 @@ type step struct {
 	client    Client
 	params    map[string]string
 	session   *string
+	flow      api.AuthFlowType // of the first step
 }
 
 // maxParam bounds a parameter; the longest honest one is a secret block.
@@ -100,54 +101,34 @@ func (s *Service) enter(ctx context.Context, st *step, poolID, clientID string) 
 	})
 }
 
-// initiate is the table of sign-in flows.
+// initiate begins a sign-in by one of the flows of the machine.
 func (s *Service) initiate(ctx context.Context, st *step, poolID, clientID string, flow api.AuthFlowType) (answer, error) {
 	if err := s.enter(ctx, st, poolID, clientID); err != nil {
 		return answer{}, err
 	}
-	switch flow {
-	case api.AuthFlowTypeUSER_SRP_AUTH:
-		if !st.client.allows(flow) {
-			return answer{}, refuse(invalidParameter, "USER_SRP_AUTH is not enabled for the client.")
-		}
-		return s.startSRP(ctx, st)
-	case api.AuthFlowTypeUSER_PASSWORD_AUTH:
-		if st.admin {
-			return answer{}, refuse(invalidParameter, "Initiate Auth method not supported.")
-		}
-		if !st.client.allows(flow) {
-			return answer{}, refuse(invalidParameter, "USER_PASSWORD_AUTH flow not enabled for this client")
-		}
-		return s.passwordSignIn(ctx, st)
-	case api.AuthFlowTypeADMIN_USER_PASSWORD_AUTH, api.AuthFlowTypeADMIN_NO_SRP_AUTH:
-		if !st.admin {
-			return answer{}, refuse(invalidParameter, "Initiate Auth method not supported.")
-		}
-		if !st.client.allows(flow) {
-			return answer{}, refuse(invalidParameter, "Auth flow not enabled for this client")
-		}
-		return s.passwordSignIn(ctx, st)
-	case api.AuthFlowTypeREFRESH_TOKEN_AUTH, api.AuthFlowTypeREFRESH_TOKEN:
-		if !st.client.allows(flow) {
-			return answer{}, refuse(invalidParameter, "Auth flow not enabled for this client")
-		}
-		return s.refreshStep(ctx, st)
+	o, ok := s.machine.flows[flow]
+	switch {
+	case !ok:
+		return answer{}, notImplemented(st.operation, "the flow "+string(flow)+" is not available yet.")
+	case st.admin && !o.admin, !st.admin && !o.public:
+		return answer{}, refuse(invalidParameter, "Initiate Auth method not supported.")
+	case !st.client.allows(flow):
+		return answer{}, refuse(invalidParameter, o.refusal)
 	}
-	return answer{}, notImplemented(st.operation, "the flow "+string(flow)+" is not available yet.")
+	st.flow = flow
+	return o.start(ctx, st)
 }
 
-// respond is the table of challenges.
+// respond goes on with a sign-in by one of the challenges of the machine.
 func (s *Service) respond(ctx context.Context, st *step, poolID, clientID string, name api.ChallengeNameType) (answer, error) {
 	if err := s.enter(ctx, st, poolID, clientID); err != nil {
 		return answer{}, err
 	}
-	switch name {
-	case api.ChallengeNameTypePASSWORD_VERIFIER:
-		return s.proveSRP(ctx, st)
-	case api.ChallengeNameTypeNEW_PASSWORD_REQUIRED:
-		return s.newPasswordStep(ctx, st)
+	r, ok := s.machine.challenges[name]
+	if !ok {
+		return answer{}, notImplemented(st.operation, "the challenge "+string(name)+" is not available yet.")
 	}
-	return answer{}, notImplemented(st.operation, "the challenge "+string(name)+" is not available yet.")
+	return r.take(ctx, st)
 }
 
 // find looks up who wants to sign in. Of somebody unknown it returns an imaginary
@@ -233,76 +214,7 @@ func (s *Service) passwordSignIn(ctx context.Context, st *step) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
-	return s.conclude(ctx, st, &u, known && right, nil)
-}
-
-// conclude reveals what became of a proof: it counts it, and lets in who has
-// proven his password if nothing else stands against it.
-func (s *Service) conclude(ctx context.Context, st *step, proven *User, right bool, ch *challenge) (answer, error) {
-	session, err := s.newSession(&st.client)
-	if err != nil {
-		return answer{}, err
-	}
-	var verdict error
-	var next api.ChallengeNameType
-	var u User
-	var groups []Group
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		verdict, next = nil, ""
-		if ch != nil {
-			if err := s.spend(tx, ch); err != nil {
-				return err
-			}
-		}
-		ok := right
-		if right {
-			u, err = s.tables.users.Get(tx, proven.Pool, proven.Key)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			// The password that was proven must still be the password.
-			ok = err == nil && u.PasswordID == proven.PasswordID
-		}
-		if verdict, err = s.settle(tx, st.pool.ID, proven.Key, ok); err != nil || verdict != nil {
-			return err
-		}
-		if next, verdict = s.hurdle(&u); verdict != nil || next != "" {
-			return nil
-		}
-		if groups, err = s.groupsOf(tx, &u); err != nil {
-			return err
-		}
-		session.of(&u)
-		return s.tables.sessions.Insert(tx, session)
-	})
-	if err = errors.Join(err, verdict); err != nil {
-		return answer{}, err
-	}
-	if next != "" {
-		return s.demandPassword(st, &u)
-	}
-	result, err := s.issue(ctx, &st.pool, &st.client, &u, groups, &session, true)
-	return answer{result: result, params: map[string]string{}}, err
-}
-
-// hurdle says what stands between a proven password and tokens.
-func (s *Service) hurdle(u *User) (api.ChallengeNameType, error) {
-	switch {
-	case u.Disabled:
-		return "", refuse(notAuthorized, "User is disabled.")
-	case u.Status == string(api.UserStatusTypeCONFIRMED):
-		return "", nil
-	case u.Status == string(api.UserStatusTypeUNCONFIRMED):
-		return "", refuse(userNotConfirmed, "User is not confirmed.")
-	case u.Status == string(api.UserStatusTypeRESET_REQUIRED):
-		return "", refuse(passwordResetRequired, "Password reset required for the user")
-	case u.Status == string(api.UserStatusTypeFORCE_CHANGE_PASSWORD):
-		if !s.time().Before(u.TemporaryUntil) {
-			return "", refuse(notAuthorized, "Temporary password has expired and must be reset by an administrator.")
-		}
-		return api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, nil
-	}
-	return "", errWrongPassword() // a state that this version does not know lets nobody in
+	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: known && right})
 }
 
 // missingRequired lists the required attributes that a user lacks, as the

@@ -2,9 +2,7 @@ package userpool
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"moat/internal/store"
@@ -12,13 +10,8 @@ import (
 )
 
 // demandPassword makes the challenge that follows a temporary password.
-func (s *Service) demandPassword(st *step, u *User) (answer, error) {
-	ch, err := s.newChallenge(api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, &st.client, u)
-	if err != nil {
-		return answer{}, err
-	}
-	ch.Known = true
-	sealed, err := s.sealChallenge(ch)
+func (s *Service) demandPassword(_ context.Context, st *step, u *User, at attempt) (answer, error) {
+	ch, err := s.newChallenge(api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, &st.client, u, at)
 	if err != nil {
 		return answer{}, err
 	}
@@ -36,41 +29,26 @@ func (s *Service) demandPassword(st *step, u *User) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	session := base64.RawURLEncoding.EncodeToString(sealed)
-	return answer{
-		name: api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, session: &session,
-		params: map[string]string{
-			"USER_ID_FOR_SRP": u.Name, "userAttributes": string(attributes), "requiredAttributes": string(required),
-		},
-	}, nil
+	return s.offered(ch, map[string]string{
+		"USER_ID_FOR_SRP": u.Name, "userAttributes": string(attributes), "requiredAttributes": string(required),
+	})
 }
 
-// newPasswordStep replaces a temporary password and lets the user in. A password
-// that the policy refuses does not use the session up.
+// newPasswordStep replaces a temporary password and goes on. A password that the
+// policy refuses does not use the session up.
 func (s *Service) newPasswordStep(ctx context.Context, st *step) (answer, error) {
-	if st.session == nil {
-		return answer{}, refuse(invalidParameter, "Missing required parameter Session")
-	}
-	name, err := st.param("USERNAME")
-	if err != nil {
+	if _, err := s.resumable(st, api.ChallengeNameTypeNEW_PASSWORD_REQUIRED); err != nil {
 		return answer{}, err
 	}
 	password, err := st.param("NEW_PASSWORD")
 	if err != nil {
 		return answer{}, err
 	}
-	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
-		return answer{}, err
-	}
-	ch, err := s.openChallenge(*st.session, base64.RawURLEncoding.Strict(), api.ChallengeNameTypeNEW_PASSWORD_REQUIRED, &st.client)
+	ch, u, err := s.resume(ctx, st, api.ChallengeNameTypeNEW_PASSWORD_REQUIRED)
 	if err != nil {
 		return answer{}, err
 	}
 	if err := checkPassword(st.pool.Settings.Password, password); err != nil {
-		return answer{}, err
-	}
-	u, err := s.challenged(ctx, &ch)
-	if err != nil {
 		return answer{}, err
 	}
 	if err := s.checkHistory(&st.pool, &u, password); err != nil {
@@ -80,59 +58,23 @@ func (s *Service) newPasswordStep(ctx context.Context, st *step) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	return s.replaceTemporary(ctx, st, &ch, pw, name)
-}
-
-func (s *Service) replaceTemporary(ctx context.Context, st *step, ch *challenge, pw secret, name string) (answer, error) {
-	session, err := s.newSession(&st.client)
-	if err != nil {
-		return answer{}, err
-	}
-	var u User
-	var groups []Group
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		if err := s.spend(tx, ch); err != nil {
-			return err
-		}
-		before, err := s.tables.users.Get(tx, ch.Pool, ch.User)
-		if errors.Is(err, store.ErrNotFound) {
-			return refuse(notAuthorized, "Invalid session for the user.")
-		}
-		if err != nil {
-			return err
-		}
-		named, err := s.findUser(tx, &st.pool, name)
-		if err != nil || named.Key != before.Key {
-			return refuse(notAuthorized, "Invalid session for the user.")
-		}
+	return s.conclude(ctx, st, &proof{user: u, right: true, from: &ch, wrong: errSession(), effect: func(tx *store.Tx, u *User) (verdict, err error) {
 		// The challenge is of the temporary password it followed, and of no later state.
-		if before.PasswordID != ch.PasswordID || before.Status != string(api.UserStatusTypeFORCE_CHANGE_PASSWORD) {
-			return refuse(notAuthorized, "Invalid session for the user.")
+		if u.Status != string(api.UserStatusTypeFORCE_CHANGE_PASSWORD) {
+			return nil, errSession()
 		}
-		if _, err := s.hurdle(&before); err != nil {
-			return err
+		if _, err := s.next(&st.pool, u, ch.attempt); err != nil {
+			return nil, err
 		}
-		c, err := s.attributesOfChallenge(st, before)
+		c, err := s.attributesOfChallenge(st, *u)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		u = c.user
+		*u = c.user
 		u.setPassword(&st.pool, pw)
 		u.Status = string(api.UserStatusTypeCONFIRMED)
-		if err := s.putUser(tx, &st.pool, &u, false); err != nil {
-			return err
-		}
-		if groups, err = s.groupsOf(tx, &u); err != nil {
-			return err
-		}
-		session.of(&u)
-		return s.tables.sessions.Insert(tx, session)
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	result, err := s.issue(ctx, &st.pool, &st.client, &u, groups, &session, true)
-	return answer{result: result, params: map[string]string{}}, err
+		return nil, s.putUser(tx, &st.pool, u, false)
+	}})
 }
 
 // attributesOfChallenge applies what the user adds to his profile with the new

@@ -49,7 +49,7 @@ func (s *Service) startSRP(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	ch, err := s.newChallenge(api.ChallengeNameTypePASSWORD_VERIFIER, &st.client, &u)
+	ch, err := s.newChallenge(api.ChallengeNameTypePASSWORD_VERIFIER, &st.client, &u, attempt{Flow: st.flow})
 	if err != nil {
 		return answer{}, err
 	}
@@ -106,7 +106,7 @@ func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return s.conclude(ctx, st, &u, right && ch.Known && u.PasswordID == ch.PasswordID, &ch)
+	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: right && ch.Known && u.PasswordID == ch.PasswordID, from: &ch})
 }
 
 // challenged reads the user of a challenge; who was imaginary, or is gone, is imaginary.

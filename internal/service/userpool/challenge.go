@@ -13,6 +13,7 @@ import (
 // challenge is the state between two steps of a sign-in. The client carries it,
 // sealed: nothing is stored until it is answered, and then only that it was.
 type challenge struct {
+	attempt
 	Kind       api.ChallengeNameType
 	ID         string
 	Pool       string
@@ -22,16 +23,19 @@ type challenge struct {
 	Name       string // USER_ID_FOR_SRP
 	Login      string // what was typed
 	PasswordID string
+	Sub        string
+	Seed       []byte // MFA_SETUP: the secret that the user is about to put into an app
+	Ready      bool   // MFA_SETUP: a code of it was seen
 	A, U, B    []byte // SRP: client's public value, scrambler, server's secret
 	ExpiresAt  time.Time
 }
 
 // newChallenge starts a challenge of the client's validity.
-func (s *Service) newChallenge(kind api.ChallengeNameType, c *Client, u *User) (challenge, error) {
+func (s *Service) newChallenge(kind api.ChallengeNameType, c *Client, u *User, at attempt) (challenge, error) {
 	id, err := s.uuid()
 	return challenge{
-		Kind: kind, ID: id, Pool: c.Pool, Client: c.ID, User: u.Key, Name: u.Name, PasswordID: u.PasswordID,
-		ExpiresAt: s.time().Add(c.challengeValidity()),
+		attempt: at, Kind: kind, ID: id, Pool: c.Pool, Client: c.ID, User: u.Key, Name: u.Name, PasswordID: u.PasswordID, Sub: u.Sub,
+		Known: true, ExpiresAt: s.time().Add(c.challengeValidity()),
 	}, err
 }
 
@@ -49,7 +53,7 @@ func (s *Service) sealChallenge(ch challenge) ([]byte, error) {
 func (s *Service) openChallenge(text string, enc *base64.Encoding, kind api.ChallengeNameType, c *Client) (challenge, error) {
 	var ch challenge
 	if !s.unsealBytes(sealChallenge, text, enc, &ch) || ch.Kind != kind || ch.Client != c.ID || ch.Pool != c.Pool {
-		return ch, refuse(notAuthorized, "Invalid session for the user.")
+		return ch, errSession()
 	}
 	if !s.time().Before(ch.ExpiresAt) {
 		return ch, refuse(notAuthorized, "Invalid session for the user, session is expired.")
@@ -57,11 +61,34 @@ func (s *Service) openChallenge(text string, enc *base64.Encoding, kind api.Chal
 	return ch, nil
 }
 
+// openSession is openChallenge for what travels as a session.
+func (s *Service) openSession(text string, kind api.ChallengeNameType, c *Client) (challenge, error) {
+	return s.openChallenge(text, base64.RawURLEncoding.Strict(), kind, c)
+}
+
+func errSession() error { return refuse(notAuthorized, "Invalid session for the user.") }
+
+func errSpent() error {
+	return refuse(notAuthorized, "Invalid session for the user, session can only be used once.")
+}
+
+// unspent refuses a challenge that was answered before.
+func (s *Service) unspent(tx *store.Tx, ch *challenge) error {
+	_, err := s.tables.spent.Get(tx, ch.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = errSpent()
+	}
+	return err
+}
+
 // spend marks a challenge as answered; the second answer is refused.
 func (s *Service) spend(tx *store.Tx, ch *challenge) error {
 	err := s.tables.spent.Insert(tx, Spent{ID: ch.ID, ExpiresAt: ch.ExpiresAt})
 	if errors.Is(err, store.ErrExists) {
-		return refuse(notAuthorized, "Invalid session for the user, session can only be used once.")
+		return errSpent()
 	}
 	return err
 }

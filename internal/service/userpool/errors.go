@@ -17,17 +17,20 @@ const (
 	codeDeliveryFailed
 	codeExpired
 	codeMismatch
+	enableTokenFailed
 	groupExists
 	invalidOAuthFlow
 	invalidParameter
 	invalidPassword
 	limitExceeded
+	mfaMethodNotFound
 	notAuthorized
 	notFound
 	passwordInHistory
 	passwordResetRequired
 	refreshTokenReused
 	scopeUnknown
+	softwareTokenNotFound
 	unauthorized
 	unsupportedOperation
 	unsupportedTokenType
@@ -72,6 +75,8 @@ func exception(err error) error {
 		return &api.ExpiredCodeException{Message: f.text}
 	case codeMismatch:
 		return &api.CodeMismatchException{Message: f.text}
+	case enableTokenFailed:
+		return &api.EnableSoftwareTokenMFAException{Message: f.text}
 	case groupExists:
 		return &api.GroupExistsException{Message: f.text}
 	case invalidOAuthFlow:
@@ -82,6 +87,8 @@ func exception(err error) error {
 		return &api.InvalidPasswordException{Message: f.text}
 	case limitExceeded:
 		return &api.LimitExceededException{Message: f.text}
+	case mfaMethodNotFound:
+		return &api.MFAMethodNotFoundException{Message: f.text}
 	case notAuthorized:
 		return &api.NotAuthorizedException{Message: f.text}
 	case notFound:
@@ -94,6 +101,8 @@ func exception(err error) error {
 		return &api.RefreshTokenReuseException{Message: f.text}
 	case scopeUnknown:
 		return &api.ScopeDoesNotExistException{Message: f.text}
+	case softwareTokenNotFound:
+		return &api.SoftwareTokenMFANotFoundException{Message: f.text}
 	case unauthorized:
 		return &api.UnauthorizedException{Message: f.text}
 	case unsupportedOperation:

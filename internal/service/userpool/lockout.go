@@ -19,36 +19,46 @@ func errLocked() error { return refuse(notAuthorized, "Password attempts exceede
 
 // locked refuses while who has to wait. It is a courtesy: settle decides.
 func (s *Service) locked(tx *store.Tx, poolID, who string) error {
-	l, err := s.tables.lockouts.Get(tx, poolID, who)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
+	locked, err := s.lockedNow(tx, poolID, who)
+	if err == nil && locked {
+		err = errLocked()
 	}
-	if err != nil {
-		return err
-	}
-	if s.time().Before(l.Until) {
-		return errLocked()
-	}
-	return nil
+	return err
 }
 
 // settle closes one attempt to prove a password, in the transaction that reveals
 // its result: of any number of parallel guesses only the free ones learn anything.
 // The verdict is what to tell; it must not undo the transaction.
 func (s *Service) settle(tx *store.Tx, poolID, who string, right bool) (verdict, err error) {
-	now := s.time()
-	l, err := s.tables.lockouts.Get(tx, poolID, who)
-	found := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	locked, err := s.lockedNow(tx, poolID, who)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if found && now.Before(l.Until) {
+	case locked:
 		return errLocked(), nil
-	}
-	if right {
+	case right:
 		return nil, s.clearFailures(tx, poolID, who)
 	}
-	if !found || now.Sub(l.Last) > lockoutMemory {
+	return errWrongPassword(), s.failed(tx, poolID, who)
+}
+
+// lockedNow says whether who has to wait, whatever he brings.
+func (s *Service) lockedNow(tx *store.Tx, poolID, who string) (bool, error) {
+	l, err := s.tables.lockouts.Get(tx, poolID, who)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && s.time().Before(l.Until), err
+}
+
+// failed counts a wrong answer.
+func (s *Service) failed(tx *store.Tx, poolID, who string) error {
+	now := s.time()
+	l, err := s.tables.lockouts.Get(tx, poolID, who)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err != nil || now.Sub(l.Last) > lockoutMemory {
 		l = Lockout{Pool: poolID, Who: who}
 	}
 	l.Failures++
@@ -57,7 +67,7 @@ func (s *Service) settle(tx *store.Tx, poolID, who string, right bool) (verdict,
 		l.Until = now.Add(min(time.Second<<min(over, 10), longestLock))
 		l.Last = l.Until
 	}
-	return errWrongPassword(), s.tables.lockouts.Put(tx, l)
+	return s.tables.lockouts.Put(tx, l)
 }
 
 func (s *Service) clearFailures(tx *store.Tx, poolID, who string) error {

@@ -15,6 +15,7 @@ const (
 	MessageRecovery   = "ForgotPassword"
 	MessageAttribute  = "VerifyUserAttribute"
 	MessageInvitation = "AdminCreateUser"
+	MessageSignIn     = "Authentication"
 )
 
 // Media of a [Message].

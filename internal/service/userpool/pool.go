@@ -47,8 +47,6 @@ func (s *Service) poolARN(p *Pool) string {
 // notBuilt refuses what a pool may ask for and does not get.
 func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 	switch {
-	case in.MfaConfiguration != "" && in.MfaConfiguration != api.UserPoolMfaTypeOFF:
-		return notImplemented(operation, "multi-factor authentication is not available yet; MfaConfiguration must be OFF.")
 	case in.LambdaConfig != nil && !reflect.ValueOf(*in.LambdaConfig).IsZero():
 		return notImplemented(operation, "Lambda triggers are not available yet.")
 	case in.UserPoolAddOns != nil && in.UserPoolAddOns.AdvancedSecurityMode != api.AdvancedSecurityModeTypeOFF:
@@ -175,7 +173,7 @@ func (s *Service) describePool(p *Pool, users int) *api.UserPoolType {
 		Id: &p.ID, Name: &p.Name, Arn: wire.String(s.poolARN(p)), CreationDate: &p.CreatedAt, LastModifiedDate: &p.ModifiedAt,
 		Policies:     &api.UserPoolPolicyType{PasswordPolicy: &set.Password, SignInPolicy: set.SignIn},
 		LambdaConfig: &api.LambdaConfigType{}, SchemaAttributes: p.Schema,
-		MfaConfiguration: api.UserPoolMfaTypeOFF, EstimatedNumberOfUsers: wire.Int32(int32(min(users, 1<<31-1))),
+		MfaConfiguration: set.MFA.mode(), EstimatedNumberOfUsers: wire.Int32(int32(min(users, 1<<31-1))),
 		AccountRecoverySetting: set.AccountRecovery, AdminCreateUserConfig: &admin,
 		DeletionProtection: api.DeletionProtectionType(set.DeletionProtection), DeviceConfiguration: set.Device,
 		EmailConfiguration: set.Email, EmailVerificationMessage: set.EmailVerificationMessage, EmailVerificationSubject: set.EmailVerificationSubject,

@@ -62,7 +62,7 @@ func TestService_CreateUserPool_refused(t *testing.T) {
 		in   api.CreateUserPoolRequest
 		code string
 	}{
-		"mfa":               {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "NotImplemented"},
+		"mfa by nothing":    {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "InvalidParameterException"},
 		"trigger":           {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{PreSignUp: wire.String("arn:aws:lambda:eu-central-1:000000000000:function:f")}}, "NotImplemented"},
 		"threat protection": {api.CreateUserPoolRequest{UserPoolAddOns: &api.UserPoolAddOnsType{AdvancedSecurityMode: "ENFORCED"}}, "NotImplemented"},
 		"passkeys":          {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}}}, "NotImplemented"},

@@ -22,6 +22,7 @@ const (
 	sealService   = "userpool secret"
 	sealChallenge = "userpool challenge"
 	sealPage      = "userpool page"
+	sealSeed      = "userpool software token"
 )
 
 // secrets holds the service's own key, from which false salts and the

@@ -44,6 +44,7 @@ type PoolSettings struct {
 	AddOns                   *api.UserPoolAddOnsType
 	Tier                     string
 	Template                 *api.VerificationMessageTemplateType
+	MFA                      PoolMFA
 }
 
 // PoolKey is a signing key: its PKCS #8 form, sealed.
@@ -105,6 +106,25 @@ type User struct {
 	SignedOutAt           time.Time // of the last one
 	History               []OldPassword
 	Logins                []Login // by what the user signs in; kept equal to what the pool's rules give
+	MFA                   UserMFA
+}
+
+// UserMFA is what a user has besides the first factor.
+type UserMFA struct {
+	Enabled   []string `json:",omitempty"` // names of challenges: SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP
+	Preferred string   `json:",omitempty"`
+	Seed      []byte   `json:",omitempty"` // of the software token, sealed; nil: none was set up
+	Pending   []byte   `json:",omitempty"` // a seed whose first code was not seen yet, sealed
+	LastStep  int64    `json:",omitempty"` // period of the last accepted code: none counts twice
+	Device    string   `json:",omitempty"` // friendly name of the software token
+}
+
+// PoolMFA says which second factors a pool has, and whether one is needed.
+type PoolMFA struct {
+	Mode          string                  // OFF, OPTIONAL or ON
+	SoftwareToken bool                    `json:",omitempty"`
+	SMS           bool                    `json:",omitempty"`
+	Email         *api.EmailMfaConfigType `json:",omitempty"`
 }
 
 // OldPassword is a password that may not come back.
@@ -145,6 +165,7 @@ type Code struct {
 	Sealed              []byte // nil: no code was made, none is right
 	Attribute, Value    string // the address that the code was sent to, and so proves
 	Pending             bool   // Value becomes the attribute only when proven
+	For                 string // id of the challenge that the code answers; "" outside of sign-ins
 	ExpiresAt           time.Time
 	Attempts            int
 	Sent                int

@@ -5,7 +5,7 @@
 // verifiers, never as text; what a client brings back (challenges, refresh tokens,
 // page tokens) is authenticated before a single byte of it is believed. It sends no
 // mail itself and does no I/O within a transaction. What it does not have (second
-// factors, devices, federation, triggers, login pages) it refuses with status 501.
+// factors other than codes, devices, federation, triggers, login pages) it refuses with status 501.
 package userpool
 
 import (
@@ -65,6 +65,7 @@ type Service struct {
 	tables  tables
 	keys    *keyring
 	secrets *secrets
+	machine machine
 }
 
 // New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
@@ -99,6 +100,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.secrets = secrets
 	s.keys = newKeyring(s)
+	s.machine = s.newMachine()
 	s.db.Subscribe(topicPools, s.keys.forget)
 	return s, nil
 }

@@ -1,0 +1,112 @@
+package userpool
+
+import (
+	"context"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// GetUserPoolMfaConfig answers which second factors a pool has, and whether one is needed.
+func (s *Service) GetUserPoolMfaConfig(ctx context.Context, in *api.GetUserPoolMfaConfigRequest) (*api.GetUserPoolMfaConfigResponse, error) {
+	var p Pool
+	err := s.view(ctx, func(tx *store.Tx) (err error) {
+		p, err = s.poolHere(ctx, tx, in.UserPoolId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := api.GetUserPoolMfaConfigResponse(describeMFA(&p))
+	return &out, nil
+}
+
+// describeMFA is what Get and Set answer.
+func describeMFA(p *Pool) api.SetUserPoolMfaConfigResponse {
+	m := &p.Settings.MFA
+	out := api.SetUserPoolMfaConfigResponse{MfaConfiguration: m.mode(), EmailMfaConfiguration: m.Email}
+	if m.SoftwareToken {
+		out.SoftwareTokenMfaConfiguration = &api.SoftwareTokenMfaConfigType{Enabled: wire.Bool(true)}
+	}
+	if m.SMS {
+		out.SmsMfaConfiguration = &api.SmsMfaConfigType{SmsAuthenticationMessage: p.Settings.SmsAuthenticationMessage, SmsConfiguration: p.Settings.Sms}
+	}
+	return out
+}
+
+// mode is OFF until it is set.
+func (m *PoolMFA) mode() api.UserPoolMfaType {
+	if m.Mode == "" {
+		return api.UserPoolMfaTypeOFF
+	}
+	return api.UserPoolMfaType(m.Mode)
+}
+
+// SetUserPoolMfaConfig replaces the second factors of a pool.
+func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolMfaConfigRequest) (*api.SetUserPoolMfaConfigResponse, error) {
+	if in.WebAuthnConfiguration != nil {
+		return nil, notImplemented("SetUserPoolMfaConfig", "passkeys are not available yet.")
+	}
+	m := PoolMFA{Mode: string(in.MfaConfiguration), Email: in.EmailMfaConfiguration, SMS: in.SmsMfaConfiguration != nil}
+	if t := in.SoftwareTokenMfaConfiguration; t != nil {
+		m.SoftwareToken = wire.Value(t.Enabled)
+	}
+	if err := m.check(); err != nil {
+		return nil, exception(err)
+	}
+	if c := in.SmsMfaConfiguration; c != nil && c.SmsConfiguration != nil {
+		if err := s.mayPass(ctx, &c.SmsConfiguration.SnsCallerArn); err != nil {
+			return nil, err
+		}
+	}
+	var p Pool
+	err := s.update(ctx, func(tx *store.Tx) (err error) {
+		if p, err = s.poolHere(ctx, tx, in.UserPoolId); err != nil {
+			return err
+		}
+		if c := in.SmsMfaConfiguration; c != nil {
+			if c.SmsConfiguration != nil {
+				p.Settings.Sms = c.SmsConfiguration
+			}
+			if c.SmsAuthenticationMessage != nil {
+				p.Settings.SmsAuthenticationMessage = c.SmsAuthenticationMessage
+			}
+			if p.Settings.Sms == nil {
+				return refuse(invalidParameter, "SMS configuration is required to enable SMS MFA.")
+			}
+		}
+		p.Settings.MFA, p.ModifiedAt = m, s.time()
+		return s.tables.pools.Put(tx, p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := describeMFA(&p)
+	return &out, nil
+}
+
+func (m *PoolMFA) check() error {
+	any := m.SoftwareToken || m.SMS || m.Email != nil
+	switch {
+	case m.mode() == api.UserPoolMfaTypeOFF && any:
+		return refuse(invalidParameter, "Invalid MFA configuration given, can't turn off MFA and configure an MFA together.")
+	case m.mode() != api.UserPoolMfaTypeOFF && !any:
+		return refuse(invalidParameter, "Invalid MFA configuration given, can't disable all MFAs with an MFA configuration of required or optional.")
+	}
+	return nil
+}
+
+// updated is the MFA setting of a pool after a creation or an update, which can only
+// say how much is needed and that SMS are sent; the other factors stay as they are.
+func (m PoolMFA) updated(in *api.UpdateUserPoolRequest) (PoolMFA, error) {
+	m.Mode = string(in.MfaConfiguration)
+	if m.mode() == api.UserPoolMfaTypeOFF {
+		return PoolMFA{Mode: m.Mode}, nil
+	}
+	m.SMS = m.SMS && in.SmsConfiguration != nil || in.SmsConfiguration != nil && !m.SoftwareToken && m.Email == nil
+	if !m.SMS && !m.SoftwareToken && m.Email == nil {
+		return m, refuse(invalidParameter, "SMS configuration and Auto verification for phone_number are required when MFA is required/optional")
+	}
+	return m, nil
+}

@@ -1,0 +1,116 @@
+package userpool
+
+import (
+	"context"
+	"errors"
+
+	"moat/internal/store"
+	api "moat/internal/wire/cognitoidpapi"
+)
+
+// signInCode describes a challenge that is answered by a code which was sent.
+type signInCode struct {
+	proves    factor
+	attribute string
+	response  string // under which the answer comes
+}
+
+func signInCodeOf(kind api.ChallengeNameType) signInCode {
+	switch kind {
+	case api.ChallengeNameTypeSMS_MFA:
+		return signInCode{provesSMS, loginPhone, "SMS_MFA_CODE"}
+	case api.ChallengeNameTypeEMAIL_OTP:
+		return signInCode{provesEmail, loginEmail, "EMAIL_OTP_CODE"}
+	}
+	return signInCode{}
+}
+
+func purposeSignIn(attribute string) string { return "sign-in " + attribute }
+
+func errSignInCode() error { return refuse(codeMismatch, "Invalid code or auth state for the user.") }
+
+// askCode sends a code for a sign-in. The newest is the only one that counts, and it
+// answers only the challenge that it was sent for.
+func (s *Service) askCode(kind api.ChallengeNameType) func(context.Context, *step, *User, attempt) (answer, error) {
+	how := signInCodeOf(kind)
+	return func(ctx context.Context, st *step, u *User, at attempt) (answer, error) {
+		ch, err := s.newChallenge(kind, &st.client, u, at)
+		if err != nil {
+			return answer{}, err
+		}
+		plain, sealed, err := s.drawCode()
+		if err != nil {
+			return answer{}, err
+		}
+		to := contactFor(how.attribute, u.Attributes[how.attribute])
+		code := Code{
+			Pool: u.Pool, User: u.Key, Purpose: purposeSignIn(how.attribute), Sealed: sealed,
+			Attribute: how.attribute, Value: to.destination, For: ch.ID,
+		}
+		err = s.db.Update(ctx, func(tx *store.Tx) error { return s.putCode(tx, code, st.client.challengeValidity()) })
+		if err != nil {
+			return answer{}, err
+		}
+		if err := s.send(ctx, signInMessage(&st.pool, u, to, plain)); err != nil {
+			return answer{}, err
+		}
+		return s.offered(ch, map[string]string{
+			"USER_ID_FOR_SRP": u.Name, "CODE_DELIVERY_DELIVERY_MEDIUM": to.medium, "CODE_DELIVERY_DESTINATION": mask(to.destination),
+		})
+	}
+}
+
+// takeCode compares such a code. A wrong one may be given again, each counted as a
+// failed sign-in and as a guess at the code. A right one shows that the address is
+// the user's.
+func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *step) (answer, error) {
+	how := signInCodeOf(kind)
+	return func(ctx context.Context, st *step) (answer, error) {
+		given, err := st.param(how.response)
+		if err != nil {
+			return answer{}, err
+		}
+		ch, u, err := s.resume(ctx, st, kind)
+		if err != nil {
+			return answer{}, err
+		}
+		return s.conclude(ctx, st, &proof{user: u, factor: how.proves, right: true, from: &ch, retry: true, effect: func(tx *store.Tx, u *User) (verdict, err error) {
+			purpose := purposeSignIn(how.attribute)
+			sent, err := s.tables.codes.Get(tx, u.Pool, u.Key, purpose)
+			if errors.Is(err, store.ErrNotFound) || err == nil && sent.For != ch.ID {
+				return errSignInCode(), nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			code, verdict, err := s.redeem(tx, u.Pool, u.Key, purpose, given)
+			if is(verdict, codeMismatch) {
+				verdict = errSignInCode()
+			}
+			if err != nil || verdict != nil || u.verified(how.attribute) {
+				return verdict, err
+			}
+			code.prove(u)
+			return nil, s.putUser(tx, &st.pool, u, false)
+		}})
+	}
+}
+
+// signInMessage words a code for a sign-in by the pool's templates.
+func signInMessage(p *Pool, u *User, to contact, code string) Message {
+	m := newMessage(p, u, MessageSignIn, to.medium, to.destination)
+	m.Code = code
+	var body string
+	if to.medium == MediumSMS {
+		body = first(p.Settings.SmsAuthenticationMessage, nil, "Your authentication code is {####}.")
+	} else {
+		t := p.Settings.MFA.Email
+		if t == nil {
+			t = &api.EmailMfaConfigType{}
+		}
+		m.Subject = first(t.Subject, nil, "Your authentication code")
+		body = first(t.Message, nil, "Your authentication code is {####}")
+	}
+	m.Body = fill(to.medium, body, u.Name, code)
+	return m
+}
