@@ -34,6 +34,12 @@ type condition struct {
 // String names the condition as the document does.
 func (c *condition) String() string { return c.operator + " " + c.written }
 
+// names says whether the condition only holds for a key that has a value, and
+// that value is among those written.
+func (c *condition) names() bool {
+	return !c.null && !c.ifExists && !c.kind.negated && c.quantifier == noQuantifier
+}
+
 // operand is one value of a condition, parsed once.
 type operand struct {
 	pattern pattern
@@ -160,7 +166,8 @@ func (c *condition) match(e *evaluation, value string, o *operand) (matched, res
 		if !strings.HasPrefix(value, "arn:") {
 			return false, true
 		}
-		return o.arn.match(value, e)
+		fields, ok := splitARN(value)
+		return o.arn.match(&fields, ok, e)
 	case compareBool:
 		return strings.EqualFold(value, o.text), true
 	case compareBinary:

@@ -2,8 +2,30 @@ package policy
 
 import "strings"
 
-// evaluation is the state of one decision.
-type evaluation struct{ req *Request }
+// evaluation is the state of one decision: the request, taken apart once.
+type evaluation struct {
+	req    *Request
+	action []byte    // in lower case
+	fields [6]string // of the resource
+	isARN  bool
+	keys   [2][]byte // what an index is searched for: with the account, and with "*"
+}
+
+// scratch is room for what an evaluation takes apart, on the stack of who
+// decides.
+type scratch struct {
+	action [64]byte
+	keys   [2][192]byte
+}
+
+func newEvaluation(req *Request, room *scratch) evaluation {
+	e := evaluation{req: req, action: appendLower(room.action[:0], req.Action)}
+	if e.fields, e.isARN = splitARN(req.Resource); e.isARN {
+		e.keys[0] = appendKey(room.keys[0][:0], &e.fields, e.fields[4])
+		e.keys[1] = appendKey(room.keys[1][:0], &e.fields, "*")
+	}
+	return e
+}
 
 // grade says how closely a resource policy's principal names the one who asks.
 type grade uint8
@@ -12,7 +34,7 @@ const (
 	gradeNone     grade = iota
 	gradeAccount        // the principal's account, which delegates to its own policies
 	gradeEveryone       // "*"
-	gradeRole           // the role behind a session
+	gradeBehind         // the role, or the user, behind a session
 	gradeDirect         // this user, session, root, service or provider
 )
 
@@ -39,14 +61,80 @@ func (o *outcome) add(s *statement, g grade) {
 // consider adds what one document says. resource is true for the policy of a
 // resource, where the principal counts.
 func (o *outcome) consider(e *evaluation, d *Document, resource bool) {
-	for i := range d.statements {
-		s := &d.statements[i]
-		if s.allow && o.allow != nil && (!resource || o.grade == gradeDirect) {
-			continue
-		}
-		g, _, _ := s.judge(e, resource)
-		o.add(s, g)
+	// What an earlier document decided stands; within one, the earliest
+	// statement does, in whatever order the index brings them.
+	denied, allowed := int32(len(d.statements)), int32(len(d.statements))
+	if o.deny != nil {
+		denied = -1
 	}
+	if o.grade == gradeDirect {
+		allowed = -1
+	}
+	var found search
+	for b := found.bucket(&d.index, e); b != nil; b = found.bucket(&d.index, e) {
+		for _, en := range d.index.entries[b.start:b.allow] {
+			if en.statement >= denied {
+				break
+			}
+			if s := &d.statements[en.statement]; s.matches(e, resource, en) != gradeNone {
+				o.deny, denied = s, en.statement
+				break
+			}
+		}
+		for _, en := range d.index.entries[b.allow:b.end] {
+			if o.grade == gradeDirect && en.statement >= allowed {
+				break
+			}
+			s := &d.statements[en.statement]
+			if g := s.matches(e, resource, en); g > o.grade || g == o.grade && g != gradeNone && en.statement < allowed {
+				o.allow, o.grade, allowed = s, g, en.statement
+			}
+		}
+	}
+}
+
+// matches is judge for a statement that an index found: only the action and the
+// resource that led there are compared.
+func (s *statement) matches(e *evaluation, resource bool, en entry) grade {
+	if en.action < 0 {
+		if !s.matchesAction(e) {
+			return gradeNone
+		}
+	} else if !s.actions[en.action].matchesAction(e) {
+		return gradeNone
+	}
+	if en.resource < 0 {
+		if !s.matchesResource(e) {
+			return gradeNone
+		}
+	} else if m, _ := s.resources[en.resource].match(&e.fields, e.isARN, e); !m {
+		return gradeNone
+	}
+	g, c := s.rest(e, resource)
+	if c != nil {
+		return gradeNone
+	}
+	return g
+}
+
+// rest judges principal and conditions. It returns the condition that fails, if
+// one does.
+func (s *statement) rest(e *evaluation, resource bool) (grade, *condition) {
+	g := gradeDirect
+	if resource || s.principals != nil {
+		if g = s.matchesPrincipal(&e.req.Principal, resource); g == gradeNone {
+			return gradeNone, nil
+		}
+		if g == gradeEveryone && s.byARN {
+			g = gradeDirect // the condition names the principal
+		}
+	}
+	for i := range s.conditions {
+		if c := &s.conditions[i]; !c.holds(e, s.allow) {
+			return gradeNone, c
+		}
+	}
+	return g, nil
 }
 
 // judge reports whether the statement speaks of the request, and to whom. When
@@ -59,27 +147,26 @@ func (s *statement) judge(e *evaluation, resource bool) (g grade, failed string,
 	if !s.matchesResource(e) {
 		return gradeNone, "resource", nil
 	}
-	g = gradeDirect
-	if resource || s.principals != nil {
-		if g = s.matchesPrincipal(&e.req.Principal, resource); g == gradeNone {
-			return gradeNone, "principal", nil
-		}
-	}
-	for i := range s.conditions {
-		if c := &s.conditions[i]; !c.holds(e, s.allow) {
-			return gradeNone, "condition", c
-		}
+	switch g, c = s.rest(e, resource); {
+	case c != nil:
+		return gradeNone, "condition", c
+	case g == gradeNone:
+		return gradeNone, "principal", nil
 	}
 	return g, "", nil
 }
 
 func (s *statement) matchesAction(e *evaluation) bool {
 	for i := range s.actions {
-		if p := &s.actions[i]; p.wild && len(p.text) == 1 || glob(p.text, e.req.Action, true) {
+		if s.actions[i].matchesAction(e) {
 			return !s.notAction
 		}
 	}
 	return s.notAction
+}
+
+func (p *pattern) matchesAction(e *evaluation) bool {
+	return len(p.text) == 1 && p.wild || glob(p.text, e.req.Action, true)
 }
 
 func (s *statement) matchesResource(e *evaluation) bool {
@@ -88,7 +175,7 @@ func (s *statement) matchesResource(e *evaluation) bool {
 	}
 	unresolved := false
 	for i := range s.resources {
-		matched, resolved := s.resources[i].match(e.req.Resource, e)
+		matched, resolved := s.resources[i].match(&e.fields, e.isARN, e)
 		if matched {
 			return !s.notResource
 		}
@@ -131,6 +218,9 @@ func (e *evaluation) lookup(key string) (one string, many []string) {
 	case "aws:principalaccount":
 		return p.Account, nil
 	case "aws:userid":
+		if p.Kind == PrincipalAnonymous {
+			return "anonymous", nil
+		}
 		return p.ID, nil
 	case "aws:principaltype":
 		return principalType(p.Kind), nil
@@ -162,7 +252,7 @@ func principalType(k Kind) string {
 	switch k {
 	case PrincipalRoot:
 		return "Account"
-	case PrincipalUser, PrincipalAssumedRole:
+	case PrincipalUser, PrincipalAssumedRole, PrincipalFederatedUser:
 		return string(k)
 	case PrincipalService:
 		return "AWSService"
@@ -179,9 +269,12 @@ func principalType(k Kind) string {
 // the resource policy allows the principal itself, its role, or everyone;
 // naming the account only delegates to identity policies. Across accounts both
 // must allow. The boundary and the session policies must allow as well, except
-// that a resource policy which names this very user or session is not limited
-// by them. Principals without an account (services, web identities, nobody)
-// have resource policies only.
+// that a resource policy which names this very user or session, in Principal or
+// for everyone with a condition on aws:PrincipalArn, is not limited by them. A
+// federated user needs a session policy that allows. Principals without an
+// account (services, web identities, nobody) have resource policies only.
+// Source: the IAM user guide, "How AWS enforcement code logic evaluates
+// requests to allow or deny access" and "Cross-account policy evaluation logic".
 //
 // Evaluate does not know that the root of an account needs no policy: who calls
 // it for a root adds one that allows everything.
@@ -206,11 +299,12 @@ type outcomes struct{ guardrail, resource, identity, boundary, session outcome }
 // ofAccount says whether a principal belongs to an account, and so has policies
 // of its own.
 func ofAccount(k Kind) bool {
-	return k == PrincipalRoot || k == PrincipalUser || k == PrincipalAssumedRole
+	return k == PrincipalRoot || k == PrincipalUser || k == PrincipalAssumedRole || k == PrincipalFederatedUser
 }
 
 func evaluate(req *Request, p *Policies, trust bool) Decision {
-	e := evaluation{req: req}
+	var room scratch
+	e := newEvaluation(req, &room)
 	var o outcomes
 	if p.Resource != nil {
 		o.resource.consider(&e, p.Resource, true)
@@ -266,7 +360,7 @@ func (o *outcomes) decide(e *evaluation, p *Policies, trust bool) Decision {
 		return implicit(e, p, KindIdentity)
 	case p.Boundary != nil && o.boundary.allow == nil:
 		return implicit(e, p, KindBoundary)
-	case len(p.Session) > 0 && o.session.allow == nil:
+	case o.session.allow == nil && (len(p.Session) > 0 || e.req.Principal.Kind == PrincipalFederatedUser):
 		return implicit(e, p, KindSession)
 	case o.identity.allow != nil:
 		return o.identity.grant(KindIdentity)
@@ -315,7 +409,7 @@ func implicit(e *evaluation, p *Policies, kind string) Decision {
 
 // nearly notes which conditions alone kept statements from allowing.
 func (d *Document) nearly(e *evaluation, resource bool, into *Decision) {
-	for i := range d.statements {
+	for _, i := range d.candidates(e) {
 		s := &d.statements[i]
 		if !s.allow {
 			continue

@@ -42,7 +42,8 @@ func Explain(req *Request, p *Policies) Explanation { return explain(req, p, fal
 func ExplainTrust(req *Request, p *Policies) Explanation { return explain(req, p, true) }
 
 func explain(req *Request, p *Policies, trust bool) Explanation {
-	e := evaluation{req: req}
+	var room scratch
+	e := newEvaluation(req, &room)
 	var x Explanation
 	var o outcomes
 	judge := func(kind string, into *outcome, docs ...*Document) {

@@ -10,6 +10,7 @@ import (
 type Document struct {
 	id         string
 	statements []statement
+	index      index
 }
 
 // ID returns the name that was given to [Parse].
@@ -30,6 +31,7 @@ type statement struct {
 	principals   *principals // nil when the statement names none
 	notPrincipal bool
 	conditions   []condition
+	byARN        bool // a condition names principals by aws:PrincipalArn
 	trustOnly    bool // every action is one that assumes a role
 }
 
@@ -121,6 +123,7 @@ func Parse(id string, doc []byte, opts ...Option) (*Document, error) {
 		}
 		s.reason = "Statement " + strconv.Quote(s.name) + " of policy " + strconv.Quote(id) + " " + verb + " it."
 	}
+	d.index = buildIndex(d.statements)
 	return d, nil
 }
 
@@ -270,6 +273,7 @@ func (s *statement) parseConditions(v node, variables bool) error {
 				return err
 			}
 			s.conditions = append(s.conditions, c)
+			s.byARN = s.byARN || c.key == "aws:principalarn" && c.names()
 		}
 	}
 	return nil
@@ -287,9 +291,6 @@ func parseCondition(operator string, key member, variables bool) (condition, err
 	values, ok := key.value.strings()
 	if !ok || len(values) == 0 && c.quantifier == noQuantifier {
 		return c, errSyntax
-	}
-	if !strings.Contains(c.key, ":") {
-		return c, malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
 	}
 	if name == "Null" && !c.ifExists && c.quantifier == noQuantifier {
 		c.null = true

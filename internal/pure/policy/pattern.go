@@ -222,23 +222,28 @@ func cutField(s string, variables bool) (before, after string, found bool) {
 	return s, "", false
 }
 
-func (a *arnPattern) match(s string, e *evaluation) (matched, resolved bool) {
-	if a.all {
-		return true, true
+// splitARN returns the six fields of an ARN.
+func splitARN(s string) (fields [6]string, ok bool) {
+	for i := range 5 {
+		if fields[i], s, ok = strings.Cut(s, ":"); !ok {
+			return fields, false
+		}
+	}
+	fields[5] = s
+	return fields, true
+}
+
+// match compares with the fields of an ARN; isARN false means there are none.
+func (a *arnPattern) match(fields *[6]string, isARN bool, e *evaluation) (matched, resolved bool) {
+	if a.all || !isARN {
+		return a.all, true
 	}
 	for i := range a.fields {
-		field := s
-		if i < 5 {
-			var found bool
-			if field, s, found = strings.Cut(s, ":"); !found {
-				return false, true
-			}
-		}
 		p := &a.fields[i]
 		if len(p.text) == 1 && p.text[0] == anyMany {
 			continue
 		}
-		if m, ok := p.match(field, false, e); !m {
+		if m, ok := p.match(fields[i], false, e); !m {
 			return false, ok
 		}
 	}

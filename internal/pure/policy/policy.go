@@ -19,21 +19,31 @@ const (
 	PrincipalRoot        Kind = "Root"
 	PrincipalUser        Kind = "User"
 	PrincipalAssumedRole Kind = "AssumedRole"
-	PrincipalService     Kind = "Service"
-	PrincipalFederated   Kind = "Federated"
+	// PrincipalFederatedUser is a session of GetFederationToken. It has the
+	// policies and the boundary of the user behind it, and only so far as its
+	// session policies allow: without any, nothing.
+	PrincipalFederatedUser Kind = "FederatedUser"
+	PrincipalService       Kind = "Service"
+	// PrincipalFederated is a web or SAML identity before it assumes a role.
+	PrincipalFederated Kind = "Federated"
 )
 
 // Principal is who makes a request.
 type Principal struct {
 	Kind Kind
-	// ARN is arn:aws:iam::A:user/N, arn:aws:sts::A:assumed-role/R/S or
-	// arn:aws:iam::A:root; empty for a service, a web identity and nobody.
+	// ARN is arn:aws:iam::A:user/N, arn:aws:sts::A:assumed-role/R/S,
+	// arn:aws:sts::A:federated-user/N or arn:aws:iam::A:root; empty for a
+	// service, a web identity and nobody.
 	ARN     string
 	Account string
-	// ID is the unique id: AIDA..., AROA...:session, or the account of a root.
+	// ID is the unique id: AIDA..., AROA...:session, A:name of a federated user,
+	// or the account of a root.
 	ID string
 	// RoleARN is the role behind an assumed-role session, with its path.
 	RoleARN string
+	// UserARN and UserID are the user, or the root, behind the session of a
+	// federated user.
+	UserARN, UserID string
 	// Service is the name of a service principal: apigateway.amazonaws.com.
 	Service string
 	// Federated is the provider of a web identity before it assumes a role:

@@ -12,6 +12,8 @@ var (
 		Context: Context{"aws:username": {"alice"}, "aws:principaltag/team": {"red"}}}
 	session = Principal{Kind: PrincipalAssumedRole, ARN: "arn:aws:sts::123456789012:assumed-role/app/s1", Account: account,
 		ID: "AROAAPPAPPAPPAPPAPP1:s1", RoleARN: "arn:aws:iam::123456789012:role/svc/app"}
+	carol = Principal{Kind: PrincipalFederatedUser, ARN: "arn:aws:sts::123456789012:federated-user/carol", Account: account, ID: "123456789012:carol",
+		UserARN: alice.ARN, UserID: alice.ID}
 	lambda  = Principal{Kind: PrincipalService, Service: "lambda.amazonaws.com"}
 	pool    = Principal{Kind: PrincipalFederated, Federated: "cognito-identity.amazonaws.com"}
 	foreign = Principal{Kind: PrincipalUser, ARN: "arn:aws:iam::999999999999:user/eve", Account: "999999999999", ID: "AIDAEVEEVEEVEEVEEVE1"}
@@ -42,6 +44,12 @@ const (
 	allowGet = `{"Sid":"Get","Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`
 	denyGet  = `{"Sid":"NoGet","Effect":"Deny","Action":"s3:GetObject","Resource":"*"}`
 )
+
+const allowIAM = `{"Effect":"Allow","Action":"iam:*","Resource":"*"}`
+
+func resourceIf(condition string) string {
+	return `{"Sid":"R","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{` + condition + `}}`
+}
 
 func resourceAllow(principal string) string {
 	return `{"Sid":"R","Effect":"Allow","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"*"}`
@@ -83,6 +91,19 @@ func TestEvaluate_order(t *testing.T) {
 		{"role is named", session, "", resourceAllow(`{"AWS":"arn:aws:iam::123456789012:role/svc/app"}`), "", "", "", "allow:resource-based policy"},
 		{"role id is named", session, "", resourceAllow(`{"AWS":"AROAAPPAPPAPPAPPAPP1"}`), "", "", "", "allow:resource-based policy"},
 		{"session is named", session, "", resourceAllow(`{"AWS":"arn:aws:sts::123456789012:assumed-role/app/s1"}`), "", `{"Effect":"Allow","Action":"iam:*","Resource":"*"}`, "", "allow:resource-based policy"},
+		{"everyone, named by a condition", session, "", resourceIf(`"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::123456789012:role/svc/app"}`), allowIAM, allowIAM, "", "allow:resource-based policy"},
+		{"everyone, but not by a negated condition", session, "", resourceIf(`"ArnNotEquals":{"aws:PrincipalArn":"arn:aws:iam::123456789012:role/other"}`), allowIAM, "", "", "silent:permissions boundary"},
+		{"everyone, but not by one that holds without the key", session, "", resourceIf(`"ArnEqualsIfExists":{"aws:PrincipalArn":"arn:aws:iam::123456789012:role/svc/app"}`), allowIAM, "", "", "silent:permissions boundary"},
+		{"federated user, session policy", carol, allowAll, "", "", allowGet, "", "allow:identity-based policy"},
+		{"federated user without a session policy", carol, allowAll, "", "", "", "", "silent:session policy"},
+		{"federated user, session policy silent", carol, allowAll, "", "", allowIAM, "", "silent:session policy"},
+		{"federated user, user silent", carol, "", "", "", allowAll, "", "silent:identity-based policy"},
+		{"federated user, boundary of the user", carol, allowAll, "", allowIAM, allowAll, "", "silent:permissions boundary"},
+		{"federated user is named", carol, "", resourceAllow(`{"AWS":"arn:aws:sts::123456789012:federated-user/carol"}`), allowIAM, "", "", "allow:resource-based policy"},
+		{"another federated user is named", carol, "", resourceAllow(`{"AWS":"arn:aws:sts::123456789012:federated-user/dave"}`), "", allowAll, "", "silent:identity-based policy"},
+		{"the user behind is named", carol, "", resourceAllow(`{"AWS":"arn:aws:iam::123456789012:user/alice"}`), "", allowAll, "", "allow:resource-based policy"},
+		{"the user behind is named, no session policy", carol, "", resourceAllow(`{"AWS":"arn:aws:iam::123456789012:user/alice"}`), "", "", "", "silent:session policy"},
+		{"the user behind is named by id", carol, "", resourceAllow(`{"AWS":"AIDAALICEALICEALICE1"}`), "", allowAll, "", "allow:resource-based policy"},
 		{"guardrail is silent", alice, allowAll, "", "", "", `{"Effect":"Allow","Action":"iam:*","Resource":"*"}`, "silent:service control policy"},
 		{"guardrail denies", root, allowAll, "", "", "", allowAll + "," + denyGet, "deny:service control policy"},
 		{"guardrail allows", alice, allowGet, "", "", "", allowAll, "allow:identity-based policy"},
@@ -306,6 +327,7 @@ func TestConditions(t *testing.T) {
 		{`"StringEquals":{"aws:PrincipalTag/Team":"red"}`, true},
 		{`"StringEquals":{"aws:PrincipalAccount":"123456789012","aws:userid":"AIDAALICEALICEALICE1","aws:PrincipalType":"User"}`, true},
 		{`"Bool":{"aws:PrincipalIsAWSService":"false"}`, true},
+		{`"StringEquals":{"bare":"x"}`, false}, // a key without a vendor is nobody's
 	} {
 		d := parse(t, "p", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{`+tt.condition+`}}`)
 		got := Evaluate(&Request{Principal: alice, Action: "a:b", Resource: "*", Context: keys}, &Policies{Identity: list(d)})

@@ -28,7 +28,7 @@ func (ps *principals) match(p *Principal) grade {
 		if slices.Contains(ps.federated, p.Federated) {
 			g = gradeDirect
 		}
-	case PrincipalRoot, PrincipalUser, PrincipalAssumedRole:
+	case PrincipalRoot, PrincipalUser, PrincipalAssumedRole, PrincipalFederatedUser:
 		g = ps.matchAccount(p)
 	}
 	if g < gradeEveryone && ps.everyone {
@@ -46,11 +46,8 @@ func (ps *principals) matchAccount(p *Principal) grade {
 	if p.Kind == PrincipalRoot && ofAccount {
 		return gradeDirect
 	}
-	if p.Kind == PrincipalAssumedRole {
-		role, _, _ := strings.Cut(p.ID, ":")
-		if p.RoleARN != "" && slices.Contains(ps.arns, p.RoleARN) || role != "" && slices.Contains(ps.ids, role) {
-			return gradeRole
-		}
+	if arn, id := behind(p); arn != "" && slices.Contains(ps.arns, arn) || id != "" && slices.Contains(ps.ids, id) {
+		return gradeBehind
 	}
 	if ofAccount {
 		return gradeAccount
@@ -58,24 +55,36 @@ func (ps *principals) matchAccount(p *Principal) grade {
 	return gradeNone
 }
 
+// behind is the role or the user whose session a principal is.
+func behind(p *Principal) (arn, id string) {
+	switch p.Kind {
+	case PrincipalAssumedRole:
+		id, _, _ = strings.Cut(p.ID, ":")
+		return p.RoleARN, id
+	case PrincipalFederatedUser:
+		return p.UserARN, p.UserID
+	}
+	return "", ""
+}
+
 // names reports whether any part of the principal's identity is listed, and
-// whether all of it is: the session, its role, and the account.
+// whether all of it is: the session, its role, and the account; of a federated
+// user its session and the account.
 func (ps *principals) names(p *Principal) (any, wholly bool) {
 	if ps.everyone {
 		return true, true
 	}
-	if p.Kind != PrincipalUser && p.Kind != PrincipalAssumedRole {
+	if p.Kind != PrincipalUser && p.Kind != PrincipalAssumedRole && p.Kind != PrincipalFederatedUser {
 		named := ps.match(p) != gradeNone
 		return named, named
 	}
 	account := slices.Contains(ps.accounts, p.Account)
 	self := slices.Contains(ps.arns, p.ARN) || slices.Contains(ps.ids, p.ID)
-	role := self
-	if p.Kind == PrincipalAssumedRole {
-		id, _, _ := strings.Cut(p.ID, ":")
-		role = slices.Contains(ps.arns, p.RoleARN) || slices.Contains(ps.ids, id)
+	other := self
+	if arn, id := behind(p); arn != "" || id != "" {
+		other = slices.Contains(ps.arns, arn) || slices.Contains(ps.ids, id)
 	}
-	return account || self || role, account && self && role
+	return account || self || other, account && self && (other || p.Kind == PrincipalFederatedUser)
 }
 
 var (
