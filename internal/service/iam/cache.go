@@ -100,6 +100,7 @@ func (s *Service) user(ctx context.Context, name string) (*entity, error) {
 					return err
 				}
 			}
+			e.identity = joined(e.identity)
 			return nil
 		})
 		return absent(e, err)
@@ -119,7 +120,11 @@ func (s *Service) role(ctx context.Context, name string) (*entity, error) {
 			if e.trust, err = policy.Parse("trust policy of role "+r.Name, []byte(r.Trust), policy.PrincipalIDs(r.Pins)); err != nil {
 				return err
 			}
-			return s.compile(tx, e, r.Policies, r.Boundary)
+			if err := s.compile(tx, e, r.Policies, r.Boundary); err != nil {
+				return err
+			}
+			e.identity = joined(e.identity)
+			return nil
 		})
 		return absent(e, err)
 	})
@@ -135,6 +140,11 @@ func absent(e *entity, err error) (*entity, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// joined makes one document of an entity's policies: one index for a decision.
+func joined(docs []*policy.Document) []*policy.Document {
+	return []*policy.Document{policy.Join(docs...)}
 }
 
 func (s *Service) compile(tx *store.Tx, e *entity, p Policies, boundary string) error {
