@@ -109,6 +109,13 @@ func (s *Service) namedOther(member func(string) string, op string) (arn string,
 			if have, err := s.getProvider(tx, arn); err == nil {
 				tags = have.Tags
 			}
+		case member("SAMLProviderArn") != "":
+			arn = member("SAMLProviderArn")
+			if have, err := s.getSAML(tx, arn); err == nil {
+				tags = have.Tags
+			}
+		case op == "CreateSAMLProvider":
+			arn = s.arn("saml-provider/", "", member("Name"))
 		case member("VirtualMFADeviceName") != "":
 			arn = s.arn("mfa", p, member("VirtualMFADeviceName"))
 		case member("SerialNumber") != "" && member("UserName") == "" && op != "DeactivateMFADevice":

@@ -101,11 +101,12 @@ type tables struct {
 	profiles  *store.Table[InstanceProfile]
 	deletions *store.Table[Deletion]
 	devices   *store.Table[MFADevice]
+	saml      *store.Table[SAMLProvider]
 }
 
 // all are the tables, to create them.
 func (t *tables) all() []store.Definer {
-	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices}
+	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices, t.saml}
 }
 
 func newTables() tables {
@@ -150,6 +151,7 @@ func newTables() tables {
 		profiles:  newProfileTable(),
 		deletions: newDeletionTable(),
 		devices:   newDeviceTable(),
+		saml:      newSAMLTable(),
 		providers: store.NewTable(store.Schema[Provider]{
 			Name: "iam_oidc_providers", Key: []string{"account", "url"}, Topic: topic,
 			KeyOf: func(p *Provider) []string { return []string{p.Account, p.URL} },
