@@ -152,10 +152,6 @@ func TestErrors(t *testing.T) {
 			_, err := h.iam.PutUserPermissionsBoundary(c, &iamapi.PutUserPermissionsBoundaryRequest{UserName: "alice", PermissionsBoundary: missing})
 			return err
 		}), "NoSuchEntity", ""},
-		{"not built", call(func(c context.Context) error {
-			_, err := h.iam.CreateLoginProfile(c, &iamapi.CreateLoginProfileRequest{UserName: wire.String("alice"), Password: wire.String("x")})
-			return err
-		}), "NotImplemented", ""},
 	} {
 		if tt.err == nil {
 			t.Errorf("%s: accepted", tt.name)

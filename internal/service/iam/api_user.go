@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -178,8 +179,13 @@ func (s *Service) DeleteUser(ctx context.Context, in *iamapi.DeleteUserRequest) 
 			return err
 		}
 		devices, err := s.devicesOf(tx, u.ID)
-		switch {
-		case err != nil:
+		if err != nil {
+			return err
+		}
+		switch _, err := s.t.logins.Get(tx, s.cfg.Account, u.ID); {
+		case err == nil:
+			return conflict("Cannot delete entity, must delete login profile first.")
+		case !errors.Is(err, store.ErrNotFound):
 			return err
 		case len(devices) > 0:
 			return conflict("Cannot delete entity, must delete MFA device first.")

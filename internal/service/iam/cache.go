@@ -91,6 +91,9 @@ func (s *Service) user(ctx context.Context, name string) (*entity, error) {
 			if err := s.compile(tx, e, u.Policies, u.Boundary); err != nil {
 				return err
 			}
+			if err := s.compileOwn(tx, e); err != nil {
+				return err
+			}
 			for _, g := range u.Groups {
 				group, err := s.t.groups.Get(tx, s.cfg.Account, g)
 				if err != nil {
@@ -169,6 +172,20 @@ func (s *Service) compile(tx *store.Tx, e *entity, p Policies, boundary string) 
 		}
 		e.boundary = d
 	}
+	return nil
+}
+
+// compileOwn adds what the account's password policy lets every user do.
+func (s *Service) compileOwn(tx *store.Tx, e *entity) error {
+	a, err := s.settings(tx)
+	if err != nil || a.Passwords == nil || !a.Passwords.AllowChange {
+		return err
+	}
+	d, err := policy.Parse("account password policy", []byte(changeOwnPassword(e.arn)))
+	if err != nil {
+		return err
+	}
+	e.identity = append(e.identity, d)
 	return nil
 }
 

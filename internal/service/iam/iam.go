@@ -54,6 +54,7 @@ type Service struct {
 	rand  lockedReader
 	sts   *sts
 	used  *recorder
+	hash  *slowHash
 	// awsManaged holds the policies of arn:aws:iam::aws, by ARN.
 	awsManaged map[string]Policy
 	allows     *policy.Document // allows everything: what a root has
@@ -81,7 +82,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder()}
+	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder(), hash: newSlowHash()}
 	s.rand.r = cfg.Rand
 	s.sts = &sts{Service: s}
 	if err := cfg.DB.Create(append(s.t.all(), s.used.uses, s.used.keys)...); err != nil {

@@ -102,11 +102,13 @@ type tables struct {
 	deletions *store.Table[Deletion]
 	devices   *store.Table[MFADevice]
 	saml      *store.Table[SAMLProvider]
+	settings  *store.Table[AccountSettings]
+	logins    *store.Table[LoginProfile]
 }
 
 // all are the tables, to create them.
 func (t *tables) all() []store.Definer {
-	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices, t.saml}
+	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices, t.saml, t.settings, t.logins}
 }
 
 func newTables() tables {
@@ -152,6 +154,8 @@ func newTables() tables {
 		deletions: newDeletionTable(),
 		devices:   newDeviceTable(),
 		saml:      newSAMLTable(),
+		settings:  newSettingsTable(),
+		logins:    newLoginTable(),
 		providers: store.NewTable(store.Schema[Provider]{
 			Name: "iam_oidc_providers", Key: []string{"account", "url"}, Topic: topic,
 			KeyOf: func(p *Provider) []string { return []string{p.Account, p.URL} },
