@@ -11,6 +11,7 @@ func identityPoolHandlers(c cognitoidentityapi.Service) map[string]Handler {
 	return map[string]Handler{
 		"AWS::Cognito::IdentityPool":               identityPool(c),
 		"AWS::Cognito::IdentityPoolRoleAttachment": roleAttachment(c),
+		"AWS::Cognito::IdentityPoolPrincipalTag":   principalTag(c),
 	}
 }
 
@@ -121,6 +122,31 @@ func roleAttachment(c cognitoidentityapi.Service) Handler {
 		Update: put,
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.SetIdentityPoolRoles(ctx, &cognitoidentityapi.SetIdentityPoolRolesInput{IdentityPoolId: r.text("IdentityPoolId"), Roles: map[string]string{}})
+			return err
+		},
+	}
+}
+
+// principalTag maps claims of a provider to tags; without the resource no claim
+// becomes a tag.
+func principalTag(c cognitoidentityapi.Service) Handler {
+	put := func(ctx context.Context, r *Request) (State, error) {
+		in := &cognitoidentityapi.SetPrincipalTagAttributeMapInput{}
+		if err := decode(r.Properties, in, nil); err != nil {
+			return State{}, err
+		}
+		if _, err := c.SetPrincipalTagAttributeMap(ctx, in); err != nil {
+			return State{}, err
+		}
+		return State{PhysicalID: in.IdentityPoolId + "|" + in.IdentityProviderName}, nil
+	}
+	return Handler{
+		Create: put,
+		Update: put,
+		Delete: func(ctx context.Context, r *Request) error {
+			_, err := c.SetPrincipalTagAttributeMap(ctx, &cognitoidentityapi.SetPrincipalTagAttributeMapInput{
+				IdentityPoolId: r.text("IdentityPoolId"), IdentityProviderName: r.text("IdentityProviderName"), UseDefaults: wire.Bool(false),
+			})
 			return err
 		},
 	}

@@ -282,6 +282,21 @@ func TestHandler_Update(t *testing.T) {
 				op("replace", "/~1a~1b/GET/throttling/burstLimit", "7"), op("remove", "/*/*/throttling/rateLimit", "")) + `,"RestApiId":"a","StageName":"id1"}`,
 		},
 		{
+			"identity pool", "AWS::Cognito::IdentityPool",
+			`{"AllowUnauthenticatedIdentities": true}`,
+			`{"AllowUnauthenticatedIdentities": false, "IdentityPoolName": "p", "DeveloperProviderName": "login.example", "SupportedLoginProviders": {"graph.facebook.com": 7700},
+				"OpenIdConnectProviderARNs": ["arn:oidc"], "SamlProviderARNs": ["arn:saml"]}`,
+			`UpdateIdentityPool {"AllowUnauthenticatedIdentities":false,"DeveloperProviderName":"login.example","IdentityPoolId":"id1","IdentityPoolName":"p",` +
+				`"IdentityPoolTags":{"aws:cloudformation:logical-id":"X"},` +
+				`"OpenIdConnectProviderARNs":["arn:oidc"],"SamlProviderARNs":["arn:saml"],"SupportedLoginProviders":{"graph.facebook.com":"7700"}}`,
+		},
+		{
+			"principal tags", "AWS::Cognito::IdentityPoolPrincipalTag",
+			`{"IdentityPoolId": "p", "IdentityProviderName": "x", "UseDefaults": true}`,
+			`{"IdentityPoolId": "p", "IdentityProviderName": "x", "PrincipalTags": {"level": "custom:level"}}`,
+			`SetPrincipalTagAttributeMap {"IdentityPoolId":"p","IdentityProviderName":"x","PrincipalTags":{"level":"custom:level"}}`,
+		},
+		{
 			"role", "AWS::IAM::Role",
 			`{"AssumeRolePolicyDocument": {"a": 1}, "Policies": [{"PolicyName": "p", "PolicyDocument": {"v": 1}}, {"PolicyName": "q", "PolicyDocument": {}}], "ManagedPolicyArns": ["arn:1"]}`,
 			`{"AssumeRolePolicyDocument": {"a": 2}, "Policies": [{"PolicyName": "p", "PolicyDocument": {"v": 2}}], "ManagedPolicyArns": ["arn:2"]}`,
