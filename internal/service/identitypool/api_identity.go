@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"moat/internal/pure/policy"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidentityapi"
@@ -35,15 +34,12 @@ func (s *Service) ListIdentities(ctx context.Context, in *api.ListIdentitiesInpu
 	if err != nil {
 		return nil, err
 	}
-	q := store.Query{Index: "by_pool", Values: []string{s.cfg.Account, in.IdentityPoolId}, Limit: int(in.MaxResults) + 1}
-	if after != "" {
-		q.After = []string{s.cfg.Account, after}
-	}
+	hide := wire.Value(in.HideDisabled)
 	err = s.db.View(ctx, func(tx *store.Tx) error {
 		if _, err := s.getPool(tx, in.IdentityPoolId); err != nil {
 			return err
 		}
-		found, err := s.t.identities.List(tx, q)
+		found, err := s.page(tx, in.IdentityPoolId, after, int(in.MaxResults)+1, func(i *Identity) bool { return !hide || !i.Disabled })
 		if err != nil {
 			return err
 		}
@@ -57,6 +53,30 @@ func (s *Service) ListIdentities(ctx context.Context, in *api.ListIdentitiesInpu
 		return err
 	})
 	return out, err
+}
+
+// page lists up to n identities of a pool behind one of them, those that count.
+func (s *Service) page(tx *store.Tx, pool, after string, n int, counts func(*Identity) bool) ([]Identity, error) {
+	var out []Identity
+	for {
+		q := store.Query{Index: "by_pool", Values: []string{s.cfg.Account, pool}, Limit: n}
+		if after != "" {
+			q.After = []string{s.cfg.Account, after}
+		}
+		found, err := s.t.identities.List(tx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			if counts(&found[i]) {
+				out = append(out, found[i])
+			}
+		}
+		if len(found) < n || len(out) >= n {
+			return out[:min(len(out), n)], nil
+		}
+		after = found[len(found)-1].ID
+	}
 }
 
 // DeleteIdentities implements cognitoidentityapi.Service. What is not there is
@@ -90,23 +110,25 @@ func (s *Service) UnlinkIdentity(ctx context.Context, in *api.UnlinkIdentityInpu
 	if err != nil {
 		return nil, err
 	}
+	if i.Disabled {
+		return nil, forbidden(i.ID)
+	}
 	proofs, err := s.verify(ctx, &p, in.Logins)
 	if err != nil {
 		return nil, err
-	}
-	if !slices.ContainsFunc(proofs, func(pr proof) bool { return slices.Contains(i.Logins, pr.Login) }) {
-		return nil, loginsDontMatch()
 	}
 	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
 		i, err := s.getIdentity(tx, in.IdentityId)
 		if err != nil {
 			return err
 		}
-		i.Logins = slices.DeleteFunc(i.Logins, func(l Login) bool {
-			return slices.ContainsFunc(in.LoginsToRemove, func(name string) bool { return s.canonicalProvider(name) == l.Provider })
+		if !slices.ContainsFunc(proofs, func(pr proof) bool { return slices.Contains(i.Logins, pr.Login) }) {
+			return loginsDontMatch()
+		}
+		return s.unlink(tx, i, func(l Login) bool {
+			// The developer's own users are unlinked by the developer.
+			return l.Provider != p.Developer && slices.ContainsFunc(in.LoginsToRemove, func(name string) bool { return s.canonicalProvider(name) == l.Provider })
 		})
-		i.Modified = s.now()
-		return s.t.identities.Put(tx, i)
 	})
 }
 
@@ -121,6 +143,9 @@ func (s *Service) poolOfARN(arn string) (string, error) {
 
 // TagResource implements cognitoidentityapi.Service.
 func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceResponse, error) {
+	if err := checkTags(ctx, in.Tags); err != nil {
+		return nil, err
+	}
 	id, err := s.poolOfARN(in.ResourceArn)
 	if err != nil {
 		return nil, err
@@ -132,8 +157,8 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*a
 		for k, v := range in.Tags {
 			p.Tags[k] = v
 		}
-		if len(p.Tags) > 50 {
-			return invalidParameter("A resource cannot have more than 50 tags.")
+		if len(p.Tags) > maxTags {
+			return tooManyTags()
 		}
 		return nil
 	})
@@ -163,63 +188,4 @@ func (s *Service) ListTagsForResource(ctx context.Context, in *api.ListTagsForRe
 	}
 	p, err := s.pool(ctx, id)
 	return &api.ListTagsForResourceResponse{Tags: p.Tags}, err
-}
-
-// resources names the pool that a call acts on (Service Authorization Reference).
-func (s *Service) resources(_ *wire.Call, _ string, in any) ([]string, policy.Context) {
-	keys := policy.Context{}
-	pool := ""
-	switch in := in.(type) {
-	case *api.CreateIdentityPoolInput:
-		setTags(keys, in.IdentityPoolTags)
-		return []string{"*"}, keys
-	case *api.IdentityPool:
-		pool = in.IdentityPoolId
-		setTags(keys, in.IdentityPoolTags)
-	case *api.TagResourceInput:
-		setTags(keys, in.Tags)
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
-	case *api.UntagResourceInput:
-		keys.Set("aws:TagKeys", in.TagKeys...)
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
-	case *api.ListTagsForResourceInput:
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
-	case *api.DescribeIdentityInput:
-		i, _, err := s.identity(context.Background(), in.IdentityId)
-		if err != nil {
-			return []string{"*"}, keys
-		}
-		pool = i.Pool
-	case *api.DescribeIdentityPoolInput:
-		pool = in.IdentityPoolId
-	case *api.DeleteIdentityPoolInput:
-		pool = in.IdentityPoolId
-	case *api.SetIdentityPoolRolesInput:
-		pool = in.IdentityPoolId
-	case *api.GetIdentityPoolRolesInput:
-		pool = in.IdentityPoolId
-	case *api.ListIdentitiesInput:
-		pool = in.IdentityPoolId
-	case *api.SetPrincipalTagAttributeMapInput:
-		pool = in.IdentityPoolId
-	case *api.GetPrincipalTagAttributeMapInput:
-		pool = in.IdentityPoolId
-	default:
-		return []string{"*"}, keys
-	}
-	if p, err := s.pool(context.Background(), pool); err == nil {
-		for k, v := range p.Tags {
-			keys.Set("aws:ResourceTag/"+k, v)
-		}
-	}
-	return []string{s.poolARN(pool)}, keys
-}
-
-func setTags(keys policy.Context, tags map[string]string) {
-	var names []string
-	for k, v := range tags {
-		keys.Set("aws:RequestTag/"+k, v)
-		names = append(names, k)
-	}
-	keys.Set("aws:TagKeys", names...)
 }

@@ -3,43 +3,22 @@ package identitypool
 import (
 	"context"
 	"encoding/base64"
-	"strings"
 
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidentityapi"
 )
 
-// fill sets what a description of a pool may say, and refuses what does not
-// exist here.
-func (s *Service) fill(p *Pool, in *api.IdentityPool, op string) error {
-	switch {
-	case len(in.OpenIdConnectProviderARNs) > 0, len(in.SamlProviderARNs) > 0, len(in.SupportedLoginProviders) > 0:
-		return wire.NotImplementedBecause("cognito-identity", op, "identity pools accept sign-ins of user pools only; OpenID Connect, SAML and social providers are not supported")
-	case wire.Value(in.DeveloperProviderName) != "":
-		return wire.NotImplementedBecause("cognito-identity", op, "developer authenticated identities are not supported")
-	}
-	p.Name, p.Guests, p.Classic = in.IdentityPoolName, in.AllowUnauthenticatedIdentities, wire.Value(in.AllowClassicFlow)
-	p.Providers = nil
-	for _, c := range in.CognitoIdentityProviders {
-		// A provider without an audience would accept the tokens of every client.
-		if wire.Value(c.ProviderName) == "" || wire.Value(c.ClientId) == "" {
-			return invalidParameter("Cognito identity providers need a ProviderName and a ClientId.")
-		}
-		p.Providers = append(p.Providers, Provider{Name: s.canonicalProvider(*c.ProviderName), Client: *c.ClientId, ServerCheck: wire.Value(c.ServerSideTokenCheck)})
-	}
-	if in.IdentityPoolTags != nil {
-		p.Tags = in.IdentityPoolTags
-	}
-	return nil
-}
-
 func poolOut(p *Pool) *api.IdentityPool {
 	out := &api.IdentityPool{
 		IdentityPoolId: p.ID, IdentityPoolName: p.Name, AllowUnauthenticatedIdentities: p.Guests, IdentityPoolTags: p.Tags,
 	}
+	out.SupportedLoginProviders, out.OpenIdConnectProviderARNs, out.SamlProviderARNs = p.Social, p.OIDC, p.SAML
 	if p.Classic {
 		out.AllowClassicFlow = wire.Bool(true)
+	}
+	if p.Developer != "" {
+		out.DeveloperProviderName = wire.String(p.Developer)
 	}
 	for _, c := range p.Providers {
 		out.CognitoIdentityProviders = append(out.CognitoIdentityProviders, api.CognitoIdentityProvider{
@@ -62,8 +41,14 @@ func (s *Service) updatePool(ctx context.Context, id string, change func(*Pool) 
 	return p, err
 }
 
+// maxPools is the quota of identity pools per account.
+const maxPools = 1000
+
 // CreateIdentityPool implements cognitoidentityapi.Service.
 func (s *Service) CreateIdentityPool(ctx context.Context, in *api.CreateIdentityPoolInput) (*api.IdentityPool, error) {
+	if err := checkTags(ctx, in.IdentityPoolTags); err != nil {
+		return nil, err
+	}
 	id, err := s.newID(wire.CallFrom(ctx).Region)
 	if err != nil {
 		return nil, err
@@ -77,7 +62,16 @@ func (s *Service) CreateIdentityPool(ctx context.Context, in *api.CreateIdentity
 	if err != nil {
 		return nil, err
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.t.pools.Insert(tx, p) })
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		there, err := s.t.pools.List(tx, store.Query{Prefix: []string{s.cfg.Account}, Limit: maxPools})
+		if err != nil {
+			return err
+		}
+		if len(there) >= maxPools {
+			return &api.LimitExceededException{Message: "Cannot exceed quota of identity pools: 1000"}
+		}
+		return s.t.pools.Insert(tx, p)
+	})
 	return poolOut(&p), err
 }
 
@@ -88,8 +82,11 @@ func (s *Service) DescribeIdentityPool(ctx context.Context, in *api.DescribeIden
 }
 
 // UpdateIdentityPool implements cognitoidentityapi.Service. What the input leaves
-// out is taken away, except tags.
+// out is taken away, except tags and the developer provider's name.
 func (s *Service) UpdateIdentityPool(ctx context.Context, in *api.IdentityPool) (*api.IdentityPool, error) {
+	if err := checkTags(ctx, in.IdentityPoolTags); err != nil {
+		return nil, err
+	}
 	p, err := s.updatePool(ctx, in.IdentityPoolId, func(p *Pool) error { return s.fill(p, in, "UpdateIdentityPool") })
 	return poolOut(&p), err
 }
@@ -158,105 +155,4 @@ func (s *Service) openToken(list string, t *string) (string, error) {
 		return "", invalidParameter("Invalid NextToken.")
 	}
 	return string(b), nil
-}
-
-// SetIdentityPoolRoles implements cognitoidentityapi.Service. The caller must be
-// allowed to pass every role.
-func (s *Service) SetIdentityPoolRoles(ctx context.Context, in *api.SetIdentityPoolRolesInput) (*api.SetIdentityPoolRolesOutput, error) {
-	mappings := map[string]Mapping{}
-	passed := map[string]bool{}
-	for kind, role := range in.Roles {
-		if kind != "authenticated" && kind != "unauthenticated" {
-			return nil, invalidParameter("Invalid role type: %s", kind)
-		}
-		passed[role] = true
-	}
-	for name, m := range in.RoleMappings {
-		out, err := mapping(&m)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range out.Rules {
-			passed[r.Role] = true
-		}
-		i := strings.LastIndexByte(name, ':') // provider:client
-		if i < 0 {
-			return nil, invalidParameter("Invalid role mapping: %s", name)
-		}
-		mappings[s.canonicalProvider(name[:i])+name[i:]] = out
-	}
-	for role := range passed {
-		if err := s.cfg.Roles.PassRole(ctx, wire.CallFrom(ctx).Caller, role, provider); err != nil {
-			return nil, err
-		}
-	}
-	_, err := s.updatePool(ctx, in.IdentityPoolId, func(p *Pool) error {
-		p.Roles, p.Mappings = in.Roles, mappings
-		return nil
-	})
-	return nil, err
-}
-
-// maxRules is the quota of rules per mapping.
-const maxRules = 25
-
-func mapping(m *api.RoleMapping) (Mapping, error) {
-	out := Mapping{Type: string(m.Type), Ambiguous: string(m.AmbiguousRoleResolution)}
-	if out.Ambiguous == "" {
-		return out, invalidParameter("AmbiguousRoleResolution must be specified for role mapping type %s.", out.Type)
-	}
-	if out.Type == "Token" {
-		return out, nil
-	}
-	if m.RulesConfiguration == nil || len(m.RulesConfiguration.Rules) == 0 || len(m.RulesConfiguration.Rules) > maxRules {
-		return out, invalidParameter("RulesConfiguration must have between 1 and %d rules.", maxRules)
-	}
-	for _, r := range m.RulesConfiguration.Rules {
-		out.Rules = append(out.Rules, Rule{Claim: r.Claim, Match: string(r.MatchType), Value: r.Value, Role: r.RoleARN})
-	}
-	return out, nil
-}
-
-// GetIdentityPoolRoles implements cognitoidentityapi.Service.
-func (s *Service) GetIdentityPoolRoles(ctx context.Context, in *api.GetIdentityPoolRolesInput) (*api.GetIdentityPoolRolesResponse, error) {
-	p, err := s.pool(ctx, in.IdentityPoolId)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.GetIdentityPoolRolesResponse{IdentityPoolId: &p.ID, Roles: p.Roles}
-	for name, m := range p.Mappings {
-		r := api.RoleMapping{Type: api.RoleMappingType(m.Type), AmbiguousRoleResolution: api.AmbiguousRoleResolutionType(m.Ambiguous)}
-		if m.Type == "Rules" {
-			r.RulesConfiguration = &api.RulesConfigurationType{}
-			for _, x := range m.Rules {
-				r.RulesConfiguration.Rules = append(r.RulesConfiguration.Rules, api.MappingRule{Claim: x.Claim, MatchType: api.MappingRuleMatchType(x.Match), Value: x.Value, RoleARN: x.Role})
-			}
-		}
-		if out.RoleMappings == nil {
-			out.RoleMappings = map[string]api.RoleMapping{}
-		}
-		out.RoleMappings[name] = r
-	}
-	return out, nil
-}
-
-// SetPrincipalTagAttributeMap implements cognitoidentityapi.Service.
-func (s *Service) SetPrincipalTagAttributeMap(ctx context.Context, in *api.SetPrincipalTagAttributeMapInput) (*api.SetPrincipalTagAttributeMapResponse, error) {
-	name := s.canonicalProvider(in.IdentityProviderName)
-	m := TagMap{Defaults: wire.Value(in.UseDefaults), Tags: in.PrincipalTags}
-	p, err := s.updatePool(ctx, in.IdentityPoolId, func(p *Pool) error {
-		if p.TagMaps == nil {
-			p.TagMaps = map[string]TagMap{}
-		}
-		p.TagMaps[name] = m
-		return nil
-	})
-	return &api.SetPrincipalTagAttributeMapResponse{IdentityPoolId: &p.ID, IdentityProviderName: &in.IdentityProviderName, PrincipalTags: m.Tags, UseDefaults: &m.Defaults}, err
-}
-
-// GetPrincipalTagAttributeMap implements cognitoidentityapi.Service.
-func (s *Service) GetPrincipalTagAttributeMap(ctx context.Context, in *api.GetPrincipalTagAttributeMapInput) (*api.GetPrincipalTagAttributeMapResponse, error) {
-	p, err := s.pool(ctx, in.IdentityPoolId)
-	m := p.TagMaps[s.canonicalProvider(in.IdentityProviderName)]
-	return &api.GetPrincipalTagAttributeMapResponse{IdentityPoolId: &p.ID, IdentityProviderName: &in.IdentityProviderName, PrincipalTags: m.Tags, UseDefaults: &m.Defaults}, err
 }

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"moat/internal/issuer"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
@@ -29,6 +31,8 @@ const (
 	authRole = "arn:aws:iam::000000000000:role/auth"
 	anonRole = "arn:aws:iam::000000000000:role/unauth"
 	mapped   = "arn:aws:iam::000000000000:role/mapped"
+	oidcARN  = "arn:aws:iam::000000000000:oidc-provider/idp.example"
+	samlARN  = "arn:aws:iam::000000000000:saml-provider/corp"
 )
 
 var signer = sync.OnceValue(func() *token.SigningKey {
@@ -70,6 +74,37 @@ type house struct {
 	last  call
 	pass  bool
 	live  bool // what the user pool says of tokens
+	world *world
+}
+
+// world is what is outside: issuers that are signed for by [stranger], and the
+// account's providers.
+type world struct {
+	issuers []string
+	down    bool
+	oidc    map[string]*OIDCProvider
+	saml    map[string]Assertion // by its text
+}
+
+func (w *world) ForeignKeys(_ context.Context, name string, _ []string) (token.KeySet, error) {
+	switch {
+	case w.down:
+		return nil, errors.New("nobody there")
+	case slices.Contains(w.issuers, name):
+		return token.NewKeys(stranger().Key()), nil
+	}
+	return nil, issuer.ErrUnknown
+}
+
+func (w *world) OIDCProvider(_ context.Context, arn string) (*OIDCProvider, error) {
+	return w.oidc[arn], nil
+}
+
+func (w *world) VerifySAML(_ context.Context, arn, text string) (Assertion, error) {
+	if a, ok := w.saml[text]; ok && arn == samlARN {
+		return a, nil
+	}
+	return Assertion{}, wire.NewError(400, "InvalidIdentityToken", "The assertion is not signed.")
 }
 
 // call is what the Service asked of the roles.
@@ -110,11 +145,11 @@ func (h *house) PassRole(_ context.Context, _ wire.Caller, _, service string) er
 	return wire.NewError(403, "AccessDeniedException", "no")
 }
 
-func (h *house) Keys(_ context.Context, issuer string) (token.KeySet, error) {
-	if issuer == baseURL+"/"+userPool || issuer == "https://"+awsName {
+func (h *house) Keys(_ context.Context, name string) (token.KeySet, error) {
+	if name == baseURL+"/"+userPool || name == "https://"+awsName {
 		return token.NewKeys(signer().Key()), nil
 	}
-	return nil, errors.New("unknown issuer")
+	return nil, issuer.ErrUnknown
 }
 
 func (h *house) TokenActive(_ context.Context, pool string, t *token.Token) (bool, error) {
@@ -149,7 +184,8 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	if h.s, err = New(Config{DB: db, Issuers: h, Roles: h, Pools: h, Account: account, BaseURL: baseURL, Now: h.clock}); err != nil {
+	h.world = &world{oidc: map[string]*OIDCProvider{}, saml: map[string]Assertion{}}
+	if h.s, err = New(Config{DB: db, Issuers: h, Foreign: h.world, Providers: h.world, Roles: h, Pools: h, Account: account, BaseURL: baseURL, Now: h.clock}); err != nil {
 		t.Fatal(err)
 	}
 	h.p = wire.New(wire.Config{Authority: h, APIs: h.s.APIs(), Account: account, Region: "us-east-1", Now: h.clock, Strict: true})
@@ -228,4 +264,13 @@ func want(t *testing.T, what string, err error, code, message string) {
 	case e.ErrorCode() != code || message != "" && e.ErrorMessage() != message:
 		t.Errorf("%s:\n got %s: %s\nwant %s: %s", what, e.ErrorCode(), e.ErrorMessage(), code, message)
 	}
+}
+
+func parsed(t *testing.T, raw string) token.Claims {
+	t.Helper()
+	tok, err := token.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok.Claims
 }

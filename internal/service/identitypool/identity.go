@@ -39,11 +39,24 @@ func (s *Service) identity(ctx context.Context, id string) (i Identity, p Pool, 
 	return i, p, err
 }
 
+// maxMerges bounds how many merges are followed.
+const maxMerges = 20
+
+// follow returns the identity that an id stands for now: its own, or the one that
+// it was merged into.
+func (s *Service) follow(tx *store.Tx, id string) (Identity, error) {
+	i, err := s.getIdentity(tx, id)
+	for n := 0; err == nil && i.MergedInto != "" && n < maxMerges; n++ {
+		i, err = s.getIdentity(tx, i.MergedInto)
+	}
+	return i, err
+}
+
 // owners returns the identities to which logins belong, each once.
-func (s *Service) owners(tx *store.Tx, pool string, proofs []proof) ([]Identity, error) {
+func (s *Service) owners(tx *store.Tx, pool string, logins []Login) ([]Identity, error) {
 	var out []Identity
-	for _, pr := range proofs {
-		found, err := s.t.identities.List(tx, store.Query{Index: "by_login", Values: []string{s.cfg.Account, pool, pr.Provider, pr.Subject}})
+	for _, l := range logins {
+		found, err := s.t.identities.List(tx, store.Query{Index: "by_login", Values: []string{s.cfg.Account, pool, l.Provider, l.Subject}})
 		if err != nil {
 			return nil, err
 		}
@@ -56,20 +69,65 @@ func (s *Service) owners(tx *store.Tx, pool string, proofs []proof) ([]Identity,
 	return out, nil
 }
 
-// link gives an identity the logins it does not have yet.
-func (s *Service) link(tx *store.Tx, i *Identity, proofs []proof) error {
+func loginsOf(proofs []proof) []Login {
+	out := make([]Login, len(proofs))
+	for i, pr := range proofs {
+		out[i] = pr.Login
+	}
+	return out
+}
+
+// link gives an identity the logins that it does not have yet. It has one user of
+// each provider: a second one would become the first. The developer's own users
+// may be several.
+func (s *Service) link(tx *store.Tx, p *Pool, i *Identity, logins []Login) error {
 	changed := false
-	for _, pr := range proofs {
-		if !slices.Contains(i.Logins, pr.Login) {
-			i.Logins = append(i.Logins, pr.Login)
-			changed = true
+	for _, l := range logins {
+		if slices.Contains(i.Logins, l) {
+			continue
 		}
+		if l.Provider != p.Developer && slices.ContainsFunc(i.Logins, func(x Login) bool { return x.Provider == l.Provider }) {
+			return loginsDontMatch()
+		}
+		i.Logins = append(i.Logins, l)
+		changed = true
 	}
 	if !changed {
 		return nil
 	}
+	if len(i.Logins) > maxLogins {
+		return tooManyLogins()
+	}
 	i.Modified = s.now()
 	return s.t.identities.Put(tx, *i)
+}
+
+// close disables an identity, which has no login any more.
+func (s *Service) close(tx *store.Tx, i Identity, into string) error {
+	i.Logins, i.Disabled, i.MergedInto, i.Modified = nil, true, into, s.now()
+	return s.t.identities.Put(tx, i)
+}
+
+// unlink takes logins away. Without any the identity cannot be reached any more
+// (API reference, UnlinkIdentity): it does not become a guest's.
+func (s *Service) unlink(tx *store.Tx, i Identity, gone func(Login) bool) error {
+	kept := slices.DeleteFunc(slices.Clone(i.Logins), gone)
+	switch {
+	case len(kept) == len(i.Logins):
+		return nil
+	case len(kept) == 0:
+		return s.close(tx, i, "")
+	}
+	i.Logins, i.Modified = kept, s.now()
+	return s.t.identities.Put(tx, i)
+}
+
+func conflict() error {
+	return &api.ResourceConflictException{Message: "Login linked to a different identity."}
+}
+
+func tooManyLogins() error {
+	return invalidParameter("An identity cannot have more than %d linked logins.", maxLogins)
 }
 
 // GetId implements cognitoidentityapi.Service. The same login always gets the
@@ -86,84 +144,113 @@ func (s *Service) GetId(ctx context.Context, in *api.GetIdInput) (*api.GetIdResp
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.newID(regionOf(p.ID))
+	fresh, err := s.newID(regionOf(p.ID))
 	if err != nil {
 		return nil, err
 	}
-	out := ""
+	id, err := s.identityOfLogins(ctx, &p, loginsOf(proofs), fresh)
+	return &api.GetIdResponse{IdentityId: &id}, err
+}
+
+// identityOfLogins returns the id of the identity that has any of the logins, and
+// gives it the others; when there is none it makes one with the id fresh.
+func (s *Service) identityOfLogins(ctx context.Context, p *Pool, logins []Login, fresh string) (id string, err error) {
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		owners, err := s.owners(tx, p.ID, proofs)
+		owners, err := s.owners(tx, p.ID, logins)
 		switch {
 		case err != nil:
 			return err
 		case len(owners) > 1:
 			return conflict()
 		case len(owners) == 1:
-			out = owners[0].ID
-			return s.link(tx, &owners[0], proofs)
+			id = owners[0].ID
+			return s.link(tx, p, &owners[0], logins)
 		}
 		if _, err := s.getPool(tx, p.ID); err != nil { // it may be gone by now
 			return err
 		}
 		now := s.now()
-		i := Identity{Account: s.cfg.Account, ID: id, Pool: p.ID, Created: now, Modified: now}
-		for _, pr := range proofs {
-			i.Logins = append(i.Logins, pr.Login)
-		}
-		out = id
-		return s.t.identities.Insert(tx, i)
+		id = fresh
+		return s.t.identities.Insert(tx, Identity{Account: s.cfg.Account, ID: id, Pool: p.ID, Logins: logins, Created: now, Modified: now})
 	})
-	return &api.GetIdResponse{IdentityId: &out}, err
+	return id, err
 }
 
-func conflict() error {
-	return &api.ResourceConflictException{Message: "Login linked to a different identity."}
+// signedIn is who a call of the flows is about.
+type signedIn struct {
+	identity Identity
+	pool     Pool
+	proofs   []proof
+	own      *ownToken // how a developer's user signed in
 }
+
+// guest reports whether nobody signed in.
+func (w *signedIn) guest() bool { return len(w.proofs) == 0 && w.own == nil }
 
 // authenticate decides who a call is about: a guest without logins, or an
-// identity that one of the verified logins belongs to. New logins are linked.
-func (s *Service) authenticate(ctx context.Context, id string, logins map[string]string) (Identity, Pool, []proof, error) {
+// identity that one of the verified logins belongs to. New logins are linked. A
+// guest who signs in as somebody who has an identity already becomes that one, so
+// that the identity may be another than the one that was asked for (API
+// reference, GetOpenIdToken).
+func (s *Service) authenticate(ctx context.Context, id string, logins map[string]string, ownAllowed bool) (*signedIn, error) {
 	i, p, err := s.identity(ctx, id)
 	if err != nil {
-		return i, p, nil, err
+		return nil, err
 	}
+	who := &signedIn{identity: i, pool: p}
 	if len(logins) == 0 {
 		switch {
-		case len(i.Logins) > 0:
-			return i, p, nil, forbidden(id)
+		case len(i.Logins) > 0 || i.Disabled:
+			return nil, forbidden(id)
 		case !p.Guests:
-			return i, p, nil, noGuests()
+			return nil, noGuests()
 		}
-		return i, p, nil, nil
+		return who, nil
 	}
-	proofs, err := s.verify(ctx, &p, logins)
-	if err != nil {
-		return i, p, nil, err
+	if raw, ok := logins[provider]; ok && ownAllowed {
+		if len(logins) > 1 {
+			return nil, invalidParameter("A token of %s cannot come with other logins.", provider)
+		}
+		return who, s.openOwn(ctx, who, raw)
+	}
+	if who.proofs, err = s.verify(ctx, &p, logins); err != nil {
+		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		if i, err = s.getIdentity(tx, id); err != nil {
-			return err
-		}
-		if len(i.Logins) > 0 && !slices.ContainsFunc(proofs, func(pr proof) bool { return slices.Contains(i.Logins, pr.Login) }) {
-			return loginsDontMatch()
-		}
-		owners, err := s.owners(tx, p.ID, proofs)
+		i, err := s.follow(tx, id)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(owners, func(o Identity) bool { return o.ID != id }) {
-			return conflict()
-		}
-		// One user of each provider: a second one would become the first.
-		for _, pr := range proofs {
-			if slices.ContainsFunc(i.Logins, func(l Login) bool { return l.Provider == pr.Provider && l.Subject != pr.Subject }) {
-				return loginsDontMatch()
-			}
-		}
-		return s.link(tx, &i, proofs)
+		who.identity, err = s.signIn(tx, &p, i, loginsOf(who.proofs))
+		return err
 	})
 	if errors.Is(err, store.ErrExists) {
 		err = conflict()
 	}
-	return i, p, proofs, err
+	return who, err
+}
+
+// signIn gives an identity to who proved these logins: i when it is theirs or a
+// guest's, the one that the logins have already when i is a guest's.
+func (s *Service) signIn(tx *store.Tx, p *Pool, i Identity, logins []Login) (Identity, error) {
+	owners, err := s.owners(tx, p.ID, logins)
+	switch {
+	case err != nil:
+		return i, err
+	case i.Disabled:
+		return i, forbidden(i.ID)
+	case !i.guest() && !slices.ContainsFunc(logins, func(l Login) bool { return slices.Contains(i.Logins, l) }):
+		return i, loginsDontMatch()
+	}
+	others := slices.DeleteFunc(owners, func(o Identity) bool { return o.ID == i.ID })
+	switch {
+	case len(others) == 0:
+		return i, s.link(tx, p, &i, logins)
+	case len(others) > 1 || !i.guest():
+		return i, conflict()
+	}
+	if err := s.link(tx, p, &others[0], logins); err != nil {
+		return i, err
+	}
+	return others[0], s.close(tx, i, others[0].ID)
 }

@@ -29,6 +29,12 @@ type Issuers interface {
 	Keys(ctx context.Context, issuer string) (token.KeySet, error)
 }
 
+// Foreign finds the keys of issuers outside of this installation.
+type Foreign interface {
+	// ForeignKeys fetches the keys of an issuer that a pool was configured with.
+	ForeignKeys(ctx context.Context, issuer string, thumbprints []string) (token.KeySet, error)
+}
+
 // Roles makes temporary credentials of roles.
 type Roles interface {
 	// WebIdentityCredentials returns the credentials of a role for a verified web
@@ -48,15 +54,17 @@ type Pools interface {
 
 // Config names what a Service needs.
 type Config struct {
-	DB      *store.DB
-	Issuers Issuers
-	Roles   Roles
-	Pools   Pools // nil: pools that demand a server-side check accept no token
-	Account string
-	BaseURL string // of this installation: its user pools are issuers below it
-	Now     func() time.Time
-	Rand    io.Reader
-	Log     *slog.Logger
+	DB        *store.DB
+	Issuers   Issuers
+	Roles     Roles
+	Pools     Pools     // nil: pools that demand a server-side check accept no token
+	Foreign   Foreign   // nil: no keys are fetched
+	Providers Providers // nil: OpenID Connect and SAML providers sign nobody in
+	Account   string
+	BaseURL   string // of this installation: its user pools are issuers below it
+	Now       func() time.Time
+	Rand      io.Reader
+	Log       *slog.Logger
 }
 
 // Service answers the Cognito identity API. It is safe for concurrent use.

@@ -207,8 +207,6 @@ func TestAdministration(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "identity of a deleted pool", h.credentials(ids[1], nil), "ResourceNotFoundException", "")
-	_, err = h.api.CreateIdentityPool(h.root, &api.CreateIdentityPoolInput{IdentityPoolName: "x", DeveloperProviderName: wire.String("dev")})
-	want(t, "developer provider", err, "NotImplemented", "")
 	_, err = h.api.CreateIdentityPool(h.root, &api.CreateIdentityPoolInput{IdentityPoolName: "x", CognitoIdentityProviders: []api.CognitoIdentityProvider{{ProviderName: wire.String(awsName)}}})
 	want(t, "provider without audience", err, "InvalidParameterException", "")
 	// Administration needs a caller who may; the flows need none.

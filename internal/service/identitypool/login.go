@@ -3,57 +3,42 @@ package identitypool
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 
 	"moat/internal/pure/token"
+	api "moat/internal/wire/cognitoidentityapi"
 )
 
-// proof is a sign-in token that was verified.
+// proof is a login that was verified.
 type proof struct {
 	Login
-	provider *Provider
-	token    *token.Token
+	mappings []string     // the keys under which a pool may map its roles
+	amr      []string     // how trust policies see it
+	claims   token.Claims // what rules and principal tags are made of
 }
 
-var userPoolID = regexp.MustCompile(`^[a-z0-9-]+_[0-9A-Za-z]+$`)
+// maxLogins is AWS's limit of logins that one identity may have (API reference,
+// MergeDeveloperIdentities); maxPerCall bounds the work of one unsigned call.
+const (
+	maxLogins  = 20
+	maxPerCall = 10
+)
 
-// canonicalProvider gives a user pool's provider its one name: AWS's. The name
-// of its issuer here, without the scheme, means the same.
-func (s *Service) canonicalProvider(name string) string {
-	here := withoutScheme(s.cfg.BaseURL) + "/"
-	if pool, ok := strings.CutPrefix(name, here); ok && userPoolID.MatchString(pool) {
-		region, _, _ := strings.Cut(pool, "_")
-		return "cognito-idp." + region + ".amazonaws.com/" + pool
-	}
-	return name
+const notID = "Invalid login token. Not a valid OpenId Connect identity token."
+
+func unsupportedProvider() error {
+	return notAuthorized("Token is not from a supported provider of this identity pool.")
 }
-
-func withoutScheme(u string) string {
-	if _, rest, ok := strings.Cut(u, "://"); ok {
-		u = rest
-	}
-	return strings.TrimSuffix(u, "/")
-}
-
-// issuersOf lists the issuers under which a provider's tokens may come.
-func (s *Service) issuersOf(provider string) []string {
-	out := []string{"https://" + provider}
-	if _, pool, ok := strings.Cut(provider, ".amazonaws.com/"); ok && strings.HasPrefix(provider, "cognito-idp.") && userPoolID.MatchString(pool) {
-		out = append(out, strings.TrimSuffix(s.cfg.BaseURL, "/")+"/"+pool)
-	}
-	return out
-}
-
-// maxLogins bounds the work of one unsigned call.
-const maxLogins = 10
 
 // verify checks every login that a call brings; one that does not hold refuses
 // the call. The proofs come in the order of their providers' names.
 func (s *Service) verify(ctx context.Context, p *Pool, logins map[string]string) ([]proof, error) {
-	if len(logins) > maxLogins {
+	if len(logins) > maxPerCall {
 		return nil, invalidParameter("Too many logins.")
+	}
+	if len(logins) > 0 && !p.providersConfigured() {
+		return nil, notAuthorized("Identity pool - %s does not have identity providers configured.", p.ID)
 	}
 	names := make([]string, 0, len(logins))
 	for name := range logins {
@@ -77,64 +62,108 @@ func (s *Service) verify(ctx context.Context, p *Pool, logins map[string]string)
 	return proofs, nil
 }
 
-// verifyLogin checks one ID token: from a provider of the pool, signed by its
-// issuer, for one of its clients, now.
-func (s *Service) verifyLogin(ctx context.Context, p *Pool, provider, raw string) (proof, error) {
-	unsupported := notAuthorized("Token is not from a supported provider of this identity pool.")
-	if !slices.ContainsFunc(p.Providers, func(x Provider) bool { return x.Name == provider }) {
-		return proof{}, unsupported
+// verifyLogin checks one login, by the way of its provider.
+func (s *Service) verifyLogin(ctx context.Context, p *Pool, name, raw string) (proof, error) {
+	if t, err := token.Parse(raw); name == provider || err == nil && t.Issuer() == Issuer {
+		return proof{}, notAuthorized("Invalid login token. Can't pass in a Cognito token.")
 	}
-	notID := notAuthorized("Invalid login token. Not a valid OpenId Connect identity token.")
+	switch {
+	case slices.ContainsFunc(p.Providers, func(x Provider) bool { return x.Name == name }):
+		return s.verifyUserPool(ctx, p, name, raw)
+	case social()[name] != nil && p.Social[name] != "":
+		return s.verifySocial(ctx, p, name, raw)
+	case slices.Contains(p.SAML, name):
+		return s.verifySAML(ctx, name, raw)
+	case p.Developer != "" && name == p.Developer:
+		return proof{}, invalidParameter("Please provide a valid public provider.")
+	}
+	for _, arn := range p.OIDC {
+		if s.canonicalProvider(oidcName(arn)) == name {
+			return s.verifyOIDC(ctx, arn, name, raw)
+		}
+	}
+	return proof{}, unsupportedProvider()
+}
+
+// keySource finds the keys of an issuer.
+type keySource func(ctx context.Context, issuer string) (token.KeySet, error)
+
+// idToken verifies an ID token: from an issuer of the provider, signed with a key
+// of that issuer, valid now, of somebody. Whom it is for is the caller's question.
+func (s *Service) idToken(ctx context.Context, provider, raw string, from keySource) (*token.Token, error) {
 	t, err := token.Parse(raw)
 	if err != nil {
-		return proof{}, notID
+		return nil, notAuthorized(notID)
 	}
 	if !slices.Contains(s.issuersOf(provider), t.Issuer()) {
-		return proof{}, notAuthorized("Invalid login token. Issuer doesn't match providerName")
+		return nil, notAuthorized("Invalid login token. Issuer doesn't match providerName")
 	}
-	keys, err := s.cfg.Issuers.Keys(ctx, t.Issuer())
-	if err != nil || keys == nil {
-		return proof{}, notAuthorized("Invalid login token. Couldn't verify signed token.")
+	issuer := t.Issuer()
+	if !strings.Contains(issuer, "://") { // Google's has two spellings and one set of keys
+		issuer = "https://" + issuer
+	}
+	keys, err := from(ctx, issuer)
+	var down *api.ExternalServiceException
+	switch {
+	case errors.As(err, &down):
+		return nil, err
+	case err != nil || keys == nil:
+		return nil, notAuthorized("Invalid login token. Couldn't verify signed token.")
 	}
 	if err := t.VerifyWith(keys); err != nil {
-		return proof{}, notAuthorized("Invalid login token. Token signature invalid.")
+		return nil, notAuthorized("Invalid login token. Token signature invalid.")
 	}
 	now := s.cfg.Now()
 	switch err := t.CheckTime(now); {
 	case errors.Is(err, token.ErrExpired):
 		exp, _ := t.Claims.Time("exp")
-		return proof{}, notAuthorized("Invalid login token. Token expired: %d >= %d", now.Unix(), exp.Unix())
+		return nil, notAuthorized("Invalid login token. Token expired: %d >= %d", now.Unix(), exp.Unix())
 	case err != nil:
-		return proof{}, notAuthorized("Invalid login token. Token is not valid yet.")
+		return nil, notAuthorized("Invalid login token. Token is not valid yet.")
 	}
-	subject := t.Claims.String("sub")
-	if t.Claims.String("token_use") != "id" || subject == "" {
-		return proof{}, notID
+	if t.Claims.String("sub") == "" {
+		return nil, notAuthorized(notID)
+	}
+	return t, nil
+}
+
+// verifyUserPool checks the ID token of a user pool, for one of its app clients.
+func (s *Service) verifyUserPool(ctx context.Context, p *Pool, name, raw string) (proof, error) {
+	t, err := s.idToken(ctx, name, raw, s.cfg.Issuers.Keys)
+	if err != nil {
+		return proof{}, err
+	}
+	if t.Claims.String("token_use") != "id" {
+		return proof{}, notAuthorized(notID)
 	}
 	audiences := t.Claims.Strings("aud")
 	if len(audiences) != 1 {
-		return proof{}, unsupported
+		return proof{}, unsupportedProvider()
 	}
-	i := slices.IndexFunc(p.Providers, func(x Provider) bool { return x.Name == provider && x.Client != "" && x.Client == audiences[0] })
+	i := slices.IndexFunc(p.Providers, func(x Provider) bool { return x.Name == name && x.Client != "" && x.Client == audiences[0] })
 	if i < 0 {
-		return proof{}, unsupported
+		return proof{}, unsupportedProvider()
 	}
 	if p.Providers[i].ServerCheck {
-		if err := s.checkActive(ctx, provider, t); err != nil {
+		if err := s.checkActive(ctx, name, t); err != nil {
 			return proof{}, err
 		}
 	}
-	return proof{Login{provider, subject}, &p.Providers[i], t}, nil
+	subject := t.Claims.String("sub")
+	return proof{
+		Login: Login{name, subject}, mappings: []string{name + ":" + p.Providers[i].Client}, claims: t.Claims,
+		amr: []string{name, name + ":CognitoSignIn:" + subject},
+	}, nil
 }
 
 // checkActive asks the user pool whether the token still counts. Nobody to ask
 // means that it does not.
-func (s *Service) checkActive(ctx context.Context, provider string, t *token.Token) error {
+func (s *Service) checkActive(ctx context.Context, name string, t *token.Token) error {
 	revoked := notAuthorized("Invalid login token. Token has been revoked.")
 	if s.cfg.Pools == nil {
 		return revoked
 	}
-	ok, err := s.cfg.Pools.TokenActive(ctx, provider[strings.LastIndexByte(provider, '/')+1:], t)
+	ok, err := s.cfg.Pools.TokenActive(ctx, userPoolOf(name), t)
 	if err != nil {
 		return err
 	}

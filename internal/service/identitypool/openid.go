@@ -26,29 +26,52 @@ const (
 	keyBits      = 2048
 )
 
+// tagsClaim is where STS reads session tags (IAM, "Passing session tags using
+// AssumeRoleWithWebIdentity").
+const tagsClaim = "https://aws.amazon.com/tags"
+
 // GetOpenIdToken implements cognitoidentityapi.Service: the basic flow, whose
 // token buys credentials at STS.
 func (s *Service) GetOpenIdToken(ctx context.Context, in *api.GetOpenIdTokenInput) (*api.GetOpenIdTokenResponse, error) {
-	i, p, proofs, err := s.authenticate(ctx, in.IdentityId, in.Logins)
+	who, err := s.authenticate(ctx, in.IdentityId, in.Logins, false)
 	if err != nil {
 		return nil, err
 	}
-	if !p.Classic {
+	if !who.pool.Classic {
 		return nil, invalidParameter("Basic (classic) flow is not enabled, please use enhanced flow.")
 	}
+	tags, err := principalTags(&who.pool, who.proofs)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := s.issue(ctx, who.pool.ID, who.identity.ID, amr(who), tags, openIDLife)
+	return &api.GetOpenIdTokenResponse{IdentityId: &who.identity.ID, Token: &signed}, err
+}
+
+// issue signs a token about an identity.
+func (s *Service) issue(ctx context.Context, pool, identity string, amr []string, tags map[string]string, life time.Duration) (string, error) {
 	key, err := s.signingKey(ctx, true)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	now := s.cfg.Now().Unix()
-	claims, err := json.Marshal(map[string]any{
-		"iss": Issuer, "aud": p.ID, "sub": i.ID, "amr": amr(proofs), "iat": now, "exp": now + int64(openIDLife/time.Second),
-	})
+	content := map[string]any{"iss": Issuer, "aud": pool, "sub": identity, "amr": amr, "iat": now, "exp": now + int64(life/time.Second)}
+	if len(tags) > 0 {
+		values := map[string][]string{}
+		for k, v := range tags {
+			values[k] = []string{v}
+		}
+		content[tagsClaim] = map[string]any{"principal_tags": values}
+	}
+	claims, err := json.Marshal(content)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	signed, err := token.Sign(key, claims)
-	return &api.GetOpenIdTokenResponse{IdentityId: &i.ID, Token: &signed}, err
+	if err == nil && len(signed) > token.MaxLength {
+		return "", invalidParameter("The principal tags are too long for a token.")
+	}
+	return signed, err
 }
 
 // Resolve returns the keys of the basic flow's tokens for [Issuer], false for

@@ -35,6 +35,9 @@ type Pool struct {
 	Account, ID, Name string
 	Guests, Classic   bool
 	Providers         []Provider         `json:",omitempty"`
+	Developer         string             `json:",omitempty"` // name of the developer provider; never changes once set
+	Social            map[string]string  `json:",omitempty"` // application id by provider
+	OIDC, SAML        []string           `json:",omitempty"` // ARNs
 	Tags              map[string]string  `json:",omitempty"`
 	Roles             map[string]string  `json:",omitempty"` // authenticated, unauthenticated
 	Mappings          map[string]Mapping `json:",omitempty"` // by provider:client
@@ -42,15 +45,24 @@ type Pool struct {
 	Created           time.Time
 }
 
-// Login is a user of a provider.
+// Login is a user of a provider, by the name that the provider has in a call's
+// logins.
 type Login struct{ Provider, Subject string }
 
-// Identity is somebody in a pool: a guest as long as it has no login.
+// Identity is somebody in a pool: a guest as long as it has no login and is not
+// disabled.
 type Identity struct {
 	Account, ID, Pool string
 	Logins            []Login `json:",omitempty"`
+	// Disabled identities have no login and get none: their last one was unlinked,
+	// or they were merged into another one.
+	Disabled          bool   `json:",omitempty"`
+	MergedInto        string `json:",omitempty"` // its id
 	Created, Modified time.Time
 }
+
+// guest reports whether nobody has signed in as the identity yet.
+func (i *Identity) guest() bool { return len(i.Logins) == 0 && !i.Disabled }
 
 // SigningKey signs the tokens of the basic flow.
 type SigningKey struct {
