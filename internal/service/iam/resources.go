@@ -50,6 +50,11 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 	if arn, tags := s.namedOther(member, op); arn != "" {
 		return []string{arn}, withTags(withTags(keys, "aws:ResourceTag/", tags), "iam:ResourceTag/", tags)
 	}
+	for _, name := range []string{"PolicySourceArn", "Arn"} {
+		if arn := member(name); arn != "" {
+			return []string{arn}, keys
+		}
+	}
 	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
 		return s.listResources(c, op, member("PathPrefix")), keys
 	}
