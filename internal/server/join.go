@@ -172,7 +172,7 @@ func (p *parts) makeStacks(cfg *Config, inv wire.Invoker) (err error) {
 			UserPools: cognitoidpapi.Client(inv), IdentityPools: cognitoidentityapi.Client(inv), IAM: iamapi.Client(inv), Lambda: lambdaapi.Client(inv),
 			APIGateway: apigatewayapi.Client(inv), SSM: ssmapi.Client(inv), Logs: logsapi.Client(inv),
 		},
-		Packager: bundle.New(cfg.Building), PackageDir: filepath.Join(cfg.codeDir(), "packages"), Shared: cfg.Database != "",
+		Roles: stackRoles{p.iam}, Packager: bundle.New(cfg.Building), PackageDir: filepath.Join(cfg.codeDir(), "packages"), Shared: cfg.Database != "",
 	})
 	return err
 }
@@ -278,14 +278,32 @@ func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gat
 // assume is the gateway in the role that an integration names in its credentials: the role's
 // trust policy decides whether the gateway may, its policies what it may call.
 func (g gatewayInvoker) assume(ctx context.Context, inv gateway.Invocation) (wire.Caller, error) {
+	return assume(ctx, g.iam, inv.Role, inv.Service, "BackplaneAssumeRoleSession", inv.SourceARN)
+}
+
+// assume makes a service that acts for source a session of a role.
+func assume(ctx context.Context, who *iam.Service, role, service, session, source string) (wire.Caller, error) {
 	keys := policy.Context{}
-	keys.Set("aws:SourceArn", inv.SourceARN)
-	c, _, err := g.iam.ServiceCredentials(ctx, inv.Role, "BackplaneAssumeRoleSession", inv.Service, keys, 0)
+	if source != "" {
+		keys.Set("aws:SourceArn", source)
+	}
+	c, _, err := who.ServiceCredentials(ctx, role, session, service, keys, 0)
 	if err != nil {
 		return wire.Caller{}, err
 	}
-	cred, err := g.iam.Credential(ctx, c.AccessKeyID, c.SessionToken)
+	cred, err := who.Credential(ctx, c.AccessKeyID, c.SessionToken)
 	return cred.Caller, err
+}
+
+// stackRoles gives stacks their service roles.
+type stackRoles struct{ *iam.Service }
+
+func (r stackRoles) AssumeServiceRole(ctx context.Context, roleARN, service, session, source string) (wire.Caller, bool, error) {
+	who, err := assume(ctx, r.Service, roleARN, service, session, source)
+	if errors.Is(err, iam.ErrNotTrusted) {
+		return wire.Caller{}, false, nil
+	}
+	return who, err == nil, err
 }
 
 // livePools tells identity pools whether a token still counts.

@@ -65,17 +65,21 @@ func (x *exchange) requestKeys() policy.Context {
 	keys.Set("aws:EpochTime", strconv.FormatInt(c.Time.Unix(), 10))
 	keys.Set("aws:SecureTransport", strconv.FormatBool(c.Secure))
 	keys.Set("aws:RequestedRegion", c.Region)
-	keys.Set("aws:ViaAWSService", strconv.FormatBool(c.Via != ""))
+	via := c.Via
+	if c.ByServiceRole {
+		via = ""
+	}
+	keys.Set("aws:ViaAWSService", strconv.FormatBool(via != ""))
 	if c.SourceIP != "" {
 		keys.Set("aws:SourceIp", c.SourceIP)
 	}
 	if c.UserAgent != "" {
 		keys.Set("aws:UserAgent", c.UserAgent)
 	}
-	if c.Via != "" {
-		keys.Set("aws:CalledVia", c.Via)
-		keys.Set("aws:CalledViaFirst", c.Via)
-		keys.Set("aws:CalledViaLast", c.Via)
+	if via != "" {
+		keys.Set("aws:CalledVia", via)
+		keys.Set("aws:CalledViaFirst", via)
+		keys.Set("aws:CalledViaLast", via)
 	}
 	return keys
 }

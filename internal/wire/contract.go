@@ -88,6 +88,8 @@ type Call struct {
 	Time      time.Time
 	Caller    Caller
 	Via       string // service principal that calls on the caller's behalf ("cloudformation.amazonaws.com"); empty for a call from outside
+	// ByServiceRole: Via acts in a role of its own, and so on nobody's behalf.
+	ByServiceRole bool
 
 	checks *checks // decisions about this call; nil when nobody records them
 }

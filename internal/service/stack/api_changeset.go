@@ -46,20 +46,24 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformationapi.Cre
 	}
 	var st stackRecord
 	var p *plan
+	if st = s.newStack(ctx, in.StackName); cur != nil {
+		st = *cur
+	}
+	who, err := s.identity(ctx, op, in.RoleARN, &st)
+	if err != nil {
+		return nil, s.exception(op, err)
+	}
 	if cur == nil || cur.Status == "REVIEW_IN_PROGRESS" {
 		cs.Type = "CREATE"
-		if st = s.newStack(ctx, in.StackName); cur != nil {
-			st = *cur
-		}
 		st.Status, st.Reason = "REVIEW_IN_PROGRESS", "User Initiated"
 		cs.Tags = tagMap(in.Tags)
-		p, err = s.prepare(ctx, infoOf(&st), source{
+		p, err = s.prepare(who.as(ctx), infoOf(&st), source{
 			body: wire.Value(in.TemplateBody), file: "template", parameters: given(in.Parameters, nil), capabilities: acknowledged(in.Capabilities), tags: cs.Tags,
 		})
 	} else {
-		cs.Type, st = "UPDATE", *cur
+		cs.Type = "UPDATE"
 		var b beginning
-		b, err = s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), false, in.Parameters, in.Tags, in.Capabilities, cs.RoleARN)
+		b, err = s.updateOf(ctx, cur, who, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), false, in.Parameters, in.Tags, in.Capabilities)
 		p, cs.Tags = b.plan, b.stack.Tags
 	}
 	if err != nil {
@@ -69,7 +73,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformationapi.Cre
 	if cs.Secret, err = s.seal(changeSetPurpose, stackSecret{Parameters: p.parameters}); err != nil {
 		return nil, s.exception(op, err)
 	}
-	if err := s.describeChanges(ctx, &cs, &st, p); err != nil {
+	if err := s.describeChanges(ctx, &cs, &st, p, who); err != nil {
 		return nil, s.exception(op, err)
 	}
 	if err := s.keepChangeSet(ctx, &cs, &st, cur); err != nil {
@@ -108,7 +112,7 @@ func (s *Service) changeSetStack(ctx context.Context, in *cloudformationapi.Crea
 	return &r, nil
 }
 
-func (s *Service) describeChanges(ctx context.Context, cs *changeSetRecord, st *stackRecord, p *plan) error {
+func (s *Service) describeChanges(ctx context.Context, cs *changeSetRecord, st *stackRecord, p *plan, who identity) error {
 	cs.Status, cs.Execution = "CREATE_COMPLETE", "AVAILABLE"
 	if cs.Type == "UPDATE" {
 		same, err := s.same(ctx, st, p)
@@ -120,7 +124,7 @@ func (s *Service) describeChanges(ctx context.Context, cs *changeSetRecord, st *
 			cs.Reason = "The submitted information didn't contain changes. Submit different information to create a change set."
 		}
 	}
-	changes, err := s.changes(ctx, st, p)
+	changes, err := s.changes(ctx, st, p, who)
 	if err != nil {
 		return err
 	}
@@ -164,8 +168,8 @@ const knownLater = "{{changeSet:KNOWN_AFTER_APPLY}}"
 
 // changes compares a plan with the resources of a stack. What is not known before
 // deploying counts as changed.
-func (s *Service) changes(ctx context.Context, st *stackRecord, p *plan) ([]change, error) {
-	o := &operation{s: s, stack: *st, info: infoOf(st), plan: p, imported: map[string]bool{}}
+func (s *Service) changes(ctx context.Context, st *stackRecord, p *plan, who identity) ([]change, error) {
+	o := &operation{s: s, rec: operationRecord{Caller: who.caller, RoleARN: who.role}, stack: *st, info: infoOf(st), plan: p, imported: map[string]bool{}}
 	if err := o.load(ctx); err != nil {
 		return nil, err
 	}
@@ -452,13 +456,13 @@ func (s *Service) ExecuteChangeSet(ctx context.Context, in *cloudformationapi.Ex
 	}
 	b.stack.Updated = s.cfg.Now()
 	b.stack.Tags, b.stack.Capabilities, b.stack.ChangeSetID = cs.Tags, cs.Capabilities, cs.id()
-	if cs.RoleARN != "" {
+	if cs.RoleARN != "" { // passed when the change set was made
 		b.stack.RoleARN = cs.RoleARN
 	}
-	if b.plan, err = s.prepare(ctx, infoOf(&b.stack), source{body: cs.Template, file: "template", parameters: values, capabilities: cs.Capabilities, tags: cs.Tags}); err != nil {
+	if b.who, err = s.identity(ctx, op, nil, &b.stack); err != nil {
 		return nil, s.exception(op, err)
 	}
-	if b.caller, err = s.caller(ctx, op, b.stack.RoleARN); err != nil {
+	if b.plan, err = s.prepare(b.who.as(ctx), infoOf(&b.stack), source{body: cs.Template, file: "template", parameters: values, capabilities: cs.Capabilities, tags: cs.Tags}); err != nil {
 		return nil, s.exception(op, err)
 	}
 	b.also = func(tx *store.Tx) error { return s.obsolete(tx, cur, cs.ID) }

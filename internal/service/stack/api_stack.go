@@ -38,20 +38,20 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformationapi.CreateS
 		}
 		st = *cur
 	}
-	st.Tags, st.Capabilities, st.RoleARN = tagMap(in.Tags), texts(in.Capabilities), wire.Value(in.RoleARN)
+	who, err := s.identity(ctx, op, in.RoleARN, &st)
+	if err != nil {
+		return nil, s.exception(op, err)
+	}
+	st.Tags, st.Capabilities, st.RoleARN = tagMap(in.Tags), texts(in.Capabilities), who.role
 	st.Protected, st.DisableRollback = wire.Value(in.EnableTerminationProtection), wire.Value(in.DisableRollback)
-	p, err := s.prepare(ctx, infoOf(&st), source{
+	p, err := s.prepare(who.as(ctx), infoOf(&st), source{
 		body: *in.TemplateBody, file: "template", parameters: given(in.Parameters, nil), capabilities: acknowledged(in.Capabilities), tags: st.Tags, direct: true,
 	})
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	caller, err := s.caller(ctx, op, st.RoleARN)
-	if err != nil {
-		return nil, s.exception(op, err)
-	}
 	o, err := s.begin(ctx, beginning{
-		kind: "create", plan: p, stack: st, caller: caller, token: wire.Value(in.ClientRequestToken), status: "CREATE_IN_PROGRESS",
+		kind: "create", plan: p, stack: st, who: who, token: wire.Value(in.ClientRequestToken), status: "CREATE_IN_PROGRESS",
 		keepOnFailure:   st.DisableRollback || in.OnFailure == "DO_NOTHING",
 		deleteOnFailure: in.OnFailure == "DELETE",
 		also:            func(tx *store.Tx) error { return s.obsolete(tx, &st, "") },
@@ -132,7 +132,11 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 	if !settled(cur.Status) || cur.Status == "CREATE_FAILED" {
 		return nil, busy(cur)
 	}
-	b, err := s.updateOf(ctx, cur, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), true, in.Parameters, in.Tags, in.Capabilities, wire.Value(in.RoleARN))
+	who, err := s.identity(ctx, op, in.RoleARN, cur)
+	if err != nil {
+		return nil, s.exception(op, err)
+	}
+	b, err := s.updateOf(ctx, cur, who, wire.Value(in.TemplateBody), wire.Value(in.UsePreviousTemplate), true, in.Parameters, in.Tags, in.Capabilities)
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
@@ -142,9 +146,6 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 	}
 	if same {
 		return nil, validationError("No updates are to be performed.")
-	}
-	if b.caller, err = s.caller(ctx, op, b.stack.RoleARN); err != nil {
-		return nil, s.exception(op, err)
 	}
 	b.token, b.keepOnFailure = wire.Value(in.ClientRequestToken), wire.Value(in.DisableRollback)
 	b.also = func(tx *store.Tx) error { return s.obsolete(tx, cur, "") }
@@ -157,9 +158,9 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformationapi.UpdateS
 }
 
 // updateOf prepares the update of a stack.
-func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, previous, direct bool, parameters []cloudformationapi.Parameter,
-	tags []cloudformationapi.Tag, capabilities []cloudformationapi.Capability, role string) (beginning, error) {
-	b := beginning{kind: "update", status: "UPDATE_IN_PROGRESS", stack: *cur, before: cur}
+func (s *Service) updateOf(ctx context.Context, cur *stackRecord, who identity, body string, previous, direct bool, parameters []cloudformationapi.Parameter,
+	tags []cloudformationapi.Tag, capabilities []cloudformationapi.Capability) (beginning, error) {
+	b := beginning{kind: "update", status: "UPDATE_IN_PROGRESS", stack: *cur, before: cur, who: who}
 	secret, err := s.stackSecret(cur)
 	if err != nil {
 		return b, err
@@ -182,10 +183,8 @@ func (s *Service) updateOf(ctx context.Context, cur *stackRecord, body string, p
 		b.stack.Tags = tagMap(tags)
 	}
 	b.stack.Capabilities = texts(capabilities)
-	if role != "" {
-		b.stack.RoleARN = role
-	}
-	b.plan, err = s.prepare(ctx, infoOf(&b.stack), source{
+	b.stack.RoleARN = who.role
+	b.plan, err = s.prepare(who.as(ctx), infoOf(&b.stack), source{
 		body: body, file: "template", parameters: given(parameters, secret.Parameters), capabilities: acknowledged(capabilities), tags: b.stack.Tags, direct: direct,
 	})
 	return b, err
@@ -220,15 +219,11 @@ func (s *Service) DeleteStack(ctx context.Context, in *cloudformationapi.DeleteS
 	if len(in.RetainResources) > 0 && cur.Status != "DELETE_FAILED" {
 		return nil, validationError("Invalid operation on stack [%s]. To delete a stack with retained resources, the stack must be in the DELETE_FAILED state.", cur.id())
 	}
-	role := wire.Value(in.RoleARN)
-	if role == "" {
-		role = cur.RoleARN
-	}
-	caller, err := s.caller(ctx, op, role)
+	who, err := s.identity(ctx, op, in.RoleARN, cur)
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
-	o, err := s.beginDelete(ctx, *cur, operationRecord{Caller: caller, Token: wire.Value(in.ClientRequestToken), Retain: in.RetainResources}, nil)
+	o, err := s.beginDelete(ctx, *cur, operationRecord{Caller: who.caller, RoleARN: who.role, Token: wire.Value(in.ClientRequestToken), Retain: in.RetainResources}, nil)
 	if err != nil {
 		return nil, s.exception(op, err)
 	}
@@ -264,7 +259,7 @@ func (s *Service) RollbackStack(ctx context.Context, in *cloudformationapi.Rollb
 	if cur.Status != "CREATE_FAILED" && cur.Status != "UPDATE_FAILED" {
 		return nil, validationError("Stack [%s] is in %s state and can not be rolled back.", cur.Name, cur.Status)
 	}
-	if err := s.undo(ctx, op, cur, wire.Value(in.RoleARN), wire.Value(in.ClientRequestToken)); err != nil {
+	if err := s.undo(ctx, op, cur, in.RoleARN, wire.Value(in.ClientRequestToken)); err != nil {
 		return nil, s.exception(op, err)
 	}
 	return &cloudformationapi.RollbackStackOutput{StackId: wire.String(cur.id())}, nil
@@ -283,16 +278,16 @@ func (s *Service) ContinueUpdateRollback(ctx context.Context, in *cloudformation
 	if cur.Status != "UPDATE_ROLLBACK_FAILED" {
 		return nil, validationError("Stack %s is in %s state and can not continue rollback.", cur.id(), cur.Status)
 	}
-	return &cloudformationapi.ContinueUpdateRollbackOutput{}, s.exception(op, s.undo(ctx, op, cur, wire.Value(in.RoleARN), wire.Value(in.ClientRequestToken)))
+	return &cloudformationapi.ContinueUpdateRollbackOutput{}, s.exception(op, s.undo(ctx, op, cur, in.RoleARN, wire.Value(in.ClientRequestToken)))
 }
 
 // undo begins the rollback of an operation that stopped.
-func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, token string) error {
-	caller, err := s.caller(ctx, op, role)
+func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role *string, token string) error {
+	who, err := s.identity(ctx, op, role, cur)
 	if err != nil {
 		return err
 	}
-	o, err := s.beginUndo(ctx, cur, caller, token)
+	o, err := s.beginUndo(ctx, cur, who, token)
 	if err == nil {
 		s.enqueue(ctx, o)
 	}
@@ -300,7 +295,7 @@ func (s *Service) undo(ctx context.Context, op string, cur *stackRecord, role, t
 }
 
 // beginUndo commits the start of a rollback.
-func (s *Service) beginUndo(ctx context.Context, cur *stackRecord, caller wire.Caller, token string) (*operation, error) {
+func (s *Service) beginUndo(ctx context.Context, cur *stackRecord, who identity, token string) (*operation, error) {
 	var rec operationRecord
 	var tpl templateRecord
 	err := s.cfg.DB.View(ctx, func(tx *store.Tx) error {
@@ -317,8 +312,11 @@ func (s *Service) beginUndo(ctx context.Context, cur *stackRecord, caller wire.C
 	if err != nil {
 		return nil, err
 	}
-	rec.Phase, rec.Caller, rec.Token, rec.Owner, rec.Beat, rec.KeepOnFailure = "rollback", caller, token, s.owner, s.cfg.Now(), false
-	o, err := s.resume(ctx, rec, *cur, tpl)
+	rec.Phase, rec.Token, rec.Owner, rec.Beat, rec.KeepOnFailure = "rollback", token, s.owner, s.cfg.Now(), false
+	rec.Caller, rec.RoleARN = who.caller, who.role
+	st := *cur
+	st.RoleARN = who.role
+	o, err := s.resume(ctx, rec, st, tpl)
 	if err != nil {
 		return nil, err
 	}

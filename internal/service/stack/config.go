@@ -45,10 +45,14 @@ type BuildMethod struct {
 	Architecture string // x86_64 or arm64
 }
 
-// Roles gives the identity of a service role that a stack is told to act with
-// (RoleARN). The caller's right to pass the role is the implementation's to check.
+// Roles knows the service roles that stacks are told to act with (RoleARN).
 type Roles interface {
-	AssumeServiceRole(ctx context.Context, roleARN, service, session string) (wire.Caller, error)
+	// PassRole returns nil when the caller may give a role to a service, and else the
+	// exception to answer with.
+	PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error
+	// AssumeServiceRole makes a service that acts for source, an ARN, a session of a role.
+	// ok is false when the role does not exist or does not trust the service.
+	AssumeServiceRole(ctx context.Context, roleARN, service, session, source string) (who wire.Caller, ok bool, err error)
 }
 
 // Config holds what a [Service] needs.

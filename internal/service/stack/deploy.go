@@ -54,11 +54,11 @@ func (s *Service) Deploy(ctx context.Context, in DeployInput) (Result, error) {
 		b.kind, b.status, b.stack, b.before = "update", "UPDATE_IN_PROGRESS", *cur, cur
 		b.stack.Updated = s.cfg.Now()
 	}
-	b.stack.Tags, b.stack.Capabilities, b.stack.RoleARN = in.Tags, in.Capabilities, in.RoleARN
-	if b.plan, err = s.prepare(ctx, infoOf(&b.stack), src); err != nil {
+	if b.who, err = s.identity(ctx, "Deploy", &in.RoleARN, &b.stack); err != nil {
 		return Result{}, err
 	}
-	if b.caller, err = s.caller(ctx, "Deploy", in.RoleARN); err != nil {
+	b.stack.Tags, b.stack.Capabilities, b.stack.RoleARN = in.Tags, in.Capabilities, b.who.role
+	if b.plan, err = s.prepare(b.who.as(ctx), infoOf(&b.stack), src); err != nil {
 		return Result{}, err
 	}
 	if cur != nil {
@@ -223,11 +223,11 @@ func (s *Service) adopt(ctx context.Context, r *stackRecord) error {
 
 // rollbackAgain tries a failed rollback once more.
 func (s *Service) rollbackAgain(ctx context.Context, r *stackRecord) (*stackRecord, error) {
-	caller, err := s.caller(ctx, "Deploy", r.RoleARN)
+	who, err := s.identity(ctx, "Deploy", nil, r)
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.beginUndo(ctx, r, caller, "")
+	o, err := s.beginUndo(ctx, r, who, "")
 	if err != nil {
 		return nil, err
 	}
@@ -267,11 +267,11 @@ func (s *Service) Remove(ctx context.Context, name string, progress func(Event))
 	if err != nil || cur == nil {
 		return err
 	}
-	caller, err := s.caller(ctx, "DeleteStack", cur.RoleARN)
+	who, err := s.identity(ctx, "DeleteStack", nil, cur)
 	if err != nil {
 		return err
 	}
-	o, err := s.beginDelete(ctx, *cur, operationRecord{Caller: caller}, progress)
+	o, err := s.beginDelete(ctx, *cur, operationRecord{Caller: who.caller, RoleARN: who.role}, progress)
 	if err != nil || o == nil {
 		return err
 	}
@@ -289,6 +289,7 @@ func (s *Service) beginDelete(ctx context.Context, r stackRecord, rec operationR
 	if r.Protected {
 		return nil, validationError("Stack [%s] cannot be deleted while TerminationProtection is enabled", r.Name)
 	}
+	r.RoleARN = rec.RoleARN
 	rec.Account, rec.Region, rec.UUID, rec.ID, rec.Kind, rec.Phase = r.Account, r.Region, r.UUID, s.uuid(), "delete", "forward"
 	rec.Owner, rec.Beat = s.owner, s.cfg.Now()
 	o := &operation{s: s, rec: rec, stack: r, info: infoOf(&r), imported: map[string]bool{}, done: make(chan struct{})}

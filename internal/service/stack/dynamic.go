@@ -33,22 +33,16 @@ func (s *Service) dynamic(ctx context.Context) func(string) (string, error) {
 // resourcesOf names the stack that a call acts on.
 func (s *Service) resourcesOf(c *wire.Call, _ string, in any) ([]string, policy.Context) {
 	keys := policy.Context{}
-	name := ""
+	name, role := "", (*string)(nil)
 	switch in := in.(type) {
 	case *cloudformationapi.CreateStackInput:
-		name = in.StackName
-		if in.RoleARN != nil {
-			keys["cloudformation:rolearn"] = []string{*in.RoleARN}
-		}
+		name, role = in.StackName, in.RoleARN
 	case *cloudformationapi.UpdateStackInput:
-		name = in.StackName
-		if in.RoleARN != nil {
-			keys["cloudformation:rolearn"] = []string{*in.RoleARN}
-		}
+		name, role = in.StackName, in.RoleARN
 	case *cloudformationapi.DeleteStackInput:
-		name = in.StackName
+		name, role = in.StackName, in.RoleARN
 	case *cloudformationapi.CreateChangeSetInput:
-		name = in.StackName
+		name, role = in.StackName, in.RoleARN
 		keys["cloudformation:changesetname"] = []string{in.ChangeSetName}
 	case *cloudformationapi.DescribeChangeSetInput:
 		name = s.stackOfChangeSet(c, in.ChangeSetName, in.StackName)
@@ -73,9 +67,12 @@ func (s *Service) resourcesOf(c *wire.Call, _ string, in any) ([]string, policy.
 	case *cloudformationapi.UpdateTerminationProtectionInput:
 		name = in.StackName
 	case *cloudformationapi.RollbackStackInput:
-		name = in.StackName
+		name, role = in.StackName, in.RoleARN
 	case *cloudformationapi.ContinueUpdateRollbackInput:
-		name = in.StackName
+		name, role = in.StackName, in.RoleARN
+	}
+	if role != nil {
+		keys.Set("cloudformation:RoleArn", *role)
 	}
 	if name == "" {
 		return []string{"*"}, keys

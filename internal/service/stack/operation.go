@@ -33,9 +33,9 @@ type operation struct {
 
 // context returns one in which handlers call services as the operation's caller.
 func (o *operation) context(ctx context.Context) context.Context {
-	return wire.WithCall(context.WithoutCancel(ctx), &wire.Call{
-		RequestID: o.rec.ID, Service: "cloudformation", Operation: o.rec.Kind, Account: o.info.Account, Region: o.info.Region,
-		Time: o.s.cfg.Now(), Caller: o.rec.Caller, Via: "cloudformation.amazonaws.com",
+	who := identity{o.rec.Caller, o.rec.RoleARN}
+	return who.calling(context.WithoutCancel(ctx), wire.Call{
+		RequestID: o.rec.ID, Service: "cloudformation", Operation: o.rec.Kind, Account: o.info.Account, Region: o.info.Region, Time: o.s.cfg.Now(),
 	})
 }
 

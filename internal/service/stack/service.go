@@ -133,7 +133,7 @@ type beginning struct {
 	plan            *plan
 	stack           stackRecord // as it shall be while the operation runs
 	before          *stackRecord
-	caller          wire.Caller
+	who             identity
 	token           string
 	keepOnFailure   bool
 	deleteOnFailure bool
@@ -170,7 +170,7 @@ func (s *Service) begin(ctx context.Context, b beginning) (*operation, error) {
 	}
 	rec := operationRecord{
 		Account: b.stack.Account, Region: b.stack.Region, UUID: b.stack.UUID, ID: s.uuid(), Kind: b.kind, Phase: "forward", Generation: gen,
-		Caller: b.caller, Token: b.token, KeepOnFailure: b.keepOnFailure, DeleteOnFailure: b.deleteOnFailure, Local: b.local,
+		Caller: b.who.caller, RoleARN: b.who.role, Token: b.token, KeepOnFailure: b.keepOnFailure, DeleteOnFailure: b.deleteOnFailure, Local: b.local,
 		Before: b.before, Owner: s.owner, Started: now, Beat: now,
 	}
 	o := &operation{s: s, rec: rec, stack: b.stack, info: infoOf(&b.stack), plan: b.plan, resources: map[string]*resourceRecord{}, imported: map[string]bool{}, done: make(chan struct{})}
@@ -283,18 +283,6 @@ func (s *Service) carry(ctx context.Context, o *operation) error {
 func (s *Service) newStack(ctx context.Context, name string) stackRecord {
 	account, region := s.where(ctx)
 	return stackRecord{Account: account, Region: region, UUID: s.uuid(), Name: name, Created: s.cfg.Now()}
-}
-
-// caller returns the identity in which the handlers act: the caller of the API, or
-// the service role that he passes.
-func (s *Service) caller(ctx context.Context, operation, roleARN string) (wire.Caller, error) {
-	if roleARN == "" {
-		return wire.CallFrom(ctx).Caller, nil
-	}
-	if s.cfg.Roles == nil {
-		return wire.Caller{}, wire.NotImplementedBecause("cloudformation", operation, "RoleARN: service roles of stacks are not implemented")
-	}
-	return s.cfg.Roles.AssumeServiceRole(ctx, roleARN, "cloudformation.amazonaws.com", "AWSCloudFormation")
 }
 
 var errNoWork = fmt.Errorf("stack: operation is not this node's")

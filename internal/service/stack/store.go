@@ -108,6 +108,7 @@ type operationRecord struct {
 	Phase                 string // forward, cleanup, rollback
 	Generation            int    // of the template that is being deployed
 	Caller                wire.Caller
+	RoleARN               string // of the service role that Caller is a session of
 	Token                 string
 	KeepOnFailure         bool         // no rollback
 	DeleteOnFailure       bool         // OnFailure DELETE

@@ -106,7 +106,7 @@ func (o *operation) rollback(ctx context.Context, why *string) error {
 		return o.become(ctx, "UPDATE_ROLLBACK_FAILED", text, nil)
 	}
 	before := *o.rec.Before
-	before.ChangeSetID = o.stack.ChangeSetID
+	before.ChangeSetID, before.RoleARN = o.stack.ChangeSetID, o.stack.RoleARN
 	before.Updated = o.stack.Updated
 	o.stack = before
 	if err := o.become(ctx, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "", nil); err != nil {
