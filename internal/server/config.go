@@ -41,6 +41,8 @@ type Config struct {
 	// too, and no service-linked role.
 	Guardrails []*policy.Document
 
+	TrailRetention time.Duration // how long the files of the audit trail are kept; 0 is for ever
+
 	Version string
 	Now     func() time.Time
 	Rand    io.Reader
@@ -121,6 +123,9 @@ func (c *Config) codeDir() string { return filepath.Join(c.Data, "functions") }
 
 // runDir is where the sandbox keeps its own small files.
 func (c *Config) runDir() string { return filepath.Join(c.Data, "run") }
+
+// trailDir is where the audit trail is kept.
+func (c *Config) trailDir() string { return filepath.Join(c.Data, "trail") }
 
 // databaseFile is the SQLite database of an installation that has no other.
 func (c *Config) databaseFile() string { return filepath.Join(c.Data, "moat.db") }

@@ -23,6 +23,7 @@ import (
 	"moat/internal/service/restapi"
 	"moat/internal/service/stack"
 	"moat/internal/service/stack/bundle"
+	"moat/internal/service/trail"
 	"moat/internal/service/userpool"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -50,6 +51,7 @@ type parts struct {
 	gateway   *gateway.Gateway
 	restapi   *restapi.Service
 	stack     *stack.Service
+	trail     *trail.Service
 	pipeline  *wire.Pipeline
 	access    *accessLog
 	outbox    *outbox
@@ -70,6 +72,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 	steps := []func() error{
 		func() (err error) { p.authority, err = openAuthority(ctx, db, cfg); return err },
 		func() (err error) { p.outbox, err = newOutbox(db, cfg.Now); return err },
+		func() error { return p.makeTrail(cfg) },
 		func() error { return p.makeDirectory(ctx, cfg) },
 		func() error { return p.makeFunctions(cfg, at) },
 		func() error { return p.makeGateway(ctx, cfg) },
@@ -84,13 +87,18 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 		Authority: p.iam, APIs: p.apis(), Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
 			p.used(r)
+			p.trail.Record(r)
 			if r.Via == "" && r.Method != "" { // not what services ask of each other
+				r.Input, r.Output = nil, nil // they hold secrets
 				cfg.Record(r)
 			}
 		},
 	})
 	inProcess.to = p.pipeline
-	return p, p.restapi.PublishAll(ctx)
+	if err := p.restapi.PublishAll(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.trail.Open(ctx)
 }
 
 // makeDirectory makes the services that know people, principals and what they may do.
@@ -110,7 +118,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	p.mail, _ = messenger.(*mailQueue)
 	p.userpool, err = userpool.New(userpool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
-		Messenger: messenger, Record: cfg.Record, PassRoler: p.iam,
+		Messenger: messenger, Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) }, PassRoler: p.iam,
 	})
 	if err != nil {
 		return err
@@ -156,7 +164,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	p.gateway = gateway.New(gateway.Config{
 		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser,
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
-		Record: func(r wire.Record) { p.used(r); p.access.record(r); cfg.Record(r) },
+		Record: func(r wire.Record) { p.used(r); p.access.record(r); p.refused(r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam,
@@ -179,7 +187,7 @@ func (p *parts) makeStacks(cfg *Config, inv wire.Invoker) (err error) {
 
 func (p *parts) apis() []*wire.API {
 	var all []*wire.API
-	for _, s := range []interface{ APIs() []*wire.API }{p.iam, p.userpool, p.identity, p.parameter, p.logs, p.function, p.restapi, p.stack} {
+	for _, s := range []interface{ APIs() []*wire.API }{p.iam, p.userpool, p.identity, p.parameter, p.logs, p.function, p.restapi, p.stack, p.trail} {
 		all = append(all, s.APIs()...)
 	}
 	return all
@@ -202,7 +210,7 @@ func (p *parts) used(r wire.Record) {
 func (p *parts) background(log *slog.Logger) map[string]func(context.Context) error {
 	work := map[string]func(context.Context) error{
 		"user pools": p.userpool.Run, "functions": p.function.Run, "sandbox": p.host.Run, "REST APIs": p.restapi.Run,
-		"stacks": p.stack.Run, "logs": p.logs.Run, "last use": p.iam.Run, "access log": p.access.run, "isolation": p.probe(log),
+		"stacks": p.stack.Run, "logs": p.logs.Run, "last use": p.iam.Run, "access log": p.access.run, "trail": p.trail.Run, "isolation": p.probe(log),
 	}
 	if p.mail != nil {
 		work["mail"] = p.mail.run
@@ -227,9 +235,9 @@ func (p *parts) close() {
 }
 
 // reset empties every table but those of the installation itself: its certificate authority, its
-// secrets, its spare signing keys. The root of `moat dev` is held in memory only.
+// secrets, its spare signing keys, its trail, which is only added to. The root of `moat dev` is held in memory only.
 func (p *parts) reset(ctx context.Context) error {
-	if err := p.db.Reset(ctx, "server_authority", "userpool_reserve_keys", "userpool_secrets"); err != nil {
+	if err := p.db.Reset(ctx, append(trail.Tables(), "server_authority", "userpool_reserve_keys", "userpool_secrets")...); err != nil {
 		return err
 	}
 	return p.restapi.PublishAll(ctx)

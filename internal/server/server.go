@@ -28,6 +28,7 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	drainTimeout  = 25 * time.Second
+	trailTimeout  = 10 * time.Second
 	maxHeader     = 64 << 10
 )
 
@@ -179,6 +180,13 @@ func (s *Server) Close() {
 			s.parts.close()
 		}
 		s.running.Wait()
+		if s.parts != nil { // what ended just now belongs into the trail, too
+			ctx, cancel := context.WithTimeout(context.Background(), trailTimeout)
+			defer cancel()
+			if err := s.parts.trail.Close(ctx); err != nil {
+				s.cfg.Log.Error("the trail did not close cleanly", "error", err)
+			}
+		}
 		if s.db != nil {
 			if err := s.db.Close(); err != nil {
 				s.cfg.Log.Error("the store did not close cleanly", "error", err)
