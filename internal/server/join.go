@@ -83,8 +83,10 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 			return nil, err
 		}
 	}
+	apis := p.apis()
+	p.iam.Catalogue(apis)
 	p.pipeline = wire.New(wire.Config{
-		Authority: p.iam, APIs: p.apis(), Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+		Authority: p.iam, APIs: apis, Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
 			p.used(r)
 			p.trail.Record(r)

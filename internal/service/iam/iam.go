@@ -46,15 +46,17 @@ type Config struct {
 // account. It is safe for concurrent use.
 type Service struct {
 	iamapi.Unimplemented
-	cfg   Config
-	db    *store.DB
-	t     tables
-	cache atomic.Pointer[cache]
-	root  atomic.Pointer[rootKey]
-	rand  lockedReader
-	sts   *sts
-	used  *recorder
-	hash  *slowHash
+	cfg      Config
+	db       *store.DB
+	t        tables
+	cache    atomic.Pointer[cache]
+	root     atomic.Pointer[rootKey]
+	rand     lockedReader
+	sts      *sts
+	used     *recorder
+	reports  *store.Table[AccessReport]
+	services []awsService // see Catalogue
+	hash     *slowHash
 	// awsManaged holds the policies of arn:aws:iam::aws, by ARN.
 	awsManaged map[string]Policy
 	allows     *policy.Document // allows everything: what a root has
@@ -82,10 +84,10 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder(), hash: newSlowHash()}
+	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder(), reports: newReports(), hash: newSlowHash()}
 	s.rand.r = cfg.Rand
 	s.sts = &sts{Service: s}
-	if err := cfg.DB.Create(append(s.t.all(), s.used.uses, s.used.keys)...); err != nil {
+	if err := cfg.DB.Create(append(s.t.all(), s.used.uses, s.used.keys, s.reports)...); err != nil {
 		return nil, err
 	}
 	s.forget()

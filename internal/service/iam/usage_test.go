@@ -103,3 +103,24 @@ func BenchmarkUsed(b *testing.B) {
 		s.Used(c, "ssm", "us-east-1", "ssm:GetParameter", at.Add(time.Duration(i)))
 	}
 }
+
+// Two nodes on one database: what the one saw, the other tells; neither makes the other's older.
+func TestUsed_TwoNodes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	other, err := New(Config{DB: h.db, Account: account, Now: h.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, at := someone("AIDAADA", "AKIAADA"), h.clock()
+	h.s.Used(ada, "ssm", "us-east-1", "ssm:GetParameter", at.Add(time.Minute))
+	other.Used(ada, "ssm", "eu-west-1", "ssm:GetParameter", at)
+	h.s.flushUsage(t.Context())
+	uses := must(t)(other.usesOf(t.Context(), "AIDAADA")).([]Use)
+	if len(uses) != 1 || !uses[0].At.Equal(at.Add(time.Minute)) || uses[0].Region != "us-east-1" {
+		t.Errorf("the other node tells %+v", uses)
+	}
+	if key := must(t)(other.keyUse(t.Context(), "AKIAADA")).(KeyUse); key.Region != "us-east-1" {
+		t.Errorf("key: %+v", key)
+	}
+}
