@@ -125,6 +125,9 @@ func awsCommandLine(t *testing.T, c *courses) {
 			t.Run("apigateway", func(t *testing.T) { awsAPIGateway(t, r) })
 			t.Run("ssm", func(t *testing.T) { awsSSM(t, r) })
 			t.Run("lambda", func(t *testing.T) { awsLambda(t, r) })
+			if i == 0 {
+				t.Run("cognito-identity", func(t *testing.T) { awsIdentity(t, r) })
+			}
 		})
 	}
 }

@@ -156,6 +156,7 @@ func TestCourses(t *testing.T) {
 		t.Run("cloudformation", func(t *testing.T) { t.Parallel(); awsCloudFormation(t, c) })
 		t.Run("javascript", func(t *testing.T) { t.Parallel(); javascript(t, c) })
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSDK(t, c) })
+		t.Run("identity", func(t *testing.T) { t.Parallel(); identityPools(t, c) })
 		t.Run("curl", func(t *testing.T) { t.Parallel(); curl(t, c) })
 		t.Run("moat", func(t *testing.T) { t.Parallel(); moatCommands(t, c) })
 	})

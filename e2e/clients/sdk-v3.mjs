@@ -2,6 +2,7 @@
 import { Sha256 } from "@aws-crypto/sha256-js";
 import { CognitoIdentityClient, GetCredentialsForIdentityCommand, GetIdCommand, NotAuthorizedException as IdentityNotAuthorized, ResourceNotFoundException } from "@aws-sdk/client-cognito-identity";
 import { CognitoIdentityProviderClient, GetUserCommand, InitiateAuthCommand, NotAuthorizedException, SignUpCommand, UsernameExistsException } from "@aws-sdk/client-cognito-identity-provider";
+import { fromCognitoIdentityPool } from "@aws-sdk/credential-providers";
 import { HttpRequest } from "@smithy/protocol-http";
 import { SignatureV4 } from "@smithy/signature-v4";
 import { config, done, step } from "./lib.mjs";
@@ -52,6 +53,10 @@ const member = await step("credentials", () => credentials(signedIn.IdToken));
 const guest = await step("guest's credentials", () => credentials());
 await step("progress", () => progress(member));
 await step("progress, guest", () => progress(guest));
+const provider = (logins) => fromCognitoIdentityPool({ clientConfig: { endpoint: config.endpoint, region: config.region }, identityPoolId: config.identityPool, logins });
+await step("provider", async () => progress(await provider({ [config.loginName]: signedIn.IdToken })()));
+await step("provider, guest", async () => progress(await provider()()));
+await expectError("provider, access token", IdentityNotAuthorized, () => provider({ [config.loginName]: signedIn.AccessToken })());
 await step("progress, altered", () => progress(member, (h) => (h["x-amz-date"] = h["x-amz-date"].replace(/\d\dZ$/, "00Z").replace("T00", "T01"))));
 await expectError("credentials, garbage token", IdentityNotAuthorized, () => credentials("garbage"));
 await expectError("credentials, unknown pool", ResourceNotFoundException, () => identity.send(new GetIdCommand({ IdentityPoolId: `${config.region}:00000000-0000-0000-0000-000000000000` })));
