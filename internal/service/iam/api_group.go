@@ -42,6 +42,9 @@ func (s *Service) CreateGroup(ctx context.Context, in *iamapi.CreateGroupRequest
 	}
 	g := Group{Account: s.cfg.Account, Name: in.GroupName, Path: path(in.Path), ID: id, Created: s.now()}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.t.groups, "GroupsPerAccount", maxAccountGroups); err != nil {
+			return err
+		}
 		return or(s.t.groups.Insert(tx, g), nil, exists("Group with name %s already exists.", in.GroupName))
 	})
 	if err != nil {

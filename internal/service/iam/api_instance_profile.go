@@ -80,6 +80,9 @@ func (s *Service) CreateInstanceProfile(ctx context.Context, in *iamapi.CreateIn
 	p := InstanceProfile{Account: s.cfg.Account, Name: in.InstanceProfileName, Path: path(in.Path), ID: id, Created: s.now(), Tags: tags}
 	out := &iamapi.CreateInstanceProfileResponse{}
 	return out, s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.t.profiles, "InstanceProfilesPerAccount", maxProfiles); err != nil {
+			return err
+		}
 		if err := s.t.profiles.Insert(tx, p); err != nil {
 			return or(err, nil, exists("Instance Profile %s already exists.", p.Name))
 		}

@@ -107,6 +107,9 @@ func (s *Service) CreatePolicy(ctx context.Context, in *iamapi.CreatePolicyReque
 	}
 	out := &iamapi.CreatePolicyResponse{}
 	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if err := room(s, tx, s.t.policies, "PoliciesPerAccount", maxPolicies); err != nil {
+			return err
+		}
 		if err := s.t.policies.Insert(tx, p); err != nil {
 			return or(err, nil, exists("A policy called %s already exists. Duplicate names are not allowed.", p.Name))
 		}

@@ -55,6 +55,9 @@ func (s *Service) CreateOpenIDConnectProvider(ctx context.Context, in *iamapi.Cr
 	}
 	p := Provider{Account: s.cfg.Account, URL: u.Host + strings.TrimSuffix(u.EscapedPath(), "/"), ClientIDs: in.ClientIDList, Thumbprints: in.ThumbprintList, Tags: tags, Created: s.now()}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.t.providers, "OpenIdConnectProvidersPerAccount", maxProviders); err != nil {
+			return err
+		}
 		return or(s.t.providers.Insert(tx, p), nil, exists("Provider with url %s already exists.", in.Url))
 	})
 	if err != nil {

@@ -152,6 +152,9 @@ func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) 
 		if err := s.setTrust(tx, &r, in.AssumeRolePolicyDocument); err != nil {
 			return err
 		}
+		if err := room(s, tx, s.t.roles, "RolesPerAccount", maxRoles); err != nil {
+			return err
+		}
 		return or(s.t.roles.Insert(tx, r), nil, exists("Role with name %s already exists.", in.RoleName))
 	})
 	if err != nil {
@@ -162,15 +165,16 @@ func (s *Service) CreateRole(ctx context.Context, in *iamapi.CreateRoleRequest) 
 
 // GetRole implements iamapi.Service.
 func (s *Service) GetRole(ctx context.Context, in *iamapi.GetRoleRequest) (*iamapi.GetRoleResponse, error) {
-	var r Role
-	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		r, err = s.getRole(tx, in.RoleName)
+	out := &iamapi.GetRoleResponse{}
+	return out, s.db.View(ctx, func(tx *store.Tx) error {
+		r, err := s.getRole(tx, in.RoleName)
+		if err != nil {
+			return err
+		}
+		out.Role = s.roleOut(&r, roleFull)
+		out.Role.RoleLastUsed, err = s.roleLastUsed(tx, r.ID)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &iamapi.GetRoleResponse{Role: s.roleOut(&r, roleFull)}, nil
 }
 
 // UpdateRole implements iamapi.Service.

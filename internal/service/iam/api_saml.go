@@ -22,11 +22,8 @@ type SAMLProvider struct {
 	SignIn              []SAMLEndpoint
 }
 
-const (
-	maxSAMLProviders = 100
-	// samlLifetime is the validity of metadata that names none.
-	samlLifetime = 100
-)
+// samlLifetime is the validity, in years, of metadata that names none.
+const samlLifetime = 100
 
 func newSAMLTable() *store.Table[SAMLProvider] {
 	return store.NewTable(store.Schema[SAMLProvider]{
@@ -102,12 +99,8 @@ func (s *Service) CreateSAMLProvider(ctx context.Context, in *iamapi.CreateSAMLP
 		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		n, err := s.t.saml.Count(tx, store.Query{Prefix: []string{s.cfg.Account}})
-		if err != nil {
+		if err := room(s, tx, s.t.saml, "SAMLProvidersPerAccount", maxProviders); err != nil {
 			return err
-		}
-		if n >= maxSAMLProviders {
-			return limit("Cannot exceed quota for SAMLProvidersPerAccount: %d", maxSAMLProviders)
 		}
 		return or(s.t.saml.Insert(tx, p), nil, exists("SAML provider with name %s already exists.", p.Name))
 	})

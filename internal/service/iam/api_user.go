@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -96,6 +95,9 @@ func (s *Service) CreateUser(ctx context.Context, in *iamapi.CreateUserRequest) 
 				return err
 			}
 		}
+		if err := room(s, tx, s.t.users, "UsersPerAccount", maxUsers); err != nil {
+			return err
+		}
 		return or(s.t.users.Insert(tx, u), nil, exists("User with name %s already exists.", in.UserName))
 	})
 	if err != nil {
@@ -174,32 +176,46 @@ func (s *Service) DeleteUser(ctx context.Context, in *iamapi.DeleteUserRequest) 
 		if err != nil {
 			return err
 		}
-		keys, err := s.keysOf(tx, lower(u.Name))
-		if err != nil {
+		if err := s.stillHas(tx, &u); err != nil {
 			return err
-		}
-		devices, err := s.devicesOf(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		switch _, err := s.t.logins.Get(tx, s.cfg.Account, u.ID); {
-		case err == nil:
-			return conflict("Cannot delete entity, must delete login profile first.")
-		case !errors.Is(err, store.ErrNotFound):
-			return err
-		case len(devices) > 0:
-			return conflict("Cannot delete entity, must delete MFA device first.")
-		case len(keys) > 0:
-			return conflict("Cannot delete entity, must delete access keys first.")
-		case len(u.Attached) > 0:
-			return conflict("Cannot delete entity, must detach all policies first.")
-		case len(u.Inline) > 0:
-			return conflict("Cannot delete entity, must delete policies first.")
-		case len(u.Groups) > 0:
-			return conflict("Cannot delete entity, must remove users from group first.")
 		}
 		return s.t.users.Delete(tx, s.cfg.Account, lower(u.Name))
 	})
+}
+
+// stillHas refuses to delete a user that has something left.
+func (s *Service) stillHas(tx *store.Tx, u *User) error {
+	byID := store.Query{Index: "by_user", Values: []string{s.cfg.Account, u.ID}}
+	byName := store.Query{Index: "by_user", Values: []string{s.cfg.Account, lower(u.Name)}}
+	for _, x := range []struct {
+		count func(*store.Tx, store.Query) (int, error)
+		q     store.Query
+		must  string
+	}{
+		{s.t.logins.Count, store.Query{Prefix: []string{s.cfg.Account, u.ID}}, "delete login profile"},
+		{s.t.keys.Count, byName, "delete access keys"},
+		{s.t.devices.Count, byID, "delete MFA device"},
+		{s.t.signing.Count, byID, "delete signing certificates"},
+		{s.t.sshKeys.Count, byID, "delete SSH public keys"},
+		{s.t.serviceCreds.Count, byID, "delete service specific credentials"},
+	} {
+		n, err := x.count(tx, x.q)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return conflict("Cannot delete entity, must %s first.", x.must)
+		}
+	}
+	switch {
+	case len(u.Attached) > 0:
+		return conflict("Cannot delete entity, must detach all policies first.")
+	case len(u.Inline) > 0:
+		return conflict("Cannot delete entity, must delete policies first.")
+	case len(u.Groups) > 0:
+		return conflict("Cannot delete entity, must remove users from group first.")
+	}
+	return nil
 }
 
 // ListUsers implements iamapi.Service.

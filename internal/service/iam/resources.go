@@ -121,6 +121,12 @@ func (s *Service) namedOther(member func(string) string, op string) (arn string,
 			}
 		case op == "CreateSAMLProvider":
 			arn = s.arn("saml-provider/", "", member("Name"))
+		case member("ServerCertificateName") != "":
+			name := member("ServerCertificateName")
+			if have, err := s.getServerCert(tx, name); err == nil && !create {
+				p, name, tags = have.Path, have.Name, have.Tags
+			}
+			arn = s.arn("server-certificate", p, name)
 		case member("VirtualMFADeviceName") != "":
 			arn = s.arn("mfa", p, member("VirtualMFADeviceName"))
 		case member("SerialNumber") != "" && member("UserName") == "" && op != "DeactivateMFADevice":

@@ -92,23 +92,28 @@ type Provider struct {
 }
 
 type tables struct {
-	users     *store.Table[User]
-	groups    *store.Table[Group]
-	roles     *store.Table[Role]
-	policies  *store.Table[Policy]
-	keys      *store.Table[AccessKey]
-	providers *store.Table[Provider]
-	profiles  *store.Table[InstanceProfile]
-	deletions *store.Table[Deletion]
-	devices   *store.Table[MFADevice]
-	saml      *store.Table[SAMLProvider]
-	settings  *store.Table[AccountSettings]
-	logins    *store.Table[LoginProfile]
+	users        *store.Table[User]
+	groups       *store.Table[Group]
+	roles        *store.Table[Role]
+	policies     *store.Table[Policy]
+	keys         *store.Table[AccessKey]
+	providers    *store.Table[Provider]
+	profiles     *store.Table[InstanceProfile]
+	deletions    *store.Table[Deletion]
+	devices      *store.Table[MFADevice]
+	saml         *store.Table[SAMLProvider]
+	settings     *store.Table[AccountSettings]
+	logins       *store.Table[LoginProfile]
+	reports      *store.Table[Report]
+	serverCerts  *store.Table[ServerCertificate]
+	signing      *store.Table[SigningCertificate]
+	sshKeys      *store.Table[SSHKey]
+	serviceCreds *store.Table[ServiceCredential]
 }
 
 // all are the tables, to create them.
 func (t *tables) all() []store.Definer {
-	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices, t.saml, t.settings, t.logins}
+	return []store.Definer{t.users, t.groups, t.roles, t.policies, t.keys, t.providers, t.profiles, t.deletions, t.devices, t.saml, t.settings, t.logins, t.reports, t.serverCerts, t.signing, t.sshKeys, t.serviceCreds}
 }
 
 func newTables() tables {
@@ -150,12 +155,17 @@ func newTables() tables {
 				{Name: "by_user", Columns: []string{"account", "username"}, Of: func(k *AccessKey) [][]string { return [][]string{{k.Account, lower(k.User)}} }},
 			},
 		}),
-		profiles:  newProfileTable(),
-		deletions: newDeletionTable(),
-		devices:   newDeviceTable(),
-		saml:      newSAMLTable(),
-		settings:  newSettingsTable(),
-		logins:    newLoginTable(),
+		profiles:     newProfileTable(),
+		deletions:    newDeletionTable(),
+		devices:      newDeviceTable(),
+		saml:         newSAMLTable(),
+		settings:     newSettingsTable(),
+		logins:       newLoginTable(),
+		reports:      newReportTable(),
+		serverCerts:  newServerCertTable(),
+		signing:      newSigningTable(),
+		sshKeys:      newSSHTable(),
+		serviceCreds: newServiceCredentialTable(),
 		providers: store.NewTable(store.Schema[Provider]{
 			Name: "iam_oidc_providers", Key: []string{"account", "url"}, Topic: topic,
 			KeyOf: func(p *Provider) []string { return []string{p.Account, p.URL} },
