@@ -68,8 +68,11 @@ func accessDenied(protocol, message string) Exception {
 }
 
 // validationFailure gives AWS's sentence the code that the API uses for it.
-func validationFailure(api *API, message string) Exception {
+func validationFailure(api *API, found *Violations) Exception {
+	message := found.String()
 	switch {
+	case api.Endpoint == "iam":
+		return NewError(http.StatusBadRequest, "ValidationError", found.iamString())
 	case api.Endpoint == "cognito-idp" || api.Endpoint == "logs":
 		return NewError(http.StatusBadRequest, "InvalidParameterException", message)
 	case api.Protocol == protocolQuery:

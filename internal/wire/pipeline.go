@@ -254,7 +254,7 @@ func (x *exchange) validate() error {
 		x.op.Validate(x.in, &x.violations)
 	}
 	if x.violations.Len() > 0 {
-		return validationFailure(x.end.api, x.violations.String())
+		return validationFailure(x.end.api, &x.violations)
 	}
 	return nil
 }

@@ -83,6 +83,25 @@ func (v *Violations) String() string {
 	return b.String()
 }
 
+// iamString is the sentence as IAM has it: it never repeats a value, and has words
+// of its own for names and paths.
+func (v *Violations) iamString() string {
+	for _, f := range v.found {
+		switch f.constraint {
+		case `Member must satisfy regular expression pattern: [\w+=,.@-]+`:
+			return "The specified value for " + f.path + " is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-"
+		case `Member must satisfy regular expression pattern: (\u002F)|(\u002F[\u0021-\u007E]+\u002F)`:
+			return "The specified value for " + f.path + " is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters."
+		}
+	}
+	plain := Violations{found: make([]violation, len(v.found))}
+	for i, f := range v.found {
+		f.value = ""
+		plain.found[i] = f
+	}
+	return plain.String()
+}
+
 // Join returns the path of member name of the structure at path. The name's
 // first letter is lowered.
 func Join(path, name string) string {

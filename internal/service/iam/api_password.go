@@ -3,7 +3,6 @@ package iam
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"strings"
 
 	"moat/internal/pure/policy"
@@ -12,8 +11,8 @@ import (
 	"moat/internal/wire/iamapi"
 )
 
-func violation(format string, args ...any) error {
-	return &iamapi.PasswordPolicyViolationException{Message: fmt.Sprintf(format, args...)}
+func violation() error {
+	return &iamapi.PasswordPolicyViolationException{Message: "Password does not conform to the account password policy."}
 }
 
 // CreateLoginProfile implements iamapi.Service.

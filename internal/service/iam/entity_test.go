@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -195,4 +196,100 @@ func TestTags(t *testing.T) {
 	}
 	_, err := h.iam.UntagUser(ctx, &iamapi.UntagUserRequest{UserName: "alice", TagKeys: []string{"aws:x"}})
 	want(t, "remove a reserved one", err, "ValidationError", "")
+}
+
+// TestSyntax: names, paths and lengths are refused in IAM's own words.
+func TestSyntax(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	user := func(name, path string) error {
+		in := &iamapi.CreateUserRequest{UserName: name}
+		if path != "" {
+			in.Path = &path
+		}
+		_, err := h.iam.CreateUser(ctx, in)
+		return err
+	}
+	for _, ok := range []string{"a", "A+b=c,d.e@f_g-h", strings.Repeat("n", 64)} {
+		if err := user(ok, "/team/one/"); err != nil {
+			t.Errorf("%q: %v", ok, err)
+		}
+	}
+	const name = "The specified value for userName is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-"
+	for _, bad := range []string{"a b", "a/b", "a:b", "ä", "a\n"} {
+		want(t, bad, user(bad, ""), "ValidationError", name)
+	}
+	want(t, "long", user(strings.Repeat("n", 65), ""), "ValidationError", "1 validation error detected: Value at 'userName' failed to satisfy constraint: Member must have length less than or equal to 64")
+	for _, bad := range []string{"x", "/x", "x/", "/ä/", "/a b/"} {
+		want(t, bad, user("x", bad), "ValidationError", "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+	}
+	want(t, "long path", user("x", "/"+strings.Repeat("p", 511)+"/"), "ValidationError", "")
+}
+
+// TestQuotas: one more than documented is refused. White space is not counted.
+func TestQuotas(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	h.user("alice", "")
+	h.role("r", trustLambda, "")
+	must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "g"}))
+	sized := func(n int) string { // a document of n bytes, and white space
+		empty := doc(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::"}`)
+		return strings.Replace(empty, `:::"`, `:::`+strings.Repeat("x", n-len(empty))+`"`, 1) + strings.Repeat(" \n\t", 100)
+	}
+	put := map[string]func(string) error{
+		"user 2048": func(d string) error {
+			_, err := h.iam.PutUserPolicy(ctx, &iamapi.PutUserPolicyRequest{UserName: "alice", PolicyName: "p", PolicyDocument: d})
+			return err
+		},
+		"group 5120": func(d string) error {
+			_, err := h.iam.PutGroupPolicy(ctx, &iamapi.PutGroupPolicyRequest{GroupName: "g", PolicyName: "p", PolicyDocument: d})
+			return err
+		},
+		"role 10240": func(d string) error {
+			_, err := h.iam.PutRolePolicy(ctx, &iamapi.PutRolePolicyRequest{RoleName: "r", PolicyName: "p", PolicyDocument: d})
+			return err
+		},
+	}
+	for name, f := range put {
+		kind, text, _ := strings.Cut(name, " ")
+		size, _ := strconv.Atoi(text)
+		if err := f(sized(size)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		owner := map[string]string{"user": "alice", "group": "g", "role": "r"}[kind]
+		want(t, name, f(sized(size+1)), "LimitExceeded", "Maximum policy size of "+text+" bytes exceeded for "+kind+" "+owner)
+	}
+	for i := range 11 {
+		p, err := h.iam.CreatePolicy(ctx, &iamapi.CreatePolicyRequest{PolicyName: "p" + strconv.Itoa(i), PolicyDocument: sized(6144)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.iam.AttachUserPolicy(ctx, &iamapi.AttachUserPolicyRequest{UserName: "alice", PolicyArn: *p.Policy.Arn})
+		if i < 10 && err != nil {
+			t.Fatal(err)
+		}
+		if i == 10 {
+			want(t, "eleventh policy", err, "LimitExceeded", "Cannot exceed quota for PoliciesPerUser: 10")
+		}
+	}
+	_, err := h.iam.CreatePolicy(ctx, &iamapi.CreatePolicyRequest{PolicyName: "large", PolicyDocument: sized(6145)})
+	want(t, "large", err, "LimitExceeded", "Cannot exceed quota for PolicySize: 6144")
+	for i := range 11 {
+		name := "g" + strconv.Itoa(i)
+		must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: name}))
+		_, err := h.iam.AddUserToGroup(ctx, &iamapi.AddUserToGroupRequest{GroupName: name, UserName: "alice"})
+		if i == 10 {
+			want(t, "eleventh group", err, "LimitExceeded", "Cannot exceed quota for GroupsPerUser: 10")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxAccountGroups - 12 {
+		must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "more" + strconv.Itoa(i)}))
+	}
+	_, err = h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "last"})
+	want(t, "groups of the account", err, "LimitExceeded", "Cannot exceed quota for GroupsPerAccount: 300")
 }

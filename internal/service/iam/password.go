@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 
@@ -109,7 +110,7 @@ func (s *Service) setPassword(l *LoginProfile, p passwords, hash []byte, rules *
 	if rules != nil {
 		for _, old := range p.Hashes[:min(len(p.Hashes), int(rules.Reuse))] {
 			if bytes.Equal(old, hash) {
-				return violation("Password has been used before; the last %d cannot be used again", rules.Reuse)
+				return violation()
 			}
 		}
 	}
@@ -140,39 +141,23 @@ const defaultLength = 8
 // check applies the account's policy to a password. Without one AWS's default
 // counts: eight characters, three of four classes, not the account's own name.
 func (a *AccountSettings) check(password string) error {
-	classes := []struct {
-		name string
-		has  bool
-		need bool
-	}{
-		{"uppercase letter", strings.ContainsAny(password, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), false},
-		{"lowercase letter", strings.ContainsAny(password, "abcdefghijklmnopqrstuvwxyz"), false},
-		{"number", strings.ContainsAny(password, "0123456789"), false},
-		{"symbol", strings.ContainsAny(password, symbols), false},
-	}
-	rules := a.Passwords
-	length := defaultLength
-	if rules != nil {
-		length = int(rules.MinLength)
-		classes[0].need, classes[1].need, classes[2].need, classes[3].need = rules.Upper, rules.Lower, rules.Numbers, rules.Symbols
-	}
-	if len([]rune(password)) < length {
-		return violation("Password should have a minimum length of %d", length)
-	}
-	have := 0
-	for _, c := range classes {
-		if c.need && !c.has {
-			return violation("Password should have at least one %s", c.name)
+	upper, lower := strings.ContainsAny(password, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), strings.ContainsAny(password, "abcdefghijklmnopqrstuvwxyz")
+	number, symbol := strings.ContainsAny(password, "0123456789"), strings.ContainsAny(password, symbols)
+	length, ok := defaultLength, false
+	if r := a.Passwords; r != nil {
+		length = int(r.MinLength)
+		ok = (upper || !r.Upper) && (lower || !r.Lower) && (number || !r.Numbers) && (symbol || !r.Symbols)
+	} else {
+		classes := 0
+		for _, has := range []bool{upper, lower, number, symbol} {
+			if has {
+				classes++
+			}
 		}
-		if c.has {
-			have++
-		}
+		ok = classes >= 3
 	}
-	switch {
-	case rules == nil && have < 3:
-		return violation("Password should have at least three of uppercase letters, lowercase letters, numbers and symbols")
-	case password == a.Account, a.Alias != "" && password == a.Alias:
-		return violation("Password should not be the name of the account")
+	if !ok || utf8.RuneCountInString(password) < length || password == a.Account || password == a.Alias {
+		return violation()
 	}
 	return nil
 }

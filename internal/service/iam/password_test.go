@@ -96,7 +96,7 @@ func TestLoginProfile(t *testing.T) {
 	name := wire.String("alice")
 	create := &iamapi.CreateLoginProfileRequest{UserName: name, Password: wire.String("Correct-Horse-1"), PasswordResetRequired: wire.Bool(true)}
 	_, err := h.iam.CreateLoginProfile(ctx, &iamapi.CreateLoginProfileRequest{UserName: name, Password: wire.String("short")})
-	want(t, "too short", err, "PasswordPolicyViolation", "Password should have a minimum length of 8")
+	want(t, "too short", err, "PasswordPolicyViolation", "Password does not conform to the account password policy.")
 	_, err = h.iam.GetLoginProfile(ctx, &iamapi.GetLoginProfileRequest{UserName: name})
 	want(t, "none", err, "NoSuchEntity", "Login Profile for User alice cannot be found.")
 	must(t)(h.iam.CreateLoginProfile(ctx, create))
