@@ -2,6 +2,8 @@ package iam
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,8 +13,24 @@ import (
 	"moat/internal/wire/iamapi"
 )
 
-// maxClientIDs is IAM's quota of audiences per provider.
-const maxClientIDs = 100
+// IAM's quotas of audiences and thumbprints per provider.
+const (
+	maxClientIDs   = 100
+	maxThumbprints = 5
+)
+
+// checkThumbprints refuses what is no SHA-1 sum in hexadecimal.
+func checkThumbprints(list []string) error {
+	if len(list) > maxThumbprints {
+		return invalidInput("Thumbprint list must contain fewer than %d entries.", maxThumbprints)
+	}
+	for _, t := range list {
+		if sum, err := hex.DecodeString(t); err != nil || len(sum) != sha1.Size {
+			return invalidInput("Thumbprint %s is not a SHA-1 sum in hexadecimal.", t)
+		}
+	}
+	return nil
+}
 
 func (s *Service) providerARN(p *Provider) string { return s.arn("oidc-provider/", "", p.URL) }
 
@@ -52,6 +70,9 @@ func (s *Service) CreateOpenIDConnectProvider(ctx context.Context, in *iamapi.Cr
 	}
 	if len(in.ClientIDList) > maxClientIDs {
 		return nil, limit("Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: %d", maxClientIDs)
+	}
+	if err := checkThumbprints(in.ThumbprintList); err != nil {
+		return nil, err
 	}
 	p := Provider{Account: s.cfg.Account, URL: u.Host + strings.TrimSuffix(u.EscapedPath(), "/"), ClientIDs: in.ClientIDList, Thumbprints: in.ThumbprintList, Tags: tags, Created: s.now()}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
@@ -126,6 +147,9 @@ func (s *Service) RemoveClientIDFromOpenIDConnectProvider(ctx context.Context, i
 
 // UpdateOpenIDConnectProviderThumbprint implements iamapi.Service.
 func (s *Service) UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *iamapi.UpdateOpenIDConnectProviderThumbprintRequest) (*iamapi.UpdateOpenIDConnectProviderThumbprintOutput, error) {
+	if err := checkThumbprints(in.ThumbprintList); err != nil {
+		return nil, err
+	}
 	return nil, s.updateProvider(ctx, in.OpenIDConnectProviderArn, func(p *Provider) error {
 		p.Thumbprints = in.ThumbprintList
 		return nil

@@ -293,3 +293,136 @@ func TestQuotas(t *testing.T) {
 	_, err = h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "last"})
 	want(t, "groups of the account", err, "LimitExceeded", "Cannot exceed quota for GroupsPerAccount: 300")
 }
+
+func TestOIDCProvider(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	create := func(thumbprints ...string) error {
+		_, err := h.iam.CreateOpenIDConnectProvider(ctx, &iamapi.CreateOpenIDConnectProviderRequest{Url: "https://a.example/x", ClientIDList: []string{"one"}, ThumbprintList: thumbprints, Tags: []iamapi.Tag{{Key: "a", Value: "1"}}})
+		return err
+	}
+	sum := strings.Repeat("ab", 20)
+	want(t, "six thumbprints", create(sum, sum, sum, sum, sum, sum), "InvalidInput", "")
+	want(t, "no hexadecimal", create(strings.Repeat("xy", 20)), "InvalidInput", "")
+	want(t, "too short", create("abcd"), "ValidationError", "")
+	if err := create(sum); err != nil {
+		t.Fatal(err)
+	}
+	arn := "arn:aws:iam::000000000000:oidc-provider/a.example/x"
+	_, err := h.iam.UpdateOpenIDConnectProviderThumbprint(ctx, &iamapi.UpdateOpenIDConnectProviderThumbprintRequest{OpenIDConnectProviderArn: arn, ThumbprintList: []string{strings.Repeat("-", 40)}})
+	want(t, "no thumbprint", err, "InvalidInput", "")
+	must(t)(h.iam.AddClientIDToOpenIDConnectProvider(ctx, &iamapi.AddClientIDToOpenIDConnectProviderRequest{OpenIDConnectProviderArn: arn, ClientID: "two"}))
+	must(t)(h.iam.RemoveClientIDFromOpenIDConnectProvider(ctx, &iamapi.RemoveClientIDFromOpenIDConnectProviderRequest{OpenIDConnectProviderArn: arn, ClientID: "one"}))
+	p := must(t)(h.iam.GetOpenIDConnectProvider(ctx, &iamapi.GetOpenIDConnectProviderRequest{OpenIDConnectProviderArn: arn})).(*iamapi.GetOpenIDConnectProviderResponse)
+	if len(p.ClientIDList) != 1 || p.ClientIDList[0] != "two" || len(p.ThumbprintList) != 1 {
+		t.Errorf("%+v", p)
+	}
+	if l := must(t)(h.iam.ListOpenIDConnectProviderTags(ctx, &iamapi.ListOpenIDConnectProviderTagsRequest{OpenIDConnectProviderArn: arn})).(*iamapi.ListOpenIDConnectProviderTagsResponse); len(l.Tags) != 1 {
+		t.Errorf("%+v", l.Tags)
+	}
+	_, err = h.iam.ListOpenIDConnectProviderTags(ctx, &iamapi.ListOpenIDConnectProviderTagsRequest{OpenIDConnectProviderArn: arn + "y"})
+	want(t, "no provider", err, "NoSuchEntity", "OpenIDConnect Provider not found for arn "+arn+"y")
+}
+
+// TestPermissions: what each operation is decided on. A caller that may manage one
+// entity may not manage its neighbour.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key := h.user("alice", `{"Effect":"Allow","Action":"iam:*","Resource":["arn:aws:iam::*:mfa/${aws:username}","arn:aws:iam::*:user/${aws:username}",`+
+		`"arn:aws:iam::*:instance-profile/mine/*","arn:aws:iam::*:saml-provider/mine","arn:aws:iam::*:server-certificate/mine/*","arn:aws:iam::*:role/aws-service-role/*"]},`+
+		`{"Effect":"Deny","Action":"iam:CreateServiceLinkedRole","Resource":"*","Condition":{"StringNotEquals":{"iam:AWSServiceName":"cloudtrail.amazonaws.com"}}}`)
+	h.user("bob", "")
+	ctx := h.as(key)
+	metadata := metadataDoc(t)
+	profile := func(path string) error {
+		_, err := h.iam.CreateInstanceProfile(ctx, &iamapi.CreateInstanceProfileRequest{InstanceProfileName: "p" + strings.Trim(path, "/"), Path: &path})
+		return err
+	}
+	for _, tt := range []struct {
+		name string
+		ok   bool
+		call func() error
+	}{
+		{"own device", true, func() error {
+			_, err := h.iam.CreateVirtualMFADevice(ctx, &iamapi.CreateVirtualMFADeviceRequest{VirtualMFADeviceName: "alice"})
+			return err
+		}},
+		{"another's device", false, func() error {
+			_, err := h.iam.CreateVirtualMFADevice(ctx, &iamapi.CreateVirtualMFADeviceRequest{VirtualMFADeviceName: "bob"})
+			return err
+		}},
+		{"own password", true, func() error {
+			_, err := h.iam.CreateLoginProfile(ctx, &iamapi.CreateLoginProfileRequest{Password: wire.String("Correct-Horse-1")})
+			return err
+		}},
+		{"another's password", false, func() error {
+			_, err := h.iam.CreateLoginProfile(ctx, &iamapi.CreateLoginProfileRequest{UserName: wire.String("bob"), Password: wire.String("Correct-Horse-1")})
+			return err
+		}},
+		{"own SSH keys", true, func() error {
+			_, err := h.iam.ListSSHPublicKeys(ctx, &iamapi.ListSSHPublicKeysRequest{UserName: wire.String("alice")})
+			return err
+		}},
+		{"another's SSH keys", false, func() error {
+			_, err := h.iam.ListSSHPublicKeys(ctx, &iamapi.ListSSHPublicKeysRequest{UserName: wire.String("bob")})
+			return err
+		}},
+		{"own devices", true, func() error { _, err := h.iam.ListMFADevices(ctx, &iamapi.ListMFADevicesRequest{}); return err }},
+		{"own certificates", true, func() error {
+			_, err := h.iam.ListSigningCertificates(ctx, &iamapi.ListSigningCertificatesRequest{})
+			return err
+		}},
+		{"everybody's service credentials", false, func() error {
+			_, err := h.iam.ListServiceSpecificCredentials(ctx, &iamapi.ListServiceSpecificCredentialsRequest{AllUsers: wire.Bool(true)})
+			return err
+		}},
+		{"own service credentials", true, func() error {
+			_, err := h.iam.ListServiceSpecificCredentials(ctx, &iamapi.ListServiceSpecificCredentialsRequest{})
+			return err
+		}},
+		{"profile", true, func() error { return profile("/mine/") }},
+		{"profile elsewhere", false, func() error { return profile("/") }},
+		{"provider", true, func() error {
+			_, err := h.iam.CreateSAMLProvider(ctx, &iamapi.CreateSAMLProviderRequest{Name: "mine", SAMLMetadataDocument: metadata})
+			return err
+		}},
+		{"another provider", false, func() error {
+			_, err := h.iam.CreateSAMLProvider(ctx, &iamapi.CreateSAMLProviderRequest{Name: "other", SAMLMetadataDocument: metadata})
+			return err
+		}},
+		{"service-linked role", true, func() error {
+			_, err := h.iam.CreateServiceLinkedRole(ctx, &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "cloudtrail.amazonaws.com"})
+			return err
+		}},
+		{"another service's", false, func() error {
+			_, err := h.iam.CreateServiceLinkedRole(ctx, &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "ops.apigateway.amazonaws.com"})
+			return err
+		}},
+		{"report", false, func() error {
+			_, err := h.iam.GetCredentialReport(ctx, &iamapi.GetCredentialReportInput{})
+			return err
+		}},
+		{"alias", false, func() error {
+			_, err := h.iam.CreateAccountAlias(ctx, &iamapi.CreateAccountAliasRequest{AccountAlias: "abc"})
+			return err
+		}},
+		{"password policy", false, func() error {
+			_, err := h.iam.UpdateAccountPasswordPolicy(ctx, &iamapi.UpdateAccountPasswordPolicyRequest{})
+			return err
+		}},
+		{"details", false, func() error {
+			_, err := h.iam.GetAccountAuthorizationDetails(ctx, &iamapi.GetAccountAuthorizationDetailsRequest{})
+			return err
+		}},
+	} {
+		err := tt.call()
+		if tt.ok && err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if !tt.ok {
+			want(t, tt.name, err, "AccessDenied", "")
+		}
+	}
+}

@@ -55,10 +55,19 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 			return []string{arn}, keys
 		}
 	}
-	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
-		return s.listResources(c, op, member("PathPrefix")), keys
+	if meansCaller(op, v) && c.Caller.Kind == policy.PrincipalUser {
+		named := member
+		member = func(name string) string {
+			if name == "UserName" {
+				return c.Caller.ARN[strings.LastIndexByte(c.Caller.ARN, '/')+1:]
+			}
+			return named(name)
+		}
 	}
-	arns, tags, boundary := s.named(member, op, c)
+	if strings.HasPrefix(op, "List") && !strings.HasSuffix(op, "Tags") && member("UserName") == "" && member("RoleName") == "" && member("GroupName") == "" && member("PolicyArn") == "" {
+		return s.listResources(op, member("PathPrefix")), keys
+	}
+	arns, tags, boundary := s.named(member, op)
 	for _, t := range tags {
 		keys.Set("aws:ResourceTag/"+t.Key, t.Value)
 		keys.Set("iam:ResourceTag/"+t.Key, t.Value)
@@ -67,6 +76,19 @@ func (s *Service) iamResources(c *wire.Call, op string, in any) ([]string, polic
 		keys.Set("iam:PermissionsBoundary", boundary)
 	}
 	return arns, keys
+}
+
+// meansCaller tells of the operations on a user's own things that name no user.
+func meansCaller(op string, in reflect.Value) bool {
+	if op == "ChangePassword" {
+		return true
+	}
+	name := in.FieldByName("UserName")
+	if !name.IsValid() || name.Kind() != reflect.Pointer || !name.IsNil() {
+		return false
+	}
+	all := in.FieldByName("AllUsers")
+	return !all.IsValid() || all.IsNil() || !all.Elem().Bool()
 }
 
 func setRequestTags(keys policy.Context, tags []iamapi.Tag) {
@@ -79,14 +101,12 @@ func setRequestTags(keys policy.Context, tags []iamapi.Tag) {
 }
 
 // listResources are those of operations that list a whole account: AWS decides
-// on the path they list below. One without a name may mean the caller.
-func (s *Service) listResources(c *wire.Call, op, prefix string) []string {
+// on the path they list below.
+func (s *Service) listResources(op, prefix string) []string {
 	if prefix == "" {
 		prefix = "/"
 	}
 	switch {
-	case op == "ListAccessKeys" && c.Caller.Kind == policy.PrincipalUser:
-		return []string{c.Caller.ARN}
 	case op == "ListUsers":
 		return []string{s.arn("user", prefix, "")}
 	case op == "ListRoles":
@@ -149,7 +169,7 @@ func (s *Service) namedOther(member func(string) string, op string) (arn string,
 
 // named finds the entity that an input names, with its tags and boundary. One
 // that does not exist yet, or not at all, has the ARN it would have.
-func (s *Service) named(member func(string) string, op string, c *wire.Call) (arns []string, tags []Tag, boundary string) {
+func (s *Service) named(member func(string) string, op string) (arns []string, tags []Tag, boundary string) {
 	p := member("Path")
 	if p == "" {
 		p = "/"
@@ -191,8 +211,6 @@ func (s *Service) named(member func(string) string, op string, c *wire.Call) (ar
 	case member("Url") != "":
 		_, rest, _ := strings.Cut(member("Url"), "://")
 		return []string{s.arn("oidc-provider/", "", strings.TrimSuffix(rest, "/"))}, nil, ""
-	case c.Caller.Kind == policy.PrincipalUser: // no name means the caller
-		return []string{c.Caller.ARN}, nil, ""
 	}
 	return []string{"*"}, nil, ""
 }
