@@ -2,10 +2,12 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"moat/internal/store"
+	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
 )
 
@@ -120,14 +122,34 @@ func (s *Service) DeleteInstanceProfile(ctx context.Context, in *iamapi.DeleteIn
 	})
 }
 
-// AddRoleToInstanceProfile implements iamapi.Service.
+// AddRoleToInstanceProfile implements iamapi.Service. The role is passed to
+// instances, so the caller needs iam:PassRole as well.
 func (s *Service) AddRoleToInstanceProfile(ctx context.Context, in *iamapi.AddRoleToInstanceProfileRequest) (*iamapi.AddRoleToInstanceProfileOutput, error) {
-	return nil, s.updateProfile(ctx, in.InstanceProfileName, func(tx *store.Tx, p *InstanceProfile) error {
-		r, err := s.getRole(tx, in.RoleName)
-		if err != nil {
+	var roleARN string
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		if _, err := s.getProfile(tx, in.InstanceProfileName); err != nil {
 			return err
 		}
-		if err := r.unprotected(); err != nil {
+		r, err := s.getRole(tx, in.RoleName)
+		roleARN = s.arn("role", r.Path, r.Name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.PassRole(ctx, wire.CallFrom(ctx).Caller, roleARN, "ec2.amazonaws.com"); err != nil {
+		var denied wire.Exception
+		if errors.As(err, &denied) {
+			return nil, wire.NewError(403, "AccessDenied", denied.ErrorMessage())
+		}
+		return nil, err
+	}
+	return nil, s.updateProfile(ctx, in.InstanceProfileName, func(tx *store.Tx, p *InstanceProfile) error {
+		r, err := s.getRole(tx, in.RoleName)
+		if err == nil {
+			err = r.unprotected()
+		}
+		if err != nil {
 			return err
 		}
 		if p.Role != "" {

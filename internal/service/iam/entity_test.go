@@ -67,6 +67,18 @@ func TestInstanceProfiles(t *testing.T) {
 	if l := must(t)(h.iam.ListInstanceProfiles(ctx, &iamapi.ListInstanceProfilesRequest{PathPrefix: wire.String("/y/")})).(*iamapi.ListInstanceProfilesResponse); len(l.InstanceProfiles) != 0 {
 		t.Errorf("%+v", l.InstanceProfiles)
 	}
+	// Who adds a role passes it.
+	key := h.user("alice", `{"Effect":"Allow","Action":["iam:AddRoleToInstanceProfile","iam:CreateInstanceProfile"],"Resource":"*"}`)
+	must(t)(h.iam.CreateInstanceProfile(h.as(key), &iamapi.CreateInstanceProfileRequest{InstanceProfileName: "hers"}))
+	add := func() error {
+		_, err := h.iam.AddRoleToInstanceProfile(h.as(key), &iamapi.AddRoleToInstanceProfileRequest{InstanceProfileName: "hers", RoleName: "q"})
+		return err
+	}
+	want(t, "not passed", add(), "AccessDenied", "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: iam:PassRole on resource: arn:aws:iam::000000000000:role/q because no identity-based policy allows the iam:PassRole action")
+	must(t)(h.iam.PutUserPolicy(ctx, &iamapi.PutUserPolicyRequest{UserName: "alice", PolicyName: "pass", PolicyDocument: doc(`{"Effect":"Allow","Action":"iam:PassRole","Resource":"arn:aws:iam::*:role/q","Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}}`)}))
+	if err := add(); err != nil {
+		t.Error(err)
+	}
 	_, err = h.iam.DeleteRole(ctx, &iamapi.DeleteRoleRequest{RoleName: "r"})
 	want(t, "role in a profile", err, "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.")
 	_, err = h.iam.DeleteInstanceProfile(ctx, &iamapi.DeleteInstanceProfileRequest{InstanceProfileName: "p"})
