@@ -120,7 +120,8 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	p.mail, _ = messenger.(*mailQueue)
 	p.userpool, err = userpool.New(userpool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
-		Messenger: messenger, Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) }, PassRoler: p.iam,
+		Messenger: messenger, Invoker: triggerInvoker{p}, PassRoler: p.iam,
+		Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
 	})
 	if err != nil {
 		return err
@@ -314,6 +315,31 @@ func (r stackRoles) AssumeServiceRole(ctx context.Context, roleARN, service, ses
 		return wire.Caller{}, false, nil
 	}
 	return who, err == nil, err
+}
+
+// triggerInvoker runs the triggers of user pools. The functions are made after the pools.
+type triggerInvoker struct{ p *parts }
+
+func (t triggerInvoker) InvokeTrigger(ctx context.Context, functionARN, poolARN string, event []byte) (userpool.TriggerResult, error) {
+	res, err := t.p.function.Invoke(ctx, function.Invocation{
+		Function: functionARN, Payload: event, Service: "cognito-idp.amazonaws.com", SourceARN: poolARN, SourceAccount: accountOf(poolARN),
+	})
+	for cause, code := range map[error]string{
+		function.ErrNotFound: "ResourceNotFoundException", function.ErrNotPermitted: "AccessDeniedException", function.ErrThrottled: "TooManyRequestsException",
+	} {
+		if errors.Is(err, cause) {
+			err = &userpool.TriggerError{Code: code, Err: err}
+		}
+	}
+	return userpool.TriggerResult{Payload: res.Payload, Failed: res.FunctionError != ""}, err
+}
+
+func accountOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 5 {
+		return ""
+	}
+	return parts[4]
 }
 
 // livePools tells identity pools whether a token still counts.

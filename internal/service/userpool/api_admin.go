@@ -49,6 +49,13 @@ func (s *Service) adminCreateUser(ctx context.Context, in *api.AdminCreateUserRe
 	if err != nil {
 		return nil, err
 	}
+	on := occasion{metadata: in.ClientMetadata, validation: attributePairs(in.ValidationData)}
+	if err := s.preSignUp(ctx, &p, &u, "AdminCreateUser", on); err != nil {
+		if is(err, usernameExists) {
+			err = refuse(usernameExists, "User account already exists")
+		}
+		return nil, err
+	}
 	message, wanted, err := s.invitationFor(&p, &u, in, password)
 	if err != nil {
 		return nil, err
@@ -63,7 +70,7 @@ func (s *Service) adminCreateUser(ctx context.Context, in *api.AdminCreateUserRe
 		return nil, err
 	}
 	if wanted {
-		_ = s.send(ctx, message) // logged there; RESEND tries again
+		_ = s.post(ctx, &p, &u, message, on) // logged there; RESEND tries again
 	}
 	d := describeUser(&u, nil)
 	return &api.AdminCreateUserResponse{User: &d}, nil
@@ -162,7 +169,7 @@ func (s *Service) inviteAgain(ctx context.Context, in *api.AdminCreateUserReques
 		return nil, err
 	}
 	if wanted {
-		if err := s.send(ctx, message); err != nil {
+		if err := s.post(ctx, &p, &u, message, occasion{metadata: in.ClientMetadata}); err != nil {
 			return nil, err
 		}
 	}
@@ -228,11 +235,14 @@ func (s *Service) changeUser(ctx context.Context, poolID, name string, change fu
 
 // AdminConfirmSignUp lets a user in without a code; his addresses stay unproven.
 func (s *Service) AdminConfirmSignUp(ctx context.Context, in *api.AdminConfirmSignUpRequest) (*api.AdminConfirmSignUpResponse, error) {
-	err := s.changeUser(ctx, in.UserPoolId, in.Username, func(tx *store.Tx, _ *Pool, u *User) error {
+	var pool Pool
+	var confirmed User
+	err := s.changeUser(ctx, in.UserPoolId, in.Username, func(tx *store.Tx, p *Pool, u *User) error {
 		if u.Status != string(api.UserStatusTypeUNCONFIRMED) {
 			return refuse(notAuthorized, "User cannot be confirmed. Current status is "+u.Status)
 		}
 		u.Status = string(api.UserStatusTypeCONFIRMED)
+		pool, confirmed = *p, *u
 		err := s.tables.codes.Delete(tx, u.Pool, u.Key, purposeSignUp)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
@@ -241,6 +251,9 @@ func (s *Service) AdminConfirmSignUp(ctx context.Context, in *api.AdminConfirmSi
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := s.postConfirmation(ctx, &pool, &confirmed, "ConfirmSignUp", occasion{metadata: in.ClientMetadata}); err != nil {
+		return nil, exception(err)
 	}
 	return &api.AdminConfirmSignUpResponse{}, nil
 }
@@ -322,13 +335,13 @@ func (s *Service) AdminUpdateUserAttributes(ctx context.Context, in *api.AdminUp
 	if err != nil {
 		return nil, exception(err)
 	}
-	if err := s.adminChange(ctx, in.UserPoolId, in.Username, attributes); err != nil {
+	if err := s.adminChange(ctx, in.UserPoolId, in.Username, attributes, occasion{metadata: in.ClientMetadata}); err != nil {
 		return nil, exception(err)
 	}
 	return &api.AdminUpdateUserAttributesResponse{}, nil
 }
 
-func (s *Service) adminChange(ctx context.Context, poolID, name string, attributes map[string]string) error {
+func (s *Service) adminChange(ctx context.Context, poolID, name string, attributes map[string]string, on occasion) error {
 	var p Pool
 	var u User
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
@@ -341,7 +354,7 @@ func (s *Service) adminChange(ctx context.Context, poolID, name string, attribut
 	c, plain, err := s.changeAttributes(ctx, p.ID, u.Key, attributes, true)
 	for _, to := range c.proofs {
 		if err == nil {
-			_ = s.send(ctx, codeMessage(&p, &c.user, MessageAttribute, to.medium, to.destination, plain[to.attribute])) // logged there
+			_ = s.post(ctx, &p, &c.user, codeMessage(&p, &c.user, MessageUpdate, to.medium, to.destination, plain[to.attribute]), on) // logged there
 		}
 	}
 	return err
@@ -353,7 +366,7 @@ func (s *Service) AdminDeleteUserAttributes(ctx context.Context, in *api.AdminDe
 	for _, name := range in.UserAttributeNames {
 		attributes[name] = ""
 	}
-	if err := s.adminChange(ctx, in.UserPoolId, in.Username, attributes); err != nil {
+	if err := s.adminChange(ctx, in.UserPoolId, in.Username, attributes, occasion{}); err != nil {
 		return nil, exception(err)
 	}
 	return &api.AdminDeleteUserAttributesResponse{}, nil

@@ -245,7 +245,7 @@ func (s *Service) ListUserPools(ctx context.Context, in *api.ListUserPoolsReques
 	list, out.NextToken, err = nextPage(s, list, limit, scope, func(p *Pool) []string { return []string{p.Account, p.Region, p.ID} })
 	for _, p := range list {
 		out.UserPools = append(out.UserPools, api.UserPoolDescriptionType{
-			Id: &p.ID, Name: &p.Name, CreationDate: &p.CreatedAt, LastModifiedDate: &p.ModifiedAt, LambdaConfig: &api.LambdaConfigType{},
+			Id: &p.ID, Name: &p.Name, CreationDate: &p.CreatedAt, LastModifiedDate: &p.ModifiedAt, LambdaConfig: wire.Ptr(p.lambda()),
 		})
 	}
 	return out, err

@@ -45,7 +45,7 @@ func (s *Service) UpdateUserAttributes(ctx context.Context, in *api.UpdateUserAt
 	out := &api.UpdateUserAttributesResponse{CodeDeliveryDetailsList: []api.CodeDeliveryDetailsType{}}
 	for _, to := range c.proofs {
 		out.CodeDeliveryDetailsList = append(out.CodeDeliveryDetailsList, *to.details())
-		_ = s.send(ctx, codeMessage(&b.pool, &c.user, MessageAttribute, to.medium, to.destination, plain[to.attribute])) // logged there
+		_ = s.post(ctx, &b.pool, &c.user, codeMessage(&b.pool, &c.user, MessageUpdate, to.medium, to.destination, plain[to.attribute]), occasion{client: b.client.ID, metadata: in.ClientMetadata}) // logged there
 	}
 	return out, nil
 }
@@ -130,7 +130,7 @@ func (s *Service) GetUserAttributeVerificationCode(ctx context.Context, in *api.
 	if err != nil {
 		return nil, err
 	}
-	if err := s.send(ctx, codeMessage(&b.pool, &b.user, MessageAttribute, to.medium, to.destination, plain)); err != nil {
+	if err := s.post(ctx, &b.pool, &b.user, codeMessage(&b.pool, &b.user, MessageAttribute, to.medium, to.destination, plain), occasion{client: b.client.ID, metadata: in.ClientMetadata}); err != nil {
 		return nil, exception(err)
 	}
 	return &api.GetUserAttributeVerificationCodeResponse{CodeDeliveryDetails: to.details()}, nil
@@ -318,7 +318,7 @@ func (s *Service) GetTokensFromRefreshToken(ctx context.Context, in *api.GetToke
 	if err != nil {
 		return nil, exception(err)
 	}
-	out, err := s.refresh(ctx, &c, in.RefreshToken, nil)
+	out, err := s.refresh(ctx, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, nil)
 	if err != nil {
 		return nil, exception(err)
 	}

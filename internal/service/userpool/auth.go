@@ -29,6 +29,7 @@ type step struct {
 	params    map[string]string
 	session   *string
 	flow      api.AuthFlowType // of the first step
+	on        occasion
 }
 
 // maxParam bounds a parameter; the longest honest one is a secret block.
@@ -47,7 +48,7 @@ func (st *step) param(name string) (string, error) {
 
 // InitiateAuth begins a sign-in for an app.
 func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest) (*api.InitiateAuthResponse, error) {
-	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session}
+	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
 	a, err := s.initiate(ctx, &st, "", in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -57,7 +58,7 @@ func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest)
 
 // AdminInitiateAuth begins a sign-in for a server that has a key of its own.
 func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAuthRequest) (*api.AdminInitiateAuthResponse, error) {
-	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session}
+	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
 	a, err := s.initiate(ctx, &st, in.UserPoolId, in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -67,7 +68,7 @@ func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAu
 
 // RespondToAuthChallenge goes on with a sign-in.
 func (s *Service) RespondToAuthChallenge(ctx context.Context, in *api.RespondToAuthChallengeRequest) (*api.RespondToAuthChallengeResponse, error) {
-	st := step{operation: "RespondToAuthChallenge", params: in.ChallengeResponses, session: in.Session}
+	st := step{operation: "RespondToAuthChallenge", params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
 	a, err := s.respond(ctx, &st, "", in.ClientId, in.ChallengeName)
 	if err != nil {
 		return nil, exception(err)
@@ -77,7 +78,7 @@ func (s *Service) RespondToAuthChallenge(ctx context.Context, in *api.RespondToA
 
 // AdminRespondToAuthChallenge goes on with a sign-in, for a server.
 func (s *Service) AdminRespondToAuthChallenge(ctx context.Context, in *api.AdminRespondToAuthChallengeRequest) (*api.AdminRespondToAuthChallengeResponse, error) {
-	st := step{operation: "AdminRespondToAuthChallenge", admin: true, params: in.ChallengeResponses, session: in.Session}
+	st := step{operation: "AdminRespondToAuthChallenge", admin: true, params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
 	a, err := s.respond(ctx, &st, in.UserPoolId, in.ClientId, in.ChallengeName)
 	if err != nil {
 		return nil, exception(err)
@@ -152,6 +153,25 @@ func (s *Service) find(ctx context.Context, st *step, name string) (u User, know
 	return u, known, err
 }
 
+// findOrMigrate is find for who shows his password: somebody unknown may be known to
+// the pool's migration function.
+func (s *Service) findOrMigrate(ctx context.Context, st *step, name, password string) (User, bool, error) {
+	u, known, err := s.find(ctx, st, name)
+	if known || err != nil && !is(err, userNotFound) {
+		return u, known, err
+	}
+	on := st.on
+	on.validation = on.metadata
+	there, failed := s.migrate(ctx, &st.pool, name, password, "Authentication", on)
+	if failed != nil {
+		return u, false, failed
+	}
+	if there {
+		return s.find(ctx, st, name)
+	}
+	return u, known, err
+}
+
 // uuidShape is the form of the usernames that pools with username attributes generate.
 var uuidShape = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
@@ -206,8 +226,11 @@ func (s *Service) passwordSignIn(ctx context.Context, st *step) (answer, error) 
 	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
 		return answer{}, err
 	}
-	u, known, err := s.find(ctx, st, name)
+	u, known, err := s.findOrMigrate(ctx, st, name, password)
 	if err != nil {
+		return answer{}, err
+	}
+	if err := s.preAuthentication(ctx, st, &u, known); err != nil {
 		return answer{}, err
 	}
 	right, err := s.matches(&st.pool, &u, u.Name, password)

@@ -58,7 +58,7 @@ func (s *Service) newPasswordStep(ctx context.Context, st *step) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	return s.conclude(ctx, st, &proof{user: u, right: true, from: &ch, wrong: errSession(), effect: func(tx *store.Tx, u *User) (verdict, err error) {
+	return s.conclude(ctx, st, &proof{user: u, right: true, from: &ch, newPassword: true, wrong: errSession(), effect: func(tx *store.Tx, u *User) (verdict, err error) {
 		// The challenge is of the temporary password it followed, and of no later state.
 		if u.Status != string(api.UserStatusTypeFORCE_CHANGE_PASSWORD) {
 			return nil, errSession()

@@ -37,7 +37,15 @@ func (s *Service) startSRP(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	verifier, _, err := s.verifier(&u)
+	if err := s.preAuthentication(ctx, st, &u, known); err != nil {
+		return answer{}, err
+	}
+	return s.challengeSRP(st, &u, known, name, a, attempt{Flow: st.flow})
+}
+
+// challengeSRP makes the challenge in answer to the public value a.
+func (s *Service) challengeSRP(st *step, u *User, known bool, name string, a []byte, at attempt) (answer, error) {
+	verifier, _, err := s.verifier(u)
 	if err != nil {
 		return answer{}, err
 	}
@@ -49,7 +57,7 @@ func (s *Service) startSRP(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	ch, err := s.newChallenge(api.ChallengeNameTypePASSWORD_VERIFIER, &st.client, &u, attempt{Flow: st.flow})
+	ch, err := s.newChallenge(api.ChallengeNameTypePASSWORD_VERIFIER, &st.client, u, at)
 	if err != nil {
 		return answer{}, err
 	}

@@ -174,7 +174,7 @@ func TestService_flowsEnforced(t *testing.T) {
 		"admin, old name":        {old, "ADMIN_NO_SRP_AUTH", true, password, "", ""},
 		"admin flow, not signed": {all, "ADMIN_USER_PASSWORD_AUTH", false, password, "InvalidParameterException", "Initiate Auth method not supported."},
 		"refresh, not allowed":   {none, "REFRESH_TOKEN_AUTH", false, map[string]string{"REFRESH_TOKEN": "x"}, "InvalidParameterException", "Auth flow not enabled for this client"},
-		"custom":                 {all, "CUSTOM_AUTH", false, password, "NotImplemented", ""},
+		"custom, not allowed":    {all, "CUSTOM_AUTH", false, password, "InvalidParameterException", "CUSTOM_AUTH is not enabled for the client."},
 		"choice":                 {all, "USER_AUTH", false, password, "NotImplemented", ""},
 		"no username":            {all, "USER_PASSWORD_AUTH", false, map[string]string{"PASSWORD": goodPass}, "InvalidParameterException", "Missing required parameter USERNAME"},
 		"no password":            {all, "USER_PASSWORD_AUTH", false, map[string]string{"USERNAME": "ann@example.com"}, "InvalidParameterException", "Missing required parameter PASSWORD"},

@@ -24,9 +24,11 @@ type challenge struct {
 	Login      string // what was typed
 	PasswordID string
 	Sub        string
-	Seed       []byte // MFA_SETUP: the secret that the user is about to put into an app
-	Ready      bool   // MFA_SETUP: a code of it was seen
-	A, U, B    []byte // SRP: client's public value, scrambler, server's secret
+	Private    map[string]string // CUSTOM_CHALLENGE: what the answer is compared with
+	Metadata   string            // CUSTOM_CHALLENGE: its name for the functions
+	Seed       []byte            // MFA_SETUP: the secret that the user is about to put into an app
+	Ready      bool              // MFA_SETUP: a code of it was seen
+	A, U, B    []byte            // SRP: client's public value, scrambler, server's secret
 	ExpiresAt  time.Time
 }
 

@@ -22,6 +22,10 @@ const (
 	invalidOAuthFlow
 	invalidParameter
 	invalidPassword
+	invalidPoolConfiguration
+	lambdaRefused
+	lambdaUnexpected
+	lambdaUnreadable
 	limitExceeded
 	mfaMethodNotFound
 	notAuthorized
@@ -85,6 +89,14 @@ func exception(err error) error {
 		return &api.InvalidParameterException{Message: f.text}
 	case invalidPassword:
 		return &api.InvalidPasswordException{Message: f.text}
+	case invalidPoolConfiguration:
+		return &api.InvalidUserPoolConfigurationException{Message: f.text}
+	case lambdaRefused:
+		return &api.UserLambdaValidationException{Message: f.text}
+	case lambdaUnexpected:
+		return &api.UnexpectedLambdaException{Message: f.text}
+	case lambdaUnreadable:
+		return &api.InvalidLambdaResponseException{Message: f.text}
 	case limitExceeded:
 		return &api.LimitExceededException{Message: f.text}
 	case mfaMethodNotFound:

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -84,6 +85,65 @@ type house struct {
 	mu     sync.Mutex
 	at     time.Time
 	recs   []wire.Record
+	// triggers are the functions that exist, by ARN; fired counts their runs.
+	triggers map[string]func(event map[string]any) (response any, err error)
+	fired    map[string]int
+}
+
+// functionARN is a trigger that a test has put into the house.
+func functionARN(name string) *string {
+	return wire.String("arn:aws:lambda:eu-central-1:000000000000:function:" + name)
+}
+
+// function adds a trigger. What it returns becomes the event's response; an error is
+// one of the function's own.
+func (h *house) function(name string, run func(event map[string]any) (any, error)) *string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.triggers == nil {
+		h.triggers, h.fired = map[string]func(map[string]any) (any, error){}, map[string]int{}
+	}
+	arn := functionARN(name)
+	h.triggers[*arn] = run
+	return arn
+}
+
+// runs is how often a trigger ran.
+func (h *house) runs(arn *string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fired[*arn]
+}
+
+// InvokeTrigger implements Invoker.
+func (h *house) InvokeTrigger(_ context.Context, function, pool string, event []byte) (TriggerResult, error) {
+	h.mu.Lock()
+	run := h.triggers[function]
+	if run != nil {
+		h.fired[function]++
+	}
+	h.mu.Unlock()
+	if run == nil {
+		return TriggerResult{}, &TriggerError{"ResourceNotFoundException", errors.New("no such function")}
+	}
+	var ev map[string]any
+	if err := json.Unmarshal(event, &ev); err != nil {
+		return TriggerResult{}, err
+	}
+	if want := "arn:aws:cognito-idp:eu-central-1:000000000000:userpool/" + fmt.Sprint(ev["userPoolId"]); pool != want {
+		h.t.Errorf("a trigger for %s, want %s", pool, want)
+	}
+	response, err := run(ev)
+	if err != nil {
+		payload, _ := json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": "Error"})
+		return TriggerResult{Payload: payload, Failed: true}, nil
+	}
+	if raw, ok := response.(json.RawMessage); ok { // not an event at all
+		return TriggerResult{Payload: raw}, nil
+	}
+	ev["response"] = response
+	payload, err := json.Marshal(ev)
+	return TriggerResult{Payload: payload}, err
 }
 
 func (h *house) advance(d time.Duration) {
@@ -119,7 +179,7 @@ func (h *house) open(db *store.DB) {
 	h.t.Helper()
 	s, err := New(Config{
 		DB: db, Now: h.clock, Account: "000000000000", BaseURL: "http://localhost:4566", Domain: "localhost:4566",
-		Messenger: h.box, Record: func(r wire.Record) { h.recs = append(h.recs, r) },
+		Messenger: h.box, Invoker: h, Record: func(r wire.Record) { h.recs = append(h.recs, r) },
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -19,13 +19,16 @@ const (
 	provesTOTP     factor = "software token"
 	provesSMS      factor = "sms"
 	provesEmail    factor = "email"
+	provesCustom   factor = "custom" // whatever the pool's own functions ask for
 )
 
 // attempt is how far a sign-in has come. It travels inside of each challenge, sealed,
 // so that no step can be left out and none can be claimed.
 type attempt struct {
-	Flow   api.AuthFlowType
-	Proven []factor
+	Flow        api.AuthFlowType
+	Proven      []factor
+	NewPassword bool         `json:",omitempty"` // a temporary password was replaced on the way
+	Custom      []customStep `json:",omitempty"` // CUSTOM_AUTH: the challenges so far, as its functions see them
 }
 
 func (a *attempt) has(f factor) bool { return slices.Contains(a.Proven, f) }
@@ -70,6 +73,7 @@ func (s *Service) newMachine() machine {
 		flows: map[api.AuthFlowType]opening{
 			api.AuthFlowTypeUSER_SRP_AUTH:            {true, true, "USER_SRP_AUTH is not enabled for the client.", s.startSRP},
 			api.AuthFlowTypeUSER_PASSWORD_AUTH:       {true, false, "USER_PASSWORD_AUTH flow not enabled for this client", s.passwordSignIn},
+			api.AuthFlowTypeCUSTOM_AUTH:              {true, true, "CUSTOM_AUTH is not enabled for the client.", s.startCustom},
 			api.AuthFlowTypeADMIN_USER_PASSWORD_AUTH: password,
 			api.AuthFlowTypeADMIN_NO_SRP_AUTH:        password,
 			api.AuthFlowTypeREFRESH_TOKEN_AUTH:       refresh,
@@ -79,6 +83,7 @@ func (s *Service) newMachine() machine {
 			// challenge                                 proves          is put by          is answered by
 			api.ChallengeNameTypePASSWORD_VERIFIER:     {provesPassword, nil /* startSRP */, s.proveSRP},
 			api.ChallengeNameTypeNEW_PASSWORD_REQUIRED: {provesNothing, s.demandPassword, s.newPasswordStep},
+			api.ChallengeNameTypeCUSTOM_CHALLENGE:      {provesCustom, s.offerCustom, s.takeCustom},
 			api.ChallengeNameTypeSELECT_MFA_TYPE:       {provesNothing, s.offerChoice, s.choose},
 			api.ChallengeNameTypeMFA_SETUP:             {provesTOTP, s.offerSetup, s.finishSetup},
 			api.ChallengeNameTypeSOFTWARE_TOKEN_MFA:    {provesTOTP, s.askTOTP, s.takeTOTP},
@@ -108,15 +113,20 @@ func (s *Service) next(p *Pool, u *User, at attempt) (api.ChallengeNameType, err
 	default:
 		return "", errWrongPassword() // a state that this version does not know lets nobody in
 	}
+	if at.Flow == api.AuthFlowTypeCUSTOM_AUTH && !at.has(provesCustom) {
+		return api.ChallengeNameTypeCUSTOM_CHALLENGE, nil
+	}
 	return p.secondFactor(u, at), nil
 }
 
 // proof is what the answer to one step amounts to.
 type proof struct {
-	user   User // whose sign-in it is, as read before any arithmetic
-	factor factor
-	right  bool
-	from   *challenge // what was answered; nil for what opens a sign-in
+	user        User // whose sign-in it is, as read before any arithmetic
+	factor      factor
+	right       bool
+	from        *challenge // what was answered; nil for what opens a sign-in
+	at          *attempt   // how far it had come where from does not say so
+	newPassword bool       // the answer replaced a temporary password
 	// retry lets a wrong answer be given again: the challenge is used up by a right one only.
 	retry bool
 	// wrong is what a wrong answer is told; nil stands for errWrongPassword.
@@ -136,11 +146,8 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	at := attempt{Flow: st.flow}
-	if pr.from != nil {
-		at = pr.from.attempt
-	}
-	at = at.with(pr.factor)
+	at := pr.reached(st.flow)
+	at.NewPassword = at.NewPassword || pr.newPassword
 	var out concluded
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		out = concluded{}
@@ -153,8 +160,45 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 		return s.put(ctx, st, out.next, &out.user, at)
 	}
 	session.of(&out.user)
-	result, err := s.issue(ctx, &st.pool, &st.client, &out.user, out.groups, &session, true)
+	result, err := s.welcome(ctx, st, &out, &session, at)
+	if err != nil { // no token leaves, so the session must not stand either
+		err = errors.Join(err, s.discard(ctx, session.ID))
+	}
 	return answer{result: result, params: map[string]string{}}, err
+}
+
+// welcome asks the functions that have the last word, and issues the tokens.
+func (s *Service) welcome(ctx context.Context, st *step, out *concluded, session *Session, at attempt) (*api.AuthenticationResultType, error) {
+	if err := s.postAuthentication(ctx, st, &out.user); err != nil {
+		return nil, err
+	}
+	why := issuedBySignIn
+	if at.NewPassword {
+		why = issuedByNewPassword
+	}
+	return s.issue(ctx, &issuance{
+		pool: &st.pool, client: &st.client, user: &out.user, groups: out.groups, session: session, refresh: true, why: why, on: st.on,
+	})
+}
+
+// discard removes a session of which nobody has a token.
+func (s *Service) discard(ctx context.Context, id string) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.sessions.Delete(tx, id) })
+}
+
+// reached is how far a sign-in has come with a right proof.
+func (pr *proof) reached(flow api.AuthFlowType) attempt {
+	at := attempt{Flow: flow}
+	switch {
+	case pr.at != nil:
+		at = *pr.at
+	case pr.from != nil:
+		at = pr.from.attempt
+		if at.Flow == api.AuthFlowTypeCUSTOM_AUTH {
+			at.Custom = append(slices.Clone(at.Custom), customStep{Name: string(pr.from.Kind), Result: true})
+		}
+	}
+	return at.with(pr.factor)
 }
 
 // concluded is what the transaction of a proof found.

@@ -16,6 +16,7 @@ const (
 	MessageAttribute  = "VerifyUserAttribute"
 	MessageInvitation = "AdminCreateUser"
 	MessageSignIn     = "Authentication"
+	MessageUpdate     = "UpdateUserAttribute"
 )
 
 // Media of a [Message].
@@ -47,6 +48,15 @@ type Message struct {
 // that there was somebody to send to.
 type Messenger interface {
 	SendCode(ctx context.Context, m Message) error
+}
+
+// post words a message as the pool's function wants it, and delivers it.
+func (s *Service) post(ctx context.Context, p *Pool, u *User, m Message, on occasion) error {
+	if err := s.customise(ctx, p, u, &m, on); err != nil {
+		s.log.Warn("a message was not sent", "kind", m.Kind, "pool", m.PoolID, "medium", m.Medium, "error", err)
+		return err
+	}
+	return s.send(ctx, m)
 }
 
 // send delivers m. In flows that a stranger can start the result only reaches the

@@ -51,7 +51,7 @@ func (s *Service) askCode(kind api.ChallengeNameType) func(context.Context, *ste
 		if err != nil {
 			return answer{}, err
 		}
-		if err := s.send(ctx, signInMessage(&st.pool, u, to, plain)); err != nil {
+		if err := s.post(ctx, &st.pool, u, signInMessage(&st.pool, u, to, plain), st.on); err != nil {
 			return answer{}, err
 		}
 		return s.offered(ch, map[string]string{

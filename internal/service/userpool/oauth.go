@@ -126,7 +126,7 @@ func (s *Service) token(x *exchange) (*tokenReply, error) {
 		if text == "" {
 			return nil, invalidRequest("refresh_token is missing.")
 		}
-		out, err := s.refresh(x.r.Context(), &c, text, nil)
+		out, err := s.refresh(x.r.Context(), &c, text, occasion{client: c.ID}, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -166,12 +166,18 @@ func (s *Service) clientCredentials(x *exchange, c *Client, asked string) (*toke
 	if err != nil {
 		return nil, err
 	}
+	changes, err := s.preClientToken(x.r.Context(), &x.pool, granted, occasion{client: c.ID})
+	if err != nil {
+		return nil, err
+	}
 	now, life := s.time(), c.accessValidity()
-	access, err := sign(keys.signer, map[string]any{
+	claims := map[string]any{
 		"sub": c.ID, "client_id": c.ID, "iss": s.issuer(x.pool.ID), "token_use": "access", "version": 2,
 		"scope": strings.Join(granted, " "), "jti": jti,
 		"auth_time": now.Unix(), "iat": now.Unix(), "exp": now.Add(life).Unix(),
-	})
+	}
+	changes.access.apply(claims, c.ID)
+	access, err := sign(keys.signer, claims)
 	return &tokenReply{AccessToken: access, ExpiresIn: int64(life / time.Second), TokenType: "Bearer"}, err
 }
 

@@ -2,7 +2,6 @@ package userpool
 
 import (
 	"context"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,8 +46,10 @@ func (s *Service) poolARN(p *Pool) string {
 // notBuilt refuses what a pool may ask for and does not get.
 func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 	switch {
-	case in.LambdaConfig != nil && !reflect.ValueOf(*in.LambdaConfig).IsZero():
-		return notImplemented(operation, "Lambda triggers are not available yet.")
+	case in.LambdaConfig != nil && (in.LambdaConfig.CustomEmailSender != nil || in.LambdaConfig.CustomSMSSender != nil || in.LambdaConfig.KMSKeyID != nil):
+		return notImplemented(operation, "functions that send messages are not available yet.")
+	case in.LambdaConfig != nil && in.LambdaConfig.InboundFederation != nil:
+		return notImplemented(operation, "there is no federation yet whose profiles a function could change.")
 	case in.UserPoolAddOns != nil && in.UserPoolAddOns.AdvancedSecurityMode != api.AdvancedSecurityModeTypeOFF:
 		return notImplemented(operation, "threat protection is not available yet; AdvancedSecurityMode must be OFF.")
 	}
@@ -73,7 +74,10 @@ func newSettings(in *api.UpdateUserPoolRequest) (PoolSettings, error) {
 		EmailVerificationMessage: in.EmailVerificationMessage, EmailVerificationSubject: in.EmailVerificationSubject,
 		Sms: in.SmsConfiguration, SmsAuthenticationMessage: in.SmsAuthenticationMessage, SmsVerificationMessage: in.SmsVerificationMessage,
 		UpdateSettings: in.UserAttributeUpdateSettings, AddOns: in.UserPoolAddOns, Tier: string(in.UserPoolTier),
-		Template: in.VerificationMessageTemplate,
+		Template: in.VerificationMessageTemplate, Lambda: in.LambdaConfig,
+	}
+	if err := checkLambda(out.Lambda); err != nil {
+		return out, err
 	}
 	if out.DeletionProtection == "" {
 		out.DeletionProtection = string(api.DeletionProtectionTypeINACTIVE)
@@ -172,7 +176,7 @@ func (s *Service) describePool(p *Pool, users int) *api.UserPoolType {
 	out := &api.UserPoolType{
 		Id: &p.ID, Name: &p.Name, Arn: wire.String(s.poolARN(p)), CreationDate: &p.CreatedAt, LastModifiedDate: &p.ModifiedAt,
 		Policies:     &api.UserPoolPolicyType{PasswordPolicy: &set.Password, SignInPolicy: set.SignIn},
-		LambdaConfig: &api.LambdaConfigType{}, SchemaAttributes: p.Schema,
+		LambdaConfig: wire.Ptr(p.lambda()), SchemaAttributes: p.Schema,
 		MfaConfiguration: set.MFA.mode(), EstimatedNumberOfUsers: wire.Int32(int32(min(users, 1<<31-1))),
 		AccountRecoverySetting: set.AccountRecovery, AdminCreateUserConfig: &admin,
 		DeletionProtection: api.DeletionProtectionType(set.DeletionProtection), DeviceConfiguration: set.Device,

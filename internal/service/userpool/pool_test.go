@@ -63,7 +63,7 @@ func TestService_CreateUserPool_refused(t *testing.T) {
 		code string
 	}{
 		"mfa by nothing":    {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "InvalidParameterException"},
-		"trigger":           {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{PreSignUp: wire.String("arn:aws:lambda:eu-central-1:000000000000:function:f")}}, "NotImplemented"},
+		"sender":            {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{KMSKeyID: wire.String("arn:aws:kms:eu-central-1:000000000000:key/k")}}, "NotImplemented"},
 		"threat protection": {api.CreateUserPoolRequest{UserPoolAddOns: &api.UserPoolAddOnsType{AdvancedSecurityMode: "ENFORCED"}}, "NotImplemented"},
 		"passkeys":          {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}}}, "NotImplemented"},
 		"link":              {api.CreateUserPoolRequest{VerificationMessageTemplate: &api.VerificationMessageTemplateType{DefaultEmailOption: "CONFIRM_WITH_LINK"}}, "NotImplemented"},

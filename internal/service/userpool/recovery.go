@@ -15,18 +15,24 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 	if err != nil {
 		return nil, err
 	}
+	on := occasion{client: in.ClientId, metadata: in.ClientMetadata}
+	if err := s.migrateForgetful(ctx, in.ClientId, in.Username, in.SecretHash, on); err != nil {
+		return nil, exception(err)
+	}
 	var m *Message
 	var to contact
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
+	var p Pool
+	var u User
+	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		m = nil
-		p, c, err := s.both(tx, in.ClientId)
-		if err != nil {
+		var c Client
+		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
 		}
 		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 			return err
 		}
-		u, err := s.findUser(tx, &p, in.Username)
+		u, err = s.findUser(tx, &p, in.Username)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -46,9 +52,36 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 		return nil, exception(err)
 	}
 	if m != nil {
-		_ = s.send(ctx, *m) // logged there
+		_ = s.post(ctx, &p, &u, *m, on) // logged there
 	}
 	return &api.ForgotPasswordResponse{CodeDeliveryDetails: to.details()}, nil
+}
+
+// migrateForgetful lets the pool's migration function bring in who forgot a password
+// that the pool never knew.
+func (s *Service) migrateForgetful(ctx context.Context, clientID, name string, hash *string, on occasion) error {
+	var p Pool
+	var known bool
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		var c Client
+		if p, c, err = s.both(tx, clientID); err != nil {
+			return err
+		}
+		if err := s.checkSecretHash(&c, deref(hash), name); err != nil {
+			return err
+		}
+		_, err = s.findUser(tx, &p, name)
+		known = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil || known {
+		return err
+	}
+	_, err = s.migrate(ctx, &p, name, "", "ForgotPassword", on)
+	return err
 }
 
 // recoverable says where a recovery code may go, or why none may be sent.
@@ -107,6 +140,7 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 		return err
 	}
 	var verdict error
+	var confirmed User
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		var code Code
 		code, verdict, err = s.redeem(tx, p.ID, who, purposeRecovery, in.ConfirmationCode)
@@ -125,9 +159,13 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 		if err := s.clearFailures(tx, p.ID, u.Key); err != nil {
 			return err
 		}
+		confirmed = u
 		return s.putUser(tx, &p, &u, false)
 	})
-	return errors.Join(err, verdict)
+	if err = errors.Join(err, verdict); err != nil || refusal != nil {
+		return err
+	}
+	return s.postConfirmation(ctx, &p, &confirmed, "ConfirmForgotPassword", occasion{client: in.ClientId, metadata: in.ClientMetadata})
 }
 
 // AdminResetUserPassword makes the password useless and sends a recovery code.
@@ -137,9 +175,10 @@ func (s *Service) AdminResetUserPassword(ctx context.Context, in *api.AdminReset
 		return nil, err
 	}
 	var m Message
-	err = s.update(ctx, func(tx *store.Tx) error {
-		p, u, err := s.userHere(ctx, tx, in.UserPoolId, in.Username)
-		if err != nil {
+	var p Pool
+	var u User
+	err = s.update(ctx, func(tx *store.Tx) (err error) {
+		if p, u, err = s.userHere(ctx, tx, in.UserPoolId, in.Username); err != nil {
 			return err
 		}
 		if u.Status != string(api.UserStatusTypeCONFIRMED) && u.Status != string(api.UserStatusTypeRESET_REQUIRED) {
@@ -159,7 +198,7 @@ func (s *Service) AdminResetUserPassword(ctx context.Context, in *api.AdminReset
 	if err != nil {
 		return nil, err
 	}
-	if err := s.send(ctx, m); err != nil {
+	if err := s.post(ctx, &p, &u, m, occasion{metadata: in.ClientMetadata}); err != nil {
 		s.log.Warn("the recovery code of a reset was not sent", "pool", in.UserPoolId)
 	}
 	return &api.AdminResetUserPasswordResponse{}, nil

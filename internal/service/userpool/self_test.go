@@ -45,7 +45,7 @@ func TestService_UpdateUserAttributes(t *testing.T) {
 		t.Errorf("got %v", a)
 	}
 	m := h.box.last(t)
-	if m.Destination != "anna@example.com" || m.Kind != MessageAttribute {
+	if m.Destination != "anna@example.com" || m.Kind != MessageUpdate {
 		t.Errorf("got %+v", m)
 	}
 	verify := func(code string) error {

@@ -75,7 +75,7 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	result, err := s.refresh(ctx, &st.client, text, func(u *User) error {
+	result, err := s.refresh(ctx, &st.client, text, st.on, func(u *User) error {
 		return s.checkSecretHash(&st.client, st.params["SECRET_HASH"], u.Name, u.Sub)
 	})
 	return answer{result: result, params: map[string]string{}}, err
@@ -84,7 +84,7 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 // refresh issues new tokens for a session that still stands. With rotation the
 // refresh token is replaced; its forerunner works for the grace period only, and
 // used later it counts as stolen: the whole session is revoked.
-func (s *Service) refresh(ctx context.Context, c *Client, text string, check func(*User) error) (*api.AuthenticationResultType, error) {
+func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasion, check func(*User) error) (*api.AuthenticationResultType, error) {
 	id, generation, ok := s.readRefreshToken(c, text)
 	if !ok {
 		return nil, errInvalidRefresh()
@@ -125,7 +125,7 @@ func (s *Service) refresh(ctx context.Context, c *Client, text string, check fun
 	if err = errors.Join(err, verdict); err != nil {
 		return nil, err
 	}
-	return s.issue(ctx, &p, c, &u, groups, &x, c.rotates())
+	return s.issue(ctx, &issuance{pool: &p, client: c, user: &u, groups: groups, session: &x, refresh: c.rotates(), why: issuedByRefresh, on: on})
 }
 
 // standing reads a session and its user and refuses what does not stand any more.

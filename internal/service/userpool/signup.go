@@ -29,12 +29,18 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 	if err != nil {
 		return nil, err
 	}
+	on := occasion{client: in.ClientId, metadata: in.ClientMetadata, validation: attributePairs(in.ValidationData)}
+	if err := s.preSignUp(ctx, &p, &u, "SignUp", on); err != nil {
+		return nil, err
+	}
 	pw, err := s.newPassword(p.ID, u.Name, *in.Password)
 	if err != nil {
 		return nil, err
 	}
 	u.setPassword(&p, pw)
+	confirmed := u.Status == string(api.UserStatusTypeCONFIRMED)
 	to, wanted := p.confirmationContact(&u)
+	wanted = wanted && !confirmed
 	plain, sealed, err := s.drawCode()
 	if err != nil {
 		return nil, err
@@ -48,10 +54,13 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 	if err != nil {
 		return nil, err
 	}
-	out := &api.SignUpResponse{UserSub: u.Sub}
+	out := &api.SignUpResponse{UserSub: u.Sub, UserConfirmed: confirmed}
+	if confirmed {
+		return out, s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", on)
+	}
 	if wanted {
 		out.CodeDeliveryDetails = to.details()
-		_ = s.send(ctx, codeMessage(&p, &u, MessageSignUp, to.medium, to.destination, plain)) // logged there
+		_ = s.post(ctx, &p, &u, codeMessage(&p, &u, MessageSignUp, to.medium, to.destination, plain), on) // logged there
 	}
 	return out, nil
 }
@@ -108,15 +117,17 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 		return nil, notImplemented("ConfirmSignUp", "signing in with a session from the sign-up is not available yet.")
 	}
 	var verdict error
-	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		p, c, err := s.both(tx, in.ClientId)
-		if err != nil {
+	var p Pool
+	var u User
+	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		var c Client
+		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
 		}
 		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 			return err
 		}
-		u, err := s.findUser(tx, &p, in.Username)
+		u, err = s.findUser(tx, &p, in.Username)
 		if errors.Is(err, store.ErrNotFound) {
 			if c.hidesUsers() {
 				return errCodeExpired()
@@ -143,6 +154,9 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 	if err = errors.Join(err, verdict); err != nil {
 		return nil, exception(err)
 	}
+	if err := s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", occasion{client: in.ClientId, metadata: in.ClientMetadata}); err != nil {
+		return nil, exception(err)
+	}
 	return &api.ConfirmSignUpResponse{}, nil
 }
 
@@ -154,16 +168,18 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 	}
 	var m *Message
 	var to contact
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
+	var p Pool
+	var u User
+	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		m = nil
-		p, c, err := s.both(tx, in.ClientId)
-		if err != nil {
+		var c Client
+		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
 		}
 		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 			return err
 		}
-		u, err := s.findUser(tx, &p, in.Username)
+		u, err = s.findUser(tx, &p, in.Username)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -184,7 +200,7 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 		return nil, exception(err)
 	}
 	if m != nil {
-		_ = s.send(ctx, *m) // logged there
+		_ = s.post(ctx, &p, &u, *m, occasion{client: in.ClientId, metadata: in.ClientMetadata}) // logged there
 	}
 	return &api.ResendConfirmationCodeResponse{CodeDeliveryDetails: to.details()}, nil
 }

@@ -45,6 +45,7 @@ type PoolSettings struct {
 	Tier                     string
 	Template                 *api.VerificationMessageTemplateType
 	MFA                      PoolMFA
+	Lambda                   *api.LambdaConfigType
 }
 
 // PoolKey is a signing key: its PKCS #8 form, sealed.

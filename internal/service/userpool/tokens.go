@@ -12,14 +12,31 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
+// issuance is what tokens are made of, and why.
+type issuance struct {
+	pool    *Pool
+	client  *Client
+	user    *User
+	groups  []Group
+	session *Session
+	refresh bool // a refresh token, too
+	why     string
+	on      occasion
+}
+
 // issue signs the tokens of a session, ID and access token side by side: the two
 // signatures are most of what a sign-in costs.
-func (s *Service) issue(ctx context.Context, p *Pool, c *Client, u *User, groups []Group, x *Session, withRefresh bool) (*api.AuthenticationResultType, error) {
+func (s *Service) issue(ctx context.Context, is *issuance) (*api.AuthenticationResultType, error) {
+	p, c, u, x := is.pool, is.client, is.user, is.session
 	keys, err := s.keys.of(ctx, p.ID)
 	if err != nil {
 		return nil, err
 	}
-	base, err := s.baseClaims(p, c, u, groups, x)
+	changes, err := s.preTokenGeneration(ctx, p, u, is.groups, x.Scope, is.why, is.on)
+	if err != nil {
+		return nil, err
+	}
+	base, err := s.baseClaims(p, c, u, is.groups, x)
 	if err != nil {
 		return nil, err
 	}
@@ -27,10 +44,13 @@ func (s *Service) issue(ctx context.Context, p *Pool, c *Client, u *User, groups
 	if err != nil {
 		return nil, err
 	}
-	idClaims, err := s.idClaims(base, p, c, u, groups)
+	idClaims, err := s.idClaims(base, p, c, u, is.groups)
 	if err != nil {
 		return nil, err
 	}
+	changes.id.apply(idClaims, c.ID)
+	changes.access.apply(accessClaims, c.ID)
+	changes.applyGroups(accessClaims, idClaims)
 	var access, id string
 	var accessErr, idErr error
 	var side sync.WaitGroup
@@ -44,7 +64,7 @@ func (s *Service) issue(ctx context.Context, p *Pool, c *Client, u *User, groups
 		AccessToken: &access, IdToken: &id, TokenType: wire.String("Bearer"),
 		ExpiresIn: wire.Int32(int32(c.accessValidity() / time.Second)),
 	}
-	if withRefresh {
+	if is.refresh {
 		text, err := s.refreshToken(x)
 		if err != nil {
 			return nil, err

@@ -4,8 +4,8 @@
 // It owns every password, code and token of a user. Passwords are kept as SRP
 // verifiers, never as text; what a client brings back (challenges, refresh tokens,
 // page tokens) is authenticated before a single byte of it is believed. It sends no
-// mail itself and does no I/O within a transaction. What it does not have (second
-// factors other than codes, devices, federation, triggers, login pages) it refuses with status 501.
+// mail itself and does no I/O within a transaction. What it does not have (devices,
+// passkeys, federation, login pages) it refuses with status 501.
 package userpool
 
 import (
@@ -38,6 +38,8 @@ type Config struct {
 	Messenger Messenger
 	// Record receives one record per request to the OAuth endpoints; nil drops them.
 	Record func(wire.Record)
+	// Invoker runs triggers. nil: a trigger fails, and with it what it guards.
+	Invoker Invoker
 	// PassRoler decides whether a caller may give a role to a group. nil: nobody is asked.
 	PassRoler PassRoler
 }
@@ -59,6 +61,7 @@ type Service struct {
 	account   string
 	baseURL   string
 	messenger Messenger
+	invoker   Invoker
 	record    func(wire.Record)
 	passRoler PassRoler
 
@@ -88,7 +91,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"),
-		messenger: cfg.Messenger, record: cfg.Record, passRoler: cfg.PassRoler,
+		messenger: cfg.Messenger, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler,
 		tables: newTables(),
 	}
 	if err := s.db.Create(s.tables.all()...); err != nil {
