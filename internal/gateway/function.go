@@ -63,7 +63,7 @@ func (f *function) invoke(ctx context.Context, x *Exchange, payload []byte, sour
 		if x.caller == nil {
 			return nil, refuse(APIConfigurationError, "the integration wants the caller's credentials and the route asks for none")
 		}
-		inv.Caller = x.caller
+		inv.Caller, inv.Conditions = x.caller, x.conditions()
 	}
 	out, err := await(ctx, x.g.cfg.Invoker, inv)
 	switch {

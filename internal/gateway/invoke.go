@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 
+	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
 
@@ -26,9 +27,10 @@ type Invocation struct {
 	// Role, when set, is the role ARN with whose rights the function is called
 	// instead of by its resource policy.
 	Role string
-	// Caller, when set, is the access key id of the signed-in caller whose own rights
-	// count (credentials "arn:aws:iam::*:user/*").
-	Caller *wire.Caller
+	// Caller, when set, is the signed-in caller whose own rights count (credentials
+	// "arn:aws:iam::*:user/*"), and Conditions the condition keys of its request.
+	Caller     *wire.Caller
+	Conditions policy.Context
 	// Event says that the caller does not wait for the answer.
 	Event bool
 }

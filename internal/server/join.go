@@ -262,7 +262,7 @@ type gatewayInvoker struct {
 func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gateway.Result, error) {
 	in := function.Invocation{
 		Function: inv.FunctionARN, Payload: inv.Payload, RequestID: inv.RequestID,
-		Service: inv.Service, SourceARN: inv.SourceARN, SourceAccount: inv.SourceAccount, Caller: inv.Caller,
+		Service: inv.Service, SourceARN: inv.SourceARN, SourceAccount: inv.SourceAccount, Caller: inv.Caller, Conditions: inv.Conditions,
 	}
 	if inv.Role != "" {
 		caller, err := g.assume(ctx, inv)

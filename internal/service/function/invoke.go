@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"moat/internal/pure/policy"
@@ -61,8 +62,10 @@ type Invocation struct {
 	Service                  string
 	SourceARN, SourceAccount string
 	// Caller is the IAM principal that invokes. Then its rights count, and those of
-	// Service do not.
-	Caller *wire.Caller
+	// Service do not. Conditions are the condition keys of its request, which need
+	// not hold the time.
+	Caller     *wire.Caller
+	Conditions policy.Context
 	// ClientContext and CognitoIdentity are JSON for the function's context.
 	ClientContext, CognitoIdentity string
 	// Trace is the X-Ray trace header. Empty: a new one that is not sampled.
@@ -130,7 +133,12 @@ func kindOf(err error) error {
 // Nobody is let in by default.
 func (s *Service) permit(ctx context.Context, ref reference, t *target, inv *Invocation) error {
 	keys := policy.Context{}
-	keys.Set("aws:CurrentTime", s.cfg.Now().UTC().Format(time.RFC3339))
+	for k, v := range inv.Conditions {
+		keys.Set(k, v...)
+	}
+	now := s.cfg.Now().UTC()
+	keys.Set("aws:CurrentTime", now.Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
 	req := &policy.Request{Action: "lambda:InvokeFunction", Resource: ref.arn(), Account: ref.account, Context: keys}
 	switch {
 	case inv.Caller != nil && s.cfg.Authority != nil:
