@@ -21,7 +21,8 @@ import (
 // matches decides, so wire/*api stands before wire.
 var layers = [][]string{
 	{"pure/*"},
-	{"store", "issuer", "http1", "wire", "wire/protocoltest", "store/storetest"},
+	{"outbound"},
+	{"store", "issuer", "saml", "http1", "wire", "wire/protocoltest", "store/storetest"},
 	{"wire/*api", "gateway", "sandbox", "wiregen"},
 	{"service/*"},
 	{"console", "server"},

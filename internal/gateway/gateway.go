@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moat/internal/outbound"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
@@ -112,7 +113,7 @@ func New(cfg Config) *Gateway {
 	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand))
 	g.outbound = cfg.Transport
 	if g.outbound == nil {
-		g.outbound = newTransport(cfg.AllowPrivate)
+		g.outbound = outbound.NewTransport(cfg.AllowPrivate)
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"moat/internal/outbound"
 )
 
 // httpProxy is an integration of type HTTP_PROXY.
@@ -186,7 +188,7 @@ func (x *Exchange) upstreamFields(resp *http.Response) {
 func failed(err error, host string) *Refusal {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, errForbidden):
+	case errors.Is(err, outbound.ErrForbidden):
 		return refuse(IntegrationFailure, "the integration's host "+host+" is at an address that integrations may not reach")
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return refuse(IntegrationTimeout, host+" did not answer in time")

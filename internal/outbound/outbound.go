@@ -1,4 +1,10 @@
-package gateway
+// Package outbound is the only way out of this process to an address that somebody
+// else chose: HTTP integrations, the keys of foreign issuers.
+//
+// It decides on the resolved address at each connection, so neither a name nor a
+// redirect nor a changed DNS answer leads past it. It follows no proxy of the
+// environment.
+package outbound
 
 import (
 	"errors"
@@ -9,18 +15,18 @@ import (
 	"time"
 )
 
-// errForbidden says that an integration leads to an address that it must not reach.
-var errForbidden = errors.New("gateway: the address is not one that integrations may reach")
+// ErrForbidden says that an address is not one that may be reached.
+var ErrForbidden = errors.New("outbound: the address is not one that may be reached")
 
-// newTransport is the only way out for HTTP integrations. It decides on the resolved
-// address at each connection, so neither a name nor a redirect nor a changed DNS
-// answer leads past it. It follows no proxy of the environment and no redirect.
-func newTransport(private bool) http.RoundTripper {
+// NewTransport returns a transport that reaches public addresses and, where
+// private is true, loopback and private ranges. The caller may set its TLS
+// configuration; its dialer must stay.
+func NewTransport(private bool) *http.Transport {
 	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
 			if err != nil || !reachable(at.Addr(), private) {
-				return errForbidden
+				return ErrForbidden
 			}
 			return nil
 		}}
