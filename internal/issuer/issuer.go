@@ -1,8 +1,9 @@
 // Package issuer finds the keys with which the tokens of an issuer are verified.
 //
 // Issuers that live in this process answer from memory through a resolver;
-// foreign ones are registered by name and answer through a [KeySource]. An issuer
-// that nobody has registered is unknown: no token makes this package fetch anything.
+// foreign ones are registered by name and answer through a [KeySource], or are
+// named by a caller that has looked up the provider that somebody registered. No
+// token makes this package fetch anything by itself.
 package issuer
 
 import (
@@ -15,8 +16,15 @@ import (
 	"moat/internal/pure/token"
 )
 
-// ErrUnknown says that no source answers for an issuer.
-var ErrUnknown = errors.New("issuer: unknown issuer")
+var (
+	// ErrUnknown says that no source answers for an issuer.
+	ErrUnknown = errors.New("issuer: unknown issuer")
+	// ErrUnreachable says that a foreign issuer could not be talked to.
+	ErrUnreachable = errors.New("issuer: the issuer cannot be reached")
+	// ErrThumbprint says that a foreign issuer's certificate is neither vouched
+	// for by an authority that this machine trusts nor has a known thumbprint.
+	ErrThumbprint = errors.New("issuer: the certificate of the issuer is not trusted")
+)
 
 // KeySource returns the present keys of one issuer. It is safe for concurrent use.
 type KeySource interface {
@@ -38,6 +46,7 @@ type Registry struct {
 	cfg       Config
 	mu        sync.RWMutex
 	sources   map[string]KeySource
+	foreign   map[string]*remote // by thumbprints
 	resolvers []Resolver
 }
 
@@ -46,7 +55,7 @@ func New(cfg Config) *Registry {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Registry{cfg: cfg, sources: map[string]KeySource{}}
+	return &Registry{cfg: cfg, sources: map[string]KeySource{}, foreign: map[string]*remote{}}
 }
 
 // Register makes src answer for exactly this issuer, replacing an earlier source.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"moat/internal/gateway"
 	"moat/internal/issuer"
+	"moat/internal/outbound"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/token"
 	"moat/internal/sandbox"
@@ -67,7 +69,7 @@ func (l *late) Invoke(ctx context.Context, api, operation string, in, out any) e
 
 // join makes every service and gives each what it needs of the others. Nothing runs yet.
 func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, error) {
-	p := &parts{db: db, issuers: issuer.New(issuer.Config{Now: cfg.Now})}
+	p := &parts{db: db, issuers: issuer.New(issuer.Config{Now: cfg.Now, Client: &http.Client{Transport: outbound.NewTransport(cfg.Dev || cfg.AllowPrivateTargets)}})}
 	inProcess := &late{}
 	steps := []func() error{
 		func() (err error) { p.authority, err = openAuthority(ctx, db, cfg); return err },
@@ -105,7 +107,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 
 // makeDirectory makes the services that know people, principals and what they may do.
 func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
-	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
+	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Foreign: p.issuers, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
 		return err
 	}
 	if cfg.Dev {

@@ -57,9 +57,11 @@ func (x *exchange) resources() ([]string, policy.Context) {
 	return []string{"*"}, nil
 }
 
-// requestKeys are the global condition keys that the request itself has.
-func (x *exchange) requestKeys() policy.Context {
-	c := x.call
+func (x *exchange) requestKeys() policy.Context { return RequestKeys(x.call) }
+
+// RequestKeys are the global condition keys that a call itself has. A service
+// that decides by itself adds its own to them; the result is the caller's.
+func RequestKeys(c *Call) policy.Context {
 	keys := policy.Context{}
 	keys.Set("aws:CurrentTime", c.Time.UTC().Format(time.RFC3339))
 	keys.Set("aws:EpochTime", strconv.FormatInt(c.Time.Unix(), 10))

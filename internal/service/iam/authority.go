@@ -114,7 +114,11 @@ func (s *Service) sessionCredential(ctx context.Context, accessKeyID, token stri
 	case !s.cfg.Now().Before(time.Unix(k.session.Expires, 0)):
 		return wire.Credential{}, wire.ErrExpiredToken
 	}
-	return wire.Credential{Secret: k.session.Secret, Caller: k.caller}, nil
+	caller := k.caller
+	if k.session.MFA != 0 {
+		caller.Principal = withMFAAge(caller.Principal, s.cfg.Now().Unix()-k.session.MFA)
+	}
+	return wire.Credential{Secret: k.session.Secret, Caller: caller}, nil
 }
 
 // sessionEntity finds the user or role behind a session. A user's session ends
@@ -122,7 +126,7 @@ func (s *Service) sessionCredential(ctx context.Context, accessKeyID, token stri
 func (s *Service) sessionEntity(ctx context.Context, v *session) (*entity, error) {
 	if v.MadeByKey != "" {
 		root := s.root.Load()
-		if v.Kind == policy.PrincipalRoot {
+		if v.Kind == policy.PrincipalRoot || v.Root {
 			if root == nil || root.id != v.MadeByKey {
 				return nil, wire.ErrUnknownKey
 			}
@@ -169,6 +173,9 @@ func (s *Service) AuthorizeResource(ctx context.Context, caller wire.Caller, act
 
 // authorizeTrust decides about becoming a role of this account.
 func (s *Service) authorizeTrust(ctx context.Context, who policy.Principal, action, roleARN string, keys policy.Context) (policy.Decision, error) {
+	if keys.Get(mfaKey) != nil {
+		who = withMFAAge(who, 0)
+	}
 	p, err := s.policiesOf(ctx, &who)
 	if err != nil {
 		return policy.Decision{}, err
@@ -221,7 +228,7 @@ func (s *Service) policiesOf(ctx context.Context, who *policy.Principal) (p poli
 	if who.Account != s.cfg.Account {
 		return p, nil
 	}
-	if p.Session, err = s.sessionPolicies(who.Context[policiesKey]); err != nil {
+	if p.Session, err = s.sessionPolicies(ctx, limits{who.Context[policiesKey], who.Context[managedKey]}); err != nil {
 		return p, err
 	}
 	var e *entity
@@ -233,12 +240,29 @@ func (s *Service) policiesOf(ctx context.Context, who *policy.Principal) (p poli
 		e, err = s.user(ctx, who.ARN[strings.LastIndexByte(who.ARN, '/')+1:])
 	case policy.PrincipalAssumedRole:
 		e, err = s.role(ctx, who.RoleARN[strings.LastIndexByte(who.RoleARN, '/')+1:])
+	case policy.PrincipalFederatedUser:
+		return s.federatedPolicies(ctx, who, p)
 	}
 	if err != nil || e == nil {
 		return p, err
 	}
 	if id, _, _ := strings.Cut(who.ID, ":"); id != e.id {
 		return p, nil // another one of the same name
+	}
+	p.Identity, p.Boundary = e.identity, e.boundary
+	return p, nil
+}
+
+// federatedPolicies are those of a federated user: of the user that it was made
+// of. Package policy lets through only what session policies allow.
+func (s *Service) federatedPolicies(ctx context.Context, who *policy.Principal, p policy.Policies) (policy.Policies, error) {
+	if who.UserARN == s.arn("root", "", "") {
+		p.Identity = []*policy.Document{s.allows}
+		return p, nil
+	}
+	e, err := s.user(ctx, who.UserARN[strings.LastIndexByte(who.UserARN, '/')+1:])
+	if err != nil || e == nil || e.id != who.UserID {
+		return p, err
 	}
 	p.Identity, p.Boundary = e.identity, e.boundary
 	return p, nil

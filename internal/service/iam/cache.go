@@ -201,22 +201,3 @@ func (s *Service) managed(tx *store.Tx, arn string) (*policy.Document, error) {
 	}
 	return policy.Parse(arn, []byte(v.Document))
 }
-
-// sessionPolicies compiles the policies that a session carries, each once.
-func (s *Service) sessionPolicies(docs []string) ([]*policy.Document, error) {
-	if len(docs) == 0 {
-		return nil, nil
-	}
-	c := s.cache.Load()
-	out := make([]*policy.Document, len(docs))
-	for i, doc := range docs {
-		d, err := remember(&c.mu, c.policies, maxSessionPolicies, doc, func() (*policy.Document, error) {
-			return policy.Parse("session policy", []byte(doc))
-		})
-		if err != nil {
-			return nil, err
-		}
-		out[i] = d
-	}
-	return out, nil
-}

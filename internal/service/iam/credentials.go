@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"moat/internal/pure/policy"
@@ -21,82 +22,117 @@ func (notTrusted) NotTrusted() bool { return true }
 
 // RoleOptions say who becomes a role, and how.
 type RoleOptions struct {
-	Duration        time.Duration // an hour when zero; never more than the role allows
-	SessionPolicies []string      // documents that limit the session
+	Duration time.Duration // an hour when zero; never more than the role allows
+	// SessionPolicies are documents, ManagedPolicies ARNs, that limit the session.
+	SessionPolicies, ManagedPolicies []string
 	// Service is the service principal that assumes the role (sts:AssumeRole);
-	// Federated the provider of a web identity (sts:AssumeRoleWithWebIdentity).
-	// Exactly one of them is set.
+	// Federated the provider of a web identity (sts:AssumeRoleWithWebIdentity) or,
+	// with SAML, of an assertion (sts:AssumeRoleWithSAML). Exactly one of Service
+	// and Federated is set.
 	Service, Federated string
-	// Context holds the condition keys of the request: for a web identity those
-	// of its provider, which the session then carries on.
-	Context policy.Context
-	// Tags become the session's principal tags.
-	Tags []Tag
+	SAML               bool
+	// Context holds the condition keys of the service or of the identity. The
+	// session of an identity carries them on, or Session where that is not nil.
+	Context, Session policy.Context
+	// Request holds the condition keys of the call, which no session carries.
+	Request policy.Context
+	// Tags become the session's principal tags; those that Transitive names go on
+	// to the next role, as does SourceIdentity.
+	Tags           []Tag
+	Transitive     []string
+	SourceIdentity string
+}
+
+func (o *RoleOptions) principal() (who policy.Principal, action string, err error) {
+	switch {
+	case (o.Service == "") == (o.Federated == ""):
+		return who, "", errors.New("iam: a role is assumed by a service or by an identity")
+	case o.Service != "":
+		return policy.Principal{Kind: policy.PrincipalService, Service: o.Service}, "sts:AssumeRole", nil
+	case o.SAML:
+		action = "sts:AssumeRoleWithSAML"
+	default:
+		action = "sts:AssumeRoleWithWebIdentity"
+	}
+	return policy.Principal{Kind: policy.PrincipalFederated, Federated: o.Federated}, action, nil
 }
 
 // RoleCredentials makes the temporary credentials of a role for another service
 // of this installation. The role's trust policy decides: [ErrNotTrusted].
 //
-// The caller vouches for Context: it must have verified the web identity.
+// The caller vouches for Context: it must have verified the identity.
 func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, o RoleOptions) (Credentials, error) {
-	who := policy.Principal{Kind: policy.PrincipalService, Service: o.Service}
-	action := "sts:AssumeRole"
-	switch {
-	case (o.Service == "") == (o.Federated == ""):
-		return Credentials{}, errors.New("iam: a role is assumed by a service or by a web identity")
-	case o.Federated != "":
-		who = policy.Principal{Kind: policy.PrincipalFederated, Federated: o.Federated}
-		action = "sts:AssumeRoleWithWebIdentity"
+	who, action, err := o.principal()
+	if err != nil {
+		return Credentials{}, err
 	}
 	if !sessionName.MatchString(session) {
 		return Credentials{}, errors.New("iam: malformed role session name " + session)
 	}
-	keys := policy.Context{}
-	for k, v := range o.Context {
-		keys.Set(k, v...)
-	}
-	keys.Set("sts:RoleSessionName", session)
-	s.setSourceAccount(keys, o.Service)
-	actions := []string{action}
-	if len(o.Tags) > 0 {
-		actions = append(actions, "sts:TagSession")
-	}
-	for _, a := range actions {
-		d, err := s.authorizeTrust(ctx, who, a, roleARN, withRequestTags(keys, o.Tags))
-		if err != nil {
-			return Credentials{}, err
-		}
-		if !d.Allowed {
-			return Credentials{}, ErrNotTrusted
-		}
-	}
-	role, err := s.roleByARN(ctx, roleARN)
+	given := attributes{tags: o.Tags, transitive: o.Transitive, source: o.SourceIdentity}
+	carried, needed, err := given.carried(nil)
 	if err != nil {
 		return Credentials{}, err
 	}
-	if role == nil {
-		return Credentials{}, ErrNotTrusted
+	role, err := s.trusted(ctx, who, append([]string{action}, needed...), roleARN, s.trustKeys(session, &o, &given))
+	if err != nil {
+		return Credentials{}, err
 	}
 	for _, doc := range o.SessionPolicies {
 		if _, err := policy.Parse("session policy", []byte(doc)); err != nil {
 			return Credentials{}, err
 		}
 	}
-	carried := policy.Context{}
 	if o.Federated != "" {
-		for k, v := range o.Context {
+		keys := o.Context
+		if o.Session != nil {
+			keys = o.Session
+		}
+		for k, v := range keys {
 			carried.Set(k, v...)
 		}
 		carried.Set("aws:FederatedProvider", o.Federated)
-	}
-	for _, t := range o.Tags {
-		carried.Set("aws:PrincipalTag/"+t.Key, t.Value)
 	}
 	d := o.Duration
 	if d <= 0 {
 		d = time.Hour
 	}
-	return s.roleSession(role, session, carried, o.SessionPolicies, min(d, time.Duration(role.maxSession)*time.Second))
+	return s.roleSession(role, session, carried, limits{o.SessionPolicies, o.ManagedPolicies}, min(d, time.Duration(role.maxSession)*time.Second))
+}
+
+// trustKeys are the condition keys with which a trust policy is asked.
+func (s *Service) trustKeys(session string, o *RoleOptions, given *attributes) policy.Context {
+	keys := policy.Context{}
+	keys.Set("aws:CurrentTime", s.cfg.Now().UTC().Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(s.cfg.Now().Unix(), 10))
+	for _, from := range []policy.Context{o.Request, o.Context} {
+		for k, v := range from {
+			keys.Set(k, v...)
+		}
+	}
+	given.setKeys(keys)
+	keys.Set("sts:RoleSessionName", session)
+	s.setSourceAccount(keys, o.Service)
+	return keys
+}
+
+// trusted returns the role when its trust policy lets who do all the actions;
+// else [ErrNotTrusted].
+func (s *Service) trusted(ctx context.Context, who policy.Principal, actions []string, roleARN string, keys policy.Context) (*entity, error) {
+	for _, a := range actions {
+		d, err := s.authorizeTrust(ctx, who, a, roleARN, keys)
+		if err != nil {
+			return nil, err
+		}
+		if !d.Allowed {
+			return nil, ErrNotTrusted
+		}
+	}
+	role, err := s.roleByARN(ctx, roleARN)
+	if err == nil && role == nil {
+		err = ErrNotTrusted
+	}
+	return role, err
 }
 
 // setSourceAccount says for whom a service acts: it is always this account.
@@ -106,22 +142,10 @@ func (s *Service) setSourceAccount(keys policy.Context, service string) {
 	}
 }
 
-func withRequestTags(keys policy.Context, tags []Tag) policy.Context {
-	if len(tags) > 0 {
-		names := make([]string, len(tags))
-		for i, t := range tags {
-			names[i] = t.Key
-		}
-		keys = withTags(keys, "aws:RequestTag/", tags)
-		keys.Set("aws:TagKeys", names...)
-	}
-	return keys
-}
-
 // roleSession makes a session of a role whose trust has been established.
-func (s *Service) roleSession(role *entity, name string, keys policy.Context, policies []string, d time.Duration) (Credentials, error) {
+func (s *Service) roleSession(role *entity, name string, keys policy.Context, l limits, d time.Duration) (Credentials, error) {
 	c, err := s.newSession(session{
-		Kind: policy.PrincipalAssumedRole, Name: role.name, EntityID: role.id, Session: name, Keys: keys, Policies: policies,
+		Kind: policy.PrincipalAssumedRole, Name: role.name, EntityID: role.id, Session: name, Keys: keys, Policies: l.inline, Managed: l.managed,
 	}, d)
 	c.ARN = "arn:aws:sts::" + s.cfg.Account + ":assumed-role/" + role.name + "/" + name
 	c.ID = role.id + ":" + name

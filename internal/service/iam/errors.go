@@ -8,6 +8,7 @@ import (
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
+	"moat/internal/wire/stsapi"
 )
 
 func noSuch(format string, args ...any) error {
@@ -28,6 +29,10 @@ func limit(format string, args ...any) error {
 
 func invalidInput(format string, args ...any) error {
 	return &iamapi.InvalidInputException{Message: fmt.Sprintf(format, args...)}
+}
+
+func packedTooLarge(format string, args ...any) error {
+	return &stsapi.PackedPolicyTooLargeException{Message: fmt.Sprintf(format, args...)}
 }
 
 func validation(format string, args ...any) error {

@@ -30,11 +30,18 @@ type Issuers interface {
 	Keys(ctx context.Context, issuer string) (token.KeySet, error)
 }
 
+// Foreign finds the keys of an issuer outside of this installation. Thumbprints
+// are those of certificates that are trusted besides the public authorities.
+type Foreign interface {
+	ForeignKeys(ctx context.Context, issuer string, thumbprints []string) (token.KeySet, error)
+}
+
 // Config names what a Service needs.
 type Config struct {
 	DB      *store.DB
 	Account string
 	Issuers Issuers // nil: no web identity is accepted
+	Foreign Foreign // nil: only web identities of this installation's own issuers
 	// Guardrails limit every principal of the account, its root too.
 	Guardrails []*policy.Document
 	Now        func() time.Time

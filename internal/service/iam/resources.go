@@ -9,7 +9,6 @@ import (
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
-	"moat/internal/wire/stsapi"
 )
 
 // iamResources names what an IAM operation acts on: the user, role, group or
@@ -213,33 +212,4 @@ func (s *Service) named(member func(string) string, op string) (arns []string, t
 		return []string{s.arn("oidc-provider/", "", strings.TrimSuffix(rest, "/"))}, nil, ""
 	}
 	return []string{"*"}, nil, ""
-}
-
-// stsResources names the role that is assumed, and the keys that its trust
-// policy may ask for.
-func (s *Service) stsResources(_ *wire.Call, op string, in any) ([]string, policy.Context) {
-	r, ok := in.(*stsapi.AssumeRoleRequest)
-	if op != "AssumeRole" || !ok {
-		return []string{"*"}, nil
-	}
-	return []string{r.RoleArn}, assumeKeys(r)
-}
-
-func assumeKeys(r *stsapi.AssumeRoleRequest) policy.Context {
-	keys := policy.Context{}
-	keys.Set("sts:RoleSessionName", r.RoleSessionName)
-	if r.ExternalId != nil {
-		keys.Set("sts:ExternalId", *r.ExternalId)
-	}
-	if r.SourceIdentity != nil {
-		keys.Set("sts:SourceIdentity", *r.SourceIdentity)
-	}
-	keys.Set("sts:TransitiveTagKeys", r.TransitiveTagKeys...)
-	var names []string
-	for _, t := range r.Tags {
-		keys.Set("aws:RequestTag/"+t.Key, t.Value)
-		names = append(names, t.Key)
-	}
-	keys.Set("aws:TagKeys", names...)
-	return keys
 }

@@ -1,9 +1,13 @@
 package iam
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
+	"strconv"
 	"time"
 
 	"moat/internal/pure/policy"
@@ -26,18 +30,35 @@ type session struct {
 	EntityID  string              `json:"d,omitempty"` // AIDA or AROA: a new entity of the old name is another one
 	Session   string              `json:"r,omitempty"` // role session name
 	Keys      map[string][]string `json:"c,omitempty"`
-	Policies  []string            `json:"l,omitempty"`
-	MadeByKey string              `json:"b,omitempty"` // the user's access key behind GetSessionToken
+	Policies  []string            `json:"l,omitempty"` // documents
+	Managed   []string            `json:"m,omitempty"` // ARNs of policies
+	MadeByKey string              `json:"b,omitempty"` // the access key behind GetSessionToken and GetFederationToken
+	MFA       int64               `json:"f,omitempty"` // when a second factor was shown
+	Root      bool                `json:"o,omitempty"` // the federated user is one of the account's root
 }
 
 // errToken says that a token is none of ours, or not for this key.
 var errToken = errors.New("iam: not a session token of this installation")
 
-// seal turns a session into its token.
+// deflated marks a session that is deflated: JSON begins with a brace.
+const deflated = 1
+
+// deflateFrom is the size from which deflating a session is worth its time.
+const deflateFrom = 1 << 10
+
+// seal turns a session into its token, of less than 4 KiB for all that fits
+// into the room for policies and tags.
 func (s *Service) seal(v session) (string, error) {
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return "", err
+	}
+	if len(plain) >= deflateFrom {
+		packed, err := deflate(plain)
+		if err != nil {
+			return "", err
+		}
+		plain = append([]byte{deflated}, packed...)
 	}
 	sealed, err := s.db.Seal(sessionPurpose, plain)
 	if err != nil {
@@ -58,15 +79,23 @@ func (s *Service) unseal(token string) (session, error) {
 	if err != nil {
 		return v, errToken
 	}
+	if len(plain) > 0 && plain[0] == deflated { // sealed by us, so no bomb
+		if plain, err = io.ReadAll(flate.NewReader(bytes.NewReader(plain[1:]))); err != nil {
+			return v, errToken
+		}
+	}
 	if err := json.Unmarshal(plain, &v); err != nil {
 		return v, errToken
 	}
 	return v, nil
 }
 
-// policiesKey carries the session policies from Credential to Authorize. No
-// condition key has this form, and no request can set it.
-const policiesKey = "\x00session"
+// These carry the session policies from Credential to Authorize. No condition
+// key has this form, and no request can set one.
+const (
+	policiesKey = "\x00session"
+	managedKey  = "\x00managed"
+)
 
 // newSession makes the credentials of a session for d.
 func (s *Service) newSession(v session, d time.Duration) (Credentials, error) {
@@ -104,9 +133,11 @@ func (s *Service) caller(v *session, e *entity) (wire.Caller, error) {
 		keys.Set(k, values...)
 	}
 	keys.Set("aws:TokenIssueTime", time.Unix(v.Issued, 0).UTC().Format(time.RFC3339))
-	if len(v.Policies) > 0 {
-		keys[policiesKey] = v.Policies
-	}
+	keys.Set(policiesKey, v.Policies...)
+	keys.Set(managedKey, v.Managed...)
+	// Only temporary credentials have the key (IAM user guide, global condition
+	// context keys); how old the proof is depends on the moment: see Credential.
+	keys.Set("aws:MultiFactorAuthPresent", strconv.FormatBool(v.MFA != 0))
 	p := policy.Principal{Kind: v.Kind, Account: s.cfg.Account, Context: keys}
 	switch v.Kind {
 	case policy.PrincipalRoot:
@@ -124,6 +155,16 @@ func (s *Service) caller(v *session, e *entity) (wire.Caller, error) {
 		}
 		p.ARN = "arn:aws:sts::" + s.cfg.Account + ":assumed-role/" + e.name + "/" + v.Session
 		p.ID, p.RoleARN = e.id+":"+v.Session, e.arn
+	case policy.PrincipalFederatedUser:
+		p.ARN, p.ID = s.federatedARN(v.Session), s.cfg.Account+":"+v.Session
+		if v.Root {
+			p.UserARN, p.UserID = s.arn("root", "", ""), s.cfg.Account
+			return wire.Caller{Principal: p, AccessKeyID: v.KeyID}, nil
+		}
+		if e == nil || e.id != v.EntityID {
+			return wire.Caller{}, wire.ErrUnknownKey
+		}
+		p.UserARN, p.UserID = e.arn, e.id
 	default:
 		return wire.Caller{}, errToken
 	}

@@ -305,6 +305,6 @@ func (h *house) principalOf(arn string) policy.Principal {
 		return c.Caller.Principal
 	}
 	role := must(h.t)(h.s.role(h.t.Context(), name)).(*entity)
-	c := must(h.t)(h.s.roleSession(role, simulatedSession, nil, nil, 3600e9)).(Credentials)
+	c := must(h.t)(h.s.roleSession(role, simulatedSession, nil, limits{}, 3600e9)).(Credentials)
 	return must(h.t)(h.s.Credential(h.t.Context(), c.AccessKeyID, c.SessionToken)).(wire.Credential).Caller.Principal
 }

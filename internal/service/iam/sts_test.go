@@ -197,7 +197,6 @@ func TestAssumeRole_limits(t *testing.T) {
 		{"source identity changed", session, &stsapi.AssumeRoleRequest{RoleArn: next, SourceIdentity: wire.String("bob")}, "AccessDenied", ""},
 		{"malformed session policy", key, &stsapi.AssumeRoleRequest{RoleArn: role, Policy: wire.String(`{"Version":"2012-10-17"}`)}, "MalformedPolicyDocument", "Syntax errors in policy."},
 		{"short session name", key, &stsapi.AssumeRoleRequest{RoleArn: role, RoleSessionName: "x"}, "ValidationError", ""},
-		{"MFA", key, &stsapi.AssumeRoleRequest{RoleArn: role, TokenCode: wire.String("123456"), SerialNumber: wire.String("arn:aws:iam::000000000000:mfa/x")}, "NotImplemented", ""},
 	} {
 		_, err := h.assume(tt.key, tt.in)
 		want(t, tt.name, err, tt.code, tt.message)
