@@ -17,19 +17,20 @@ const provider = "cognito-identity.amazonaws.com"
 const sessionName = "CognitoIdentityCredentials"
 
 // guestPolicies limit the sessions of guests in the enhanced flow to the services
-// that the developer guide lists (IAM roles, "Services that unauthenticated
-// enhanced flow users can access"): first the inline session policy, then the
-// managed AmazonCognitoUnAuthedIdentitiesSessionPolicy. The two add up, and only
+// that the developer guide lists (IAM roles, "Access policies for unauthenticated
+// identities"): first the inline session policy, then the managed
+// AmazonCognitoUnAuthedIdentitiesSessionPolicy, version 4. The two add up, and only
 // what the role allows as well is allowed.
 func guestPolicies() []string {
 	return []string{
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["appsync:*","cloudwatch:*","codewhisperer:*","cognito-identity:*","cognito-idp:*","cognito-sync:*",` +
-			`"comprehend:*","dynamodb:*","execute-api:*","firehose:*","gamelift:*","geo:*","iot:*","kinesis:*","kinesisanalytics:*",` +
-			`"kms:Decrypt","kms:Encrypt","kms:GenerateDataKey","kms:ReEncrypt*","lambda:*","lex:*","logs:*","machinelearning:*","mobileanalytics:*","mobiletargeting:*","personalize:*","polly:*","rekognition:*",` +
-			`"s3:*","sagemaker:InvokeEndpoint","sdb:*","ses:*","sns:*","sqs:*","sumerian:View*","textract:AnalyzeDocument","textract:DetectDocumentText","transcribe:*","translate:*"],"Resource":"*"}]}`,
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["rum:PutRumEvents","sagemaker:InvokeEndpoint","polly:*","comprehend:*","translate:*","transcribe:*","rekognition:*","mobiletargeting:*","firehose:*","personalize:*",` +
-			`"geo:GetMap*","geo:SearchPlaceIndex*","geo:GetPlace","geo:CalculateRoute*","geo:*Geofence","geo:*Geofences","geo:*DevicePosition*",` +
-			`"kms:Encrypt","kms:Decrypt","kms:ReEncryptTo","kms:ReEncryptFrom","kms:GenerateDataKey","kms:GenerateDataKeyPair","kms:GenerateDataKeyPairWithoutPlaintext","kms:GenerateDataKeyWithoutPlaintext"],"Resource":"*"}]}`,
+			`"comprehend:*","dynamodb:*","execute-api:*","firehose:*","gamelift:*","iot:*","kinesis:*","lambda:*","lex:*","logs:*","machinelearning:*","mobileanalytics:*",` +
+			`"mobiletargeting:*","personalize:*","polly:*","rekognition:*","s3:*","sagemaker:InvokeEndpoint","sdb:*","ses:*","sns:*","sqs:*",` +
+			`"textract:AnalyzeDocument","textract:DetectDocumentText","transcribe:*","translate:*"],"Resource":"*"}]}`,
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["comprehend:*","firehose:*","geo:*DevicePosition*","geo:*Geofence","geo:*Geofences","geo:CalculateRoute*",` +
+			`"geo:GetMap*","geo:GetPlace","geo:ListMaps","geo:SearchPlaceIndex*","kms:Decrypt","kms:Encrypt","kms:GenerateDataKey","kms:GenerateDataKeyPair",` +
+			`"kms:GenerateDataKeyPairWithoutPlaintext","kms:GenerateDataKeyWithoutPlaintext","kms:ReEncryptFrom","kms:ReEncryptTo","mobiletargeting:*","personalize:*","polly:*",` +
+			`"rekognition:*","rum:PutRumEvents","sagemaker:InvokeEndpoint","transcribe:*","translate:*"],"Resource":"*"}]}`,
 	}
 }
 

@@ -87,7 +87,7 @@ func TestGuestPolicies(t *testing.T) {
 	}
 	all, _ := policy.Parse("role", []byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`))
 	for action, want := range map[string]bool{
-		"execute-api:Invoke": true, "lambda:InvokeFunction": true, "rum:PutRumEvents": true, "kms:Decrypt": true, "kms:CreateKey": false,
+		"execute-api:Invoke": true, "lambda:InvokeFunction": true, "rum:PutRumEvents": true, "kms:Decrypt": true, "kms:CreateKey": false, "geo:GetPlace": true, "geo:CreateMap": false, "geo:ListMaps": true,
 		"iam:CreateUser": false, "sts:AssumeRole": false, "ssm:GetParameter": false, "cloudformation:CreateStack": false, "apigateway:POST": false,
 	} {
 		d := policy.Evaluate(&policy.Request{Principal: policy.Principal{Kind: policy.PrincipalAssumedRole, Account: account}, Action: action, Resource: "*"},
