@@ -82,6 +82,18 @@ const (
 	greaterEqual
 )
 
+// affixes takes an operator's name apart: ForAnyValue:StringLikeIfExists.
+func affixes(operator string) (bare string, q quantifier, ifExists bool) {
+	bare = operator
+	if rest, ok := strings.CutPrefix(bare, "ForAllValues:"); ok {
+		bare, q = rest, forAllValues
+	} else if rest, ok := strings.CutPrefix(bare, "ForAnyValue:"); ok {
+		bare, q = rest, forAnyValue
+	}
+	bare, ifExists = strings.CutSuffix(bare, "IfExists")
+	return bare, q, ifExists
+}
+
 // operatorOf finds an operator by its bare name.
 func operatorOf(name string) (k operatorKind, ok bool) {
 	switch name {

@@ -11,6 +11,7 @@ type Document struct {
 	id         string
 	statements []statement
 	index      index
+	text       []byte
 }
 
 // ID returns the name that was given to [Parse].
@@ -32,7 +33,6 @@ type statement struct {
 	notPrincipal bool
 	conditions   []condition
 	byARN        bool // a condition names principals by aws:PrincipalArn
-	trustOnly    bool // every action is one that assumes a role
 }
 
 // Error is a mistake in a policy, in IAM's words.
@@ -71,7 +71,8 @@ func ShortResource(short, long string) Option {
 //
 // It is strict: an unknown element, an unknown operator, a value of the wrong
 // type or a name that occurs twice is an [*Error], whose text is IAM's sentence.
-// What only some kinds of policy may hold is checked by [Document.Check].
+// What only some kinds of policy may hold is checked by [Validate]. The document
+// keeps doc, which must not be changed afterwards.
 func Parse(id string, doc []byte, opts ...Option) (*Document, error) {
 	var o options
 	for _, opt := range opts {
@@ -106,7 +107,7 @@ func Parse(id string, doc []byte, opts ...Option) (*Document, error) {
 	if statements.kind != nodeArray || len(statements.items) == 0 {
 		return nil, errSyntax
 	}
-	d := &Document{id: id, statements: make([]statement, len(statements.items))}
+	d := &Document{id: id, text: doc, statements: make([]statement, len(statements.items))}
 	text := scanner{text: doc}
 	for i, n := range statements.items {
 		s := &d.statements[i]
@@ -205,20 +206,12 @@ func (s *statement) parseActions(v node) error {
 	if !ok {
 		return errSyntax
 	}
-	s.trustOnly = !s.notAction
 	for _, a := range values {
-		vendor, name, found := strings.Cut(a, ":")
-		switch {
-		case a == "*":
-		case !found || name == "":
-			return malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
-		case !vendorPattern.MatchString(vendor):
-			return malformed("Vendor " + vendor + " is not valid")
+		if err := actionForm(a); err != nil {
+			return err
 		}
 		p, _ := compile(a, false, true)
 		s.actions = append(s.actions, p)
-		lower := strings.ToLower(a)
-		s.trustOnly = s.trustOnly && (strings.HasPrefix(lower, "sts:assumerole") || lower == "sts:tagsession" || lower == "sts:setsourceidentity" || lower == "sts:setcontext")
 	}
 	return nil
 }
@@ -281,15 +274,10 @@ func (s *statement) parseConditions(v node, variables bool) error {
 
 func parseCondition(operator string, key member, variables bool) (condition, error) {
 	c := condition{operator: operator, written: key.name, key: strings.ToLower(key.name)}
-	name := operator
-	if rest, ok := strings.CutPrefix(name, "ForAllValues:"); ok {
-		name, c.quantifier = rest, forAllValues
-	} else if rest, ok := strings.CutPrefix(name, "ForAnyValue:"); ok {
-		name, c.quantifier = rest, forAnyValue
-	}
-	name, c.ifExists = strings.CutSuffix(name, "IfExists")
+	var name string
+	name, c.quantifier, c.ifExists = affixes(operator)
 	values, ok := key.value.strings()
-	if !ok || len(values) == 0 && c.quantifier == noQuantifier {
+	if !ok {
 		return c, errSyntax
 	}
 	if name == "Null" && !c.ifExists && c.quantifier == noQuantifier {
@@ -302,7 +290,7 @@ func parseCondition(operator string, key member, variables bool) (condition, err
 	}
 	kind, ok := operatorOf(name)
 	if !ok {
-		return c, malformed("Invalid Condition type : " + operator + ".")
+		return c, errSyntax
 	}
 	c.kind = kind
 	c.values = make([]operand, len(values))
@@ -324,56 +312,4 @@ func (d *Document) PrincipalARNs() []string {
 		}
 	}
 	return out
-}
-
-// Use says what a document is for; each use has rules of its own.
-type Use uint8
-
-// The uses of a document.
-const (
-	IdentityPolicy Use = iota + 1 // of a user, group or role; managed; a boundary; a session
-	TrustPolicy                   // of a role
-	ResourcePolicy                // of anything else
-)
-
-var sidPattern = regexp.MustCompile(`^[0-9A-Za-z]*$`)
-
-// Check applies the rules of one use and returns an [*Error] with IAM's
-// sentence for the first that is broken.
-func (d *Document) Check(use Use) error {
-	seen := make(map[string]bool, len(d.statements))
-	for i := range d.statements {
-		s := &d.statements[i]
-		if s.sid != "" && seen[s.sid] {
-			return malformed("Statement IDs (SID) in a single policy must be unique.")
-		}
-		seen[s.sid] = true
-		if use != ResourcePolicy && !sidPattern.MatchString(s.sid) {
-			return malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
-		}
-		if err := s.check(use); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *statement) check(use Use) error {
-	switch {
-	case use == IdentityPolicy && s.principals != nil:
-		return malformed("Policy document should not specify a principal.")
-	case use == IdentityPolicy && s.resources == nil:
-		return malformed("Policy statement must contain resources.")
-	case use == TrustPolicy && s.resources != nil:
-		return malformed("Has prohibited field Resource")
-	case use == TrustPolicy && s.principals == nil:
-		return malformed("Missing required field Principal")
-	case use == TrustPolicy && s.notPrincipal && s.allow:
-		return malformed("AssumeRolepolicy contained an invalid principal: NotPrincipal")
-	case use == TrustPolicy && !s.trustOnly:
-		return malformed("AssumeRole policy may only specify STS AssumeRole actions.")
-	case use == ResourcePolicy && s.principals == nil:
-		return malformed("Missing required field Principal")
-	}
-	return nil
 }

@@ -115,7 +115,7 @@ func parsePrincipals(v node) (ps *principals, invalid string, ok bool) {
 		}
 		for _, value := range values {
 			if !ps.add(m.name, value) {
-				return nil, `"` + m.name + `":"` + value + `"`, true
+				return nil, `"` + strings.ToUpper(m.name) + `":"` + value + `"`, true
 			}
 		}
 	}

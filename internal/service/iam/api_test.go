@@ -73,13 +73,13 @@ func TestErrors(t *testing.T) {
 			return err
 		}), "NoSuchEntity", "The role with name x cannot be found."},
 		{"trust policy with a resource", call(func(c context.Context) error {
-			_, err := h.iam.CreateRole(c, &iamapi.CreateRoleRequest{RoleName: "x", AssumeRolePolicyDocument: doc(`{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"}`)})
+			_, err := h.iam.CreateRole(c, &iamapi.CreateRoleRequest{RoleName: "x", AssumeRolePolicyDocument: doc(`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole","Resource":"*"}`)})
 			return err
 		}), "MalformedPolicyDocument", "Has prohibited field Resource"},
 		{"trust policy not JSON", call(func(c context.Context) error {
 			_, err := h.iam.UpdateAssumeRolePolicy(c, &iamapi.UpdateAssumeRolePolicyRequest{RoleName: "r", PolicyDocument: "{"})
 			return err
-		}), "MalformedPolicyDocument", "The policy is not in the valid JSON format."},
+		}), "MalformedPolicyDocument", "This policy contains invalid Json"},
 		{"inline with a principal", call(func(c context.Context) error {
 			_, err := h.iam.PutUserPolicy(c, &iamapi.PutUserPolicyRequest{UserName: "alice", PolicyName: "x", PolicyDocument: doc(`{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}`)})
 			return err

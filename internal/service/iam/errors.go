@@ -52,11 +52,7 @@ func or(err, missing, present error) error {
 
 // checkPolicy parses a document that a client gave, for a use.
 func checkPolicy(doc string, use policy.Use) error {
-	d, err := policy.Parse("", []byte(doc))
-	if err == nil {
-		err = d.Check(use)
-	}
-	if err != nil {
+	if err := policy.Validate(use, []byte(doc)); err != nil {
 		return &iamapi.MalformedPolicyDocumentException{Message: err.Error()}
 	}
 	return nil
