@@ -10,13 +10,14 @@ RUN_PACKAGES := ca-certificates curl nodejs python3
 TEST_PACKAGES := $(RUN_PACKAGES) npm awscli postgresql gcc libc6-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run build test test-go test-race test-e2e bench fmt vet generate deps-run deps-test clean
+.PHONY: help run build test test-go test-race test-e2e bench bench-policy fmt vet generate deps-run deps-test clean
 
 help:
 	@echo 'make run      install what is missing, build, and run the example: moat dev examples/courses/template.yaml'
 	@echo 'make test     install what the tests need, run all of them'
 	@echo 'make build    build bin/moat'
 	@echo 'make bench    measure; prints a table with the machine'"'"'s description'
+	@echo 'make bench-policy  measure policy decisions beside cedar-go and OPA'
 	@echo 'make generate write the generated files anew'
 
 run: deps-run build
@@ -43,6 +44,10 @@ test-e2e: build
 
 bench: deps-test build
 	$(GO) run ./bench
+
+# A module of its own: Moat does not depend on what it is measured against.
+bench-policy: deps-go
+	cd bench/policy && $(GO) run .
 
 generate:
 	$(GO) generate ./...

@@ -69,17 +69,3 @@ func text(err error) string {
 	}
 	return err.Error()
 }
-
-func TestEvaluate_allocations(t *testing.T) { // not parallel: it counts allocations
-	d := parse(t, "p", denyGet+`,{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"arn:aws:execute-api:*:123456789012:${aws:PrincipalTag/team}/*/GET/*",
-		"Condition":{"StringEquals":{"aws:PrincipalAccount":"123456789012"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`)
-	req := &Request{Principal: alice, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:123456789012:red/dev/GET/a", Context: Context{"aws:sourceip": {"10.1.1.1"}}}
-	p := &Policies{Identity: list(d)}
-	if n := testing.AllocsPerRun(100, func() {
-		if !Evaluate(req, p).Allowed {
-			t.Fatal("refused")
-		}
-	}); n > 0 {
-		t.Errorf("%v allocations per decision", n)
-	}
-}
