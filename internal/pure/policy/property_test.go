@@ -151,21 +151,29 @@ func joinSome(docs []*Document) []*Document {
 
 func TestEvaluate_reference(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		p := genPolicies().Draw(t, "policies")
-		compiled := p.compile(t)
-		for range 8 {
-			r := genRequest().Draw(t, "request")
-			if got, want := Evaluate(r, compiled), refEvaluate(r, p); got.Allowed != want {
-				t.Fatalf("got %+v, want %v", got, want)
-			}
-			joined := *compiled
-			joined.Identity, joined.Session, joined.Guardrails = list(Join(compiled.Identity...)), joinSome(compiled.Session), joinSome(compiled.Guardrails)
-			if got, want := Evaluate(r, &joined), Evaluate(r, compiled); !reflect.DeepEqual(got, want) {
-				t.Fatalf("joined %+v, apart %+v", got, want)
-			}
+	rapid.Check(t, asReference)
+}
+
+// FuzzEvaluate is the same property, guided by coverage.
+func FuzzEvaluate(f *testing.F) { f.Fuzz(rapid.MakeFuzz(asReference)) }
+
+func asReference(t *rapid.T) {
+	p := genPolicies().Draw(t, "policies")
+	compiled := p.compile(t)
+	for range 8 {
+		r := genRequest().Draw(t, "request")
+		if got, want := Evaluate(r, compiled), refEvaluate(r, p, false); got.Allowed != want {
+			t.Fatalf("got %+v, want %v", got, want)
 		}
-	})
+		if got, want := EvaluateTrust(r, compiled), refEvaluate(r, p, true); got.Allowed != want {
+			t.Fatalf("trust: got %+v, want %v", got, want)
+		}
+		joined := *compiled
+		joined.Identity, joined.Session, joined.Guardrails = list(Join(compiled.Identity...)), joinSome(compiled.Session), joinSome(compiled.Guardrails)
+		if got, want := Evaluate(r, &joined), Evaluate(r, compiled); !reflect.DeepEqual(got, want) {
+			t.Fatalf("joined %+v, apart %+v", got, want)
+		}
+	}
 }
 
 func TestEvaluate_properties(t *testing.T) {

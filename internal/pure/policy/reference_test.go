@@ -305,8 +305,9 @@ type refPolicies struct {
 	resource, boundary            *refDocument
 }
 
-// refEvaluate is the flow chart, in the words of the documentation.
-func refEvaluate(r *Request, p refPolicies) bool {
+// refEvaluate is the flow chart, in the words of the documentation. trust: the
+// resource policy is that of a role to be assumed, and must allow in any case.
+func refEvaluate(r *Request, p refPolicies, trust bool) bool {
 	denied, allowed := map[string]bool{}, map[string]string{}
 	rank := []string{"", "account", "everyone", "role", "direct"}
 	look := func(kind string, docs ...refDocument) {
@@ -344,6 +345,9 @@ func refEvaluate(r *Request, p refPolicies) bool {
 	}
 	if allowed["resource"] == "direct" {
 		return true
+	}
+	if trust && allowed["resource"] == "" {
+		return false
 	}
 	return limited && (allowed["identity"] != "" || allowed["resource"] == "role" || allowed["resource"] == "everyone")
 }
