@@ -16,6 +16,6 @@ func newPolicy(a *app) *cobra.Command {
 }
 
 // policyCommands are the commands below `moat policy`.
-func policyCommands(_ *app) []*cobra.Command {
-	return nil
+func policyCommands(a *app) []*cobra.Command {
+	return []*cobra.Command{newPolicySuggest(a)}
 }

@@ -67,6 +67,9 @@ func (l *requestLines) print(r wire.Record) {
 	if why := reason(r); r.Status >= 400 && why != "" {
 		line += "  " + p.dim(why)
 	}
+	if r.Status >= 400 && r.RequestID != "" {
+		line += "\n" + p.dim("          why: "+l.app.name+" explain "+r.RequestID)
+	}
 	fmt.Fprintln(l.app.stdout, line)
 }
 

@@ -94,7 +94,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 and 5 the server refused or faile
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s; see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(newDev(a), newServe(a), newDeploy(a), newDelete(a), newToken(a), newCall(a), newRun(a), newPolicy(a), newVersion(a))
+	root.AddCommand(newDev(a), newServe(a), newDeploy(a), newDelete(a), newToken(a), newCall(a), newRun(a),
+		newExplain(a), newPolicy(a), newTrail(a), newVersion(a))
 	return root
 }
 

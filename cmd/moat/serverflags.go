@@ -23,6 +23,7 @@ type serverFlags struct {
 	logLevel                      string
 	smtp, mailFrom                string
 	allowPrivate                  bool
+	trailDays                     int
 	guardrails                    []string
 }
 
@@ -41,6 +42,7 @@ func (f *serverFlags) register(cmd *cobra.Command, account, isolation string) {
 	fl.StringVar(&f.domain, "domain", "", "host name below which APIs and pool domains are served (default: localhost:PORT)")
 	fl.StringVar(&f.database, "database", "", "postgres://... keeps the data there instead of in the data folder")
 	fl.StringVar(&f.masterKeyFile, "master-key-file", "", "file of the key that seals secrets at rest (default: master.key in the data folder)")
+	fl.IntVar(&f.trailDays, "trail-retention", 365, "days that the files of the audit trail are kept; 0 is for ever")
 	fl.StringVar(&f.isolation, "isolation", isolation, "isolation of functions: require, prefer or none")
 	fl.StringVar(&f.network, "function-network", "none", "network of functions: none (Moat alone can be reached) or host")
 	fl.StringArrayVar(&f.guardrails, "guardrail", nil, "file of a service control policy that binds the whole account, its root too; may be given more than once")
@@ -62,6 +64,9 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 	case f.network != "none" && f.network != "host":
 		return server.Config{}, usagef("--function-network %q is neither none nor host", f.network)
 	}
+	if f.trailDays < 0 || f.trailDays > 36500 {
+		return server.Config{}, usagef("--trail-retention %d is no number of days", f.trailDays)
+	}
 	if _, _, err := net.SplitHostPort(f.listen); err != nil {
 		return server.Config{}, usagef("--listen %q is not host:port", f.listen)
 	}
@@ -73,7 +78,8 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 		Guardrails: guardrails,
 		Listen:     f.listen, Data: f.data, Region: f.region, Account: f.account, BaseURL: f.baseURL, Domain: f.domain,
 		Database: f.database, MasterKeyFile: f.masterKeyFile, Isolation: f.isolation, FunctionNetwork: f.network, Version: version,
-		Now: time.Now, Rand: rand.Reader, Log: a.logger(level),
+		TrailRetention: time.Duration(f.trailDays) * 24 * time.Hour,
+		Now:            time.Now, Rand: rand.Reader, Log: a.logger(level),
 	}, nil
 }
 

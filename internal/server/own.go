@@ -21,6 +21,13 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	case "/_moat/deploy":
 		s.deployRemote(w, r)
 		return
+	case suggestPath:
+		s.suggest(w, r)
+		return
+	}
+	if id, ok := strings.CutPrefix(path, explainPath); ok {
+		s.explain(w, r, id)
+		return
 	}
 	if strings.HasPrefix(path, function.CodePath) {
 		s.parts.function.ServeCode(w, r)

@@ -57,7 +57,7 @@ func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 	}
 	call, err := s.signedBy(r)
 	if err != nil {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
+		s.refuse(w, r, "Deploy", &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDeployment))
@@ -75,7 +75,7 @@ func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if why := s.mayDeploy(r.Context(), call, in.Stack); why != "" {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": why})
+		s.refuse(w, r, "Deploy", call, "authorise", why)
 		return
 	}
 	s.carryOut(w, r, in, call)

@@ -1,8 +1,20 @@
 package server
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"moat/internal/pure/policy"
 	"moat/internal/service/trail"
 	"moat/internal/wire"
+	"moat/internal/wire/logsapi"
 )
 
 func (p *parts) makeTrail(cfg *Config) (err error) {
@@ -19,4 +31,171 @@ func (p *parts) refused(r wire.Record) {
 	if r.ErrorCode != "" && r.Step != "integrate" && r.Step != "respond" {
 		p.trail.Record(r)
 	}
+}
+
+// explainPath and suggestPath are where `moat explain` and `moat policy suggest` ask.
+const (
+	explainPath = "/_moat/explain/"
+	suggestPath = "/_moat/policy/suggest"
+)
+
+// reader lets through a signed GET of a caller who may look into the trail, and answers others.
+func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string) (*wire.Call, bool) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "GET asks"})
+		return nil, false
+	}
+	call, err := s.signedBy(r)
+	if err != nil {
+		s.refuse(w, r, operation, &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
+		return nil, false
+	}
+	if r.Header.Get("X-Amz-Content-Sha256") != emptyHash || r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
+		s.refuse(w, r, operation, call, "authenticate", "a question has no body")
+		return nil, false
+	}
+	call.Service, call.Operation = "moat", operation
+	keys := policy.Context{}
+	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
+	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
+	keys.Set("aws:RequestedRegion", call.Region)
+	keys.Set("aws:SourceIp", call.SourceIP)
+	const action = "cloudtrail:LookupEvents"
+	d, err := s.parts.iam.Authorize(r.Context(), call.Caller, action, "*", s.cfg.Account, keys)
+	if err != nil {
+		s.cfg.Log.Error("who may look into the trail could not be decided", "error", err)
+		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the caller's policies cannot be read; see the log"})
+		return nil, false
+	}
+	if !d.Allowed {
+		s.refuse(w, r, operation, call, "authorise", "User: "+call.Caller.ARN+" is not authorized to perform: "+action+" on resource: *",
+			wire.Check{Action: action, Resource: "*", Decision: d})
+		return nil, false
+	}
+	return call, true
+}
+
+// emptyHash is the SHA-256 of no bytes.
+const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// refuse answers 403 at one of Moat's own addresses, and keeps the refusal in the trail.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, operation string, call *wire.Call, step, why string, checks ...wire.Check) {
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
+	s.parts.trail.Record(wire.Record{
+		Time: call.Time, Kind: wire.KindAWS, Method: r.Method, Path: r.URL.EscapedPath(), Service: "moat", Operation: operation, Account: s.cfg.Account, Region: s.cfg.Region,
+		Host: r.Host, SourceIP: ip, UserAgent: r.UserAgent(), Caller: call.Caller, AccessKey: call.Caller.AccessKeyID, Status: http.StatusForbidden, Step: step,
+		Grounds: why, ErrorCode: "AccessDenied", ErrorMessage: why, Checks: checks,
+	})
+	answerJSON(w, http.StatusForbidden, map[string]string{"message": why})
+}
+
+// Explanation is the answer to `moat explain`: the events of a request, the one from outside first.
+type Explanation struct {
+	Events []trail.Event `json:"events"`
+}
+
+// explain serves GET /_moat/explain/{id}. What a deployed API let in is not in the trail: it is
+// looked for in the access log, as a call of the caller.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
+	call, ok := s.reader(w, r, "Explain")
+	if !ok {
+		return
+	}
+	events, err := s.parts.trail.Find(r.Context(), id)
+	if err == nil && len(events) == 0 {
+		events, err = s.accessEvent(wire.WithCall(r.Context(), call), id)
+	}
+	switch {
+	case err != nil:
+		s.cfg.Log.Error("explain", "error", err)
+		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})
+	case len(events) == 0:
+		answerJSON(w, http.StatusNotFound, map[string]string{"message": "there is no request " + strconv.Quote(cutID(id)) +
+			" in the trail of the last 90 days, nor in the access logs of " + call.Region + " that you may read"})
+	default:
+		answerJSON(w, http.StatusOK, Explanation{Events: events})
+	}
+}
+
+func cutID(id string) string { return id[:min(len(id), 64)] }
+
+var requestID = regexp.MustCompile(`^[0-9A-Za-z=_-]{8,64}$`)
+
+// accessEvent looks for a request in the access logs that the caller may read.
+func (s *Server) accessEvent(ctx context.Context, id string) ([]trail.Event, error) {
+	if !requestID.MatchString(id) {
+		return nil, nil
+	}
+	client := logsapi.Client(s.parts.pipeline)
+	groups, err := client.DescribeLogGroups(ctx, &logsapi.DescribeLogGroupsRequest{LogGroupNamePrefix: wire.String("/moat/api/")})
+	if err != nil {
+		return nil, notRefused(err)
+	}
+	for _, g := range groups.LogGroups {
+		found, err := client.FilterLogEvents(ctx, &logsapi.FilterLogEventsRequest{LogGroupName: g.LogGroupName, FilterPattern: wire.String(`"` + id + `"`)})
+		if err = notRefused(err); err != nil {
+			return nil, err
+		}
+		if found == nil {
+			continue
+		}
+		for _, e := range found.Events {
+			var line accessRecord
+			if json.Unmarshal([]byte(wire.Value(e.Message)), &line) == nil && line.RequestID == id {
+				return []trail.Event{s.accessed(&line, wire.CallFrom(ctx).Region, wire.Value(e.Timestamp))}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// notRefused passes over what the caller may not read.
+func notRefused(err error) error {
+	var refused wire.Exception
+	if errors.As(err, &refused) && refused.HTTPStatus() < 500 {
+		return nil
+	}
+	return err
+}
+
+// accessed is a line of an access log as an event.
+func (s *Server) accessed(l *accessRecord, region string, ms int64) trail.Event {
+	who := l.Who
+	if who == "" {
+		who = "Anonymous"
+	}
+	return trail.Event{
+		UserIdentity: trail.Identity{Type: "Unknown", PrincipalID: who}, EventTime: time.UnixMilli(ms).UTC().Format(time.RFC3339), EventSource: "execute-api.amazonaws.com",
+		EventName: "Invoke", AWSRegion: region, SourceIPAddress: l.IP, UserAgent: l.UserAgent, RequestID: l.RequestID, RecipientAccountID: s.cfg.Account, EventType: "AwsApiCall",
+		EventCategory: "Data",
+		AdditionalEventData: trail.Additional{
+			Kind: wire.KindAPI, Method: l.Method, Path: l.Path, Route: l.Route, Status: l.Status, Step: l.Step, Grounds: l.Grounds, LatencyMS: l.LatencyMS,
+		},
+	}
+}
+
+// suggest serves GET /_moat/policy/suggest?principal=ARN&since=TIME.
+func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
+	if _, ok := s.reader(w, r, "SuggestPolicy"); !ok {
+		return
+	}
+	q := r.URL.Query()
+	principal := q.Get("principal")
+	if !strings.HasPrefix(principal, "arn:") {
+		principal = "arn:aws:iam::" + s.cfg.Account + ":" + principal
+	}
+	since, err := time.Parse(time.RFC3339, q.Get("since"))
+	if err != nil || len(principal) > 2048 {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "a principal and a time since when are needed"})
+		return
+	}
+	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
+	if err != nil {
+		s.cfg.Log.Error("suggest a policy", "error", err)
+		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})
+		return
+	}
+	answerJSON(w, http.StatusOK, out)
 }
