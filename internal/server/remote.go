@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
-	"strconv"
+	"strings"
 	"sync"
-	"time"
 
 	"moat/internal/pure/sigv4"
 	"moat/internal/service/stack"
@@ -83,17 +83,18 @@ func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
 
 // mayDeploy asks whether a caller may do what a deployment does to a stack; why not, else.
 func (s *Server) mayDeploy(ctx context.Context, call *wire.Call, name string) string {
-	resources, keys := s.parts.stack.APIs()[0].Resources(call, "CreateChangeSet", &cloudformationapi.CreateChangeSetInput{StackName: name})
-	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
-	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
-	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
-	keys.Set("aws:RequestedRegion", call.Region)
-	keys.Set("aws:SourceIp", call.SourceIP)
-	for _, action := range []string{"cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"} {
-		for _, resource := range resources {
-			d, err := s.parts.iam.Authorize(ctx, call.Caller, action, resource, s.cfg.Account, keys)
+	api := s.parts.stack.APIs()[0]
+	for _, in := range []any{&cloudformationapi.CreateChangeSetInput{StackName: name}, &cloudformationapi.ExecuteChangeSetInput{StackName: &name}} {
+		operation := strings.TrimSuffix(reflect.TypeOf(in).Elem().Name(), "Input")
+		action := api.Action + ":" + operation
+		for _, need := range api.Resources(call, operation, in) {
+			keys := wire.RequestKeys(call)
+			for k, v := range need.Keys {
+				keys.Set(k, v...)
+			}
+			d, err := s.parts.iam.Authorize(ctx, call.Caller, action, need.Resource, s.cfg.Account, keys)
 			if err != nil || !d.Allowed {
-				return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + resource
+				return wire.Denial(call.Caller, action, need.Resource, d)
 			}
 		}
 	}

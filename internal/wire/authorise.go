@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
-	"strconv"
 	"strings"
-	"time"
 
 	"moat/internal/pure/policy"
 )
@@ -23,67 +21,63 @@ func (x *exchange) authorise() error {
 		x.record.Grounds = action + " needs no permission"
 		return nil
 	}
-	resources, brought := x.resources()
-	keys := x.requestKeys()
-	for k, v := range brought {
-		keys.Set(k, v...)
-	}
-	for _, resource := range resources {
-		d, err := x.p.cfg.Authority.Authorize(x.ctx, x.call.Caller, action, resource, x.accountOf(resource), keys)
-		if err != nil {
-			return fmt.Errorf("authorise %s on %s: %w", action, resource, err)
-		}
-		x.record.Resource, x.record.Grounds = resource, grounds(d)
-		x.call.note(Check{Action: action, Resource: resource, Decision: d})
-		if !d.Allowed {
-			return accessDenied(x.protocol, denial(x.call.Caller, action, resource, d))
+	needs := x.needs()
+	x.call.Resource = needs[0].Resource
+	for i := range needs {
+		if err := x.need(&needs[i], action); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// resources never returns none: an empty list would allow what nobody allowed.
-func (x *exchange) resources() ([]string, policy.Context) {
-	if x.end.api.Resources != nil {
-		arns, keys := x.end.api.Resources(x.call, x.op.Name, x.in)
-		if len(arns) > 0 {
-			return arns, keys
-		}
-		return []string{"*"}, keys
+// need asks about one permission.
+func (x *exchange) need(n *Need, own string) error {
+	action := n.Action
+	if action == "" {
+		action = own
 	}
-	if x.end.api.Action == "apigateway" {
-		return []string{x.p.pathARN(x.op, x.in, x.call)}, nil
+	account := x.accountOf(n.Resource)
+	keys := RequestKeys(x.call)
+	keys["aws:resourceaccount"] = []string{account}
+	for k, v := range n.Keys {
+		keys.Set(k, v...)
 	}
-	return []string{"*"}, nil
+	d, err := x.p.cfg.Authority.Authorize(x.ctx, x.call.Caller, action, n.Resource, account, keys)
+	if err != nil {
+		return fmt.Errorf("authorise %s on %s: %w", action, n.Resource, err)
+	}
+	x.record.Resource, x.record.Grounds = n.Resource, grounds(d)
+	x.call.note(Check{Action: action, Resource: n.Resource, PassedTo: first(keys.Get("iam:PassedToService")), Decision: d})
+	if !d.Allowed {
+		return x.call.AccessDenied(Denial(x.call.Caller, action, n.Resource, d))
+	}
+	return nil
 }
 
-func (x *exchange) requestKeys() policy.Context { return RequestKeys(x.call) }
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
 
-// RequestKeys are the global condition keys that a call itself has. A service
-// that decides by itself adds its own to them; the result is the caller's.
-func RequestKeys(c *Call) policy.Context {
-	keys := policy.Context{}
-	keys.Set("aws:CurrentTime", c.Time.UTC().Format(time.RFC3339))
-	keys.Set("aws:EpochTime", strconv.FormatInt(c.Time.Unix(), 10))
-	keys.Set("aws:SecureTransport", strconv.FormatBool(c.Secure))
-	keys.Set("aws:RequestedRegion", c.Region)
-	via := c.Via
-	if c.ByServiceRole {
-		via = ""
+// needs never returns none: an empty list would allow what nobody allowed.
+func (x *exchange) needs() []Need {
+	x.call.Resource, x.call.protocol = "*", x.protocol
+	if x.end.api.Action == "apigateway" {
+		x.call.Resource = x.p.pathARN(x.op, x.in, x.call)
 	}
-	keys.Set("aws:ViaAWSService", strconv.FormatBool(via != ""))
-	if c.SourceIP != "" {
-		keys.Set("aws:SourceIp", c.SourceIP)
+	if x.end.api.Resources != nil {
+		needs := x.end.api.Resources(x.call, x.op.Name, x.in)
+		if x.p.cfg.Strict {
+			x.mustList(needs)
+		}
+		if len(needs) > 0 {
+			return needs
+		}
 	}
-	if c.UserAgent != "" {
-		keys.Set("aws:UserAgent", c.UserAgent)
-	}
-	if via != "" {
-		keys.Set("aws:CalledVia", via)
-		keys.Set("aws:CalledViaFirst", via)
-		keys.Set("aws:CalledViaLast", via)
-	}
-	return keys
+	return []Need{{Resource: x.call.Resource}}
 }
 
 // accountOf returns the account in an ARN, ours when it has none.
@@ -109,7 +103,8 @@ func needsNoPermission(action string) bool {
 	return action == "sts:GetCallerIdentity" || action == "sts:GetSessionToken"
 }
 
-// pathARN is API Gateway's resource: the path of the call, with its labels.
+// pathARN is API Gateway's resource: the path of the call, with its labels. Colons and
+// slashes of a label are escaped, as AWS does with the ARN below /tags.
 func (p *Pipeline) pathARN(op *operation, in any, c *Call) string {
 	v := reflect.ValueOf(in).Elem()
 	pl := p.planner.of(v.Type())
@@ -124,28 +119,23 @@ func (p *Pipeline) pathARN(op *operation, in any, c *Call) string {
 		if x, ok := f.value(v); ok {
 			s = string(f.appendScalar(nil, x, timeISO8601))
 		}
-		labels = append(labels, "{"+f.name+"}", url.PathEscape(s), "{"+f.name+"+}", s)
+		labels = append(labels, "{"+f.name+"}", strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), "{"+f.name+"+}", s)
 	}
 	return "arn:aws:apigateway:" + c.Region + "::" + strings.NewReplacer(labels...).Replace(path)
 }
 
-// denial is AWS's sentence for a caller that may not.
-func denial(who Caller, action, resource string, d policy.Decision) string {
-	s := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s ", nameOf(who), action, resource)
+// Denial is AWS's sentence for a caller that may not (IAM user guide, "Troubleshoot access
+// denied error messages").
+func Denial(who Caller, action, resource string, d policy.Decision) string {
+	kind := d.Kind
+	if kind == "" {
+		kind = policy.KindIdentity
+	}
+	s := "User: " + nameOf(who) + " is not authorized to perform: " + action + " on resource: " + resource
 	if d.Explicit {
-		return s + "with an explicit deny in " + article(policyKind(d.Kind))
+		return s + " with an explicit deny in " + article(kind)
 	}
-	return s + "because no " + policyKind(d.Kind) + " allows the " + action + " action"
-}
-
-func policyKind(kind string) string {
-	switch kind {
-	case "":
-		return "identity-based policy"
-	case "permissions boundary":
-		return kind
-	}
-	return strings.TrimSuffix(kind, " policy") + " policy"
+	return s + " because no " + kind + " allows the " + action + " action"
 }
 
 func article(noun string) string {

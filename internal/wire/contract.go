@@ -23,6 +23,13 @@ type Operation struct {
 	// Gateway names its actions by HTTP method ("apigateway:PATCH").
 	Action string
 
+	// Access is the kind of action: Read, Write, List, Tagging or Permissions.
+	// On are the ARN patterns of what it acts on ("*" when there is none), Keys
+	// the condition keys beside those that every request has, Also the actions
+	// that some inputs ask for as well (Service Authorization Reference).
+	Access         string
+	On, Keys, Also []string
+
 	// Unsigned is true where the model says that the call carries no signature
 	// (authtype none, or noAuth as an accepted scheme).
 	Unsigned bool
@@ -62,9 +69,35 @@ type API struct {
 	// service sets it; AWS has them for S3 alone.
 	Payloads sigv4.Payloads
 
-	// Resources names what a call acts on, as ARNs, and the condition keys that
-	// the call brings. A service sets it; nil means the resource "*" and no keys.
-	Resources func(c *Call, op string, in any) (arns []string, keys policy.Context)
+	// Resources names what a call needs permission for. A service sets it; nil,
+	// and no need at all, mean the operation's action on "*", for API Gateway on
+	// the path of the call. That is in c.Resource already.
+	Resources func(c *Call, op string, in any) []Need
+}
+
+// ByName returns the operations by their names.
+func (a *API) ByName() map[string]*Operation {
+	out := make(map[string]*Operation, len(a.Operations))
+	for i := range a.Operations {
+		out[a.Operations[i].Name] = &a.Operations[i]
+	}
+	return out
+}
+
+// Need is one permission that a call needs. A call goes on when its caller has all.
+type Need struct {
+	Action   string         // empty for the operation's own
+	Resource string         // an ARN, or "*"
+	Keys     policy.Context // condition keys of the operation and the resource; may be nil
+}
+
+// Needs is the need of an operation's own action on each of arns, with the same keys.
+func Needs(keys policy.Context, arns ...string) []Need {
+	out := make([]Need, len(arns))
+	for i, a := range arns {
+		out[i] = Need{Resource: a, Keys: keys}
+	}
+	return out
 }
 
 // Caller is who makes a call: the principal, and the access key that proved it.
@@ -84,14 +117,17 @@ type Call struct {
 	SourceIP  string
 	Host      string
 	UserAgent string
+	Referer   string
 	Secure    bool // arrived over TLS
 	Time      time.Time
 	Caller    Caller
+	Resource  string // what the call was authorised on: an ARN or "*"
 	Via       string // service principal that calls on the caller's behalf ("cloudformation.amazonaws.com"); empty for a call from outside
 	// ByServiceRole: Via acts in a role of its own, and so on nobody's behalf.
 	ByServiceRole bool
 
-	checks *checks // decisions about this call; nil when nobody records them
+	checks   *checks // decisions about this call; nil when nobody records them
+	protocol string  // how a refusal looks
 }
 
 type callKey struct{}

@@ -56,9 +56,9 @@ func (r refusal) exception(protocol, message string) Exception {
 	return NewError(http.StatusForbidden, w.other, message)
 }
 
-// accessDenied is the answer to a caller that may not.
-func accessDenied(protocol, message string) Exception {
-	switch protocol {
+// AccessDenied is the answer to a caller that may not, as the API of the call has it.
+func (c *Call) AccessDenied(message string) Exception {
+	switch c.protocol {
 	case protocolQuery:
 		return NewError(http.StatusForbidden, "AccessDenied", message)
 	case protocolJSON:

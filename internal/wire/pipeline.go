@@ -142,7 +142,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := p.cfg.Now()
 	x := &exchange{p: p, ctx: r.Context(), r: r, limit: p.cfg.MaxBody, call: &Call{
 		RequestID: p.newID(), Account: p.cfg.Account, Region: p.cfg.Region, SourceIP: sourceIP(r),
-		Host: r.Host, UserAgent: r.UserAgent(), Secure: r.TLS != nil, Time: now,
+		Host: r.Host, UserAgent: r.UserAgent(), Referer: r.Referer(), Secure: r.TLS != nil, Time: now,
 	}}
 	x.call.checks = x.checksToKeep()
 	x.message.header = r.Header
@@ -170,7 +170,7 @@ func (p *Pipeline) Invoke(ctx context.Context, api, name string, in, out any) er
 		return fmt.Errorf("wire: %s %s takes a *%s and gives a *%s, not a %T and a %T", api, name, op.Input, op.Output, in, out)
 	}
 	call := *CallFrom(ctx)
-	call.Service, call.Operation, call.Time = api, name, p.cfg.Now()
+	call.Service, call.Operation, call.Resource, call.Time = api, name, "", p.cfg.Now()
 	if call.RequestID == "" {
 		call.RequestID = p.newID()
 	}

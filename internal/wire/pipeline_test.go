@@ -340,8 +340,8 @@ func TestPipeline_decode(t *testing.T) {
 
 func TestPipeline_authorise(t *testing.T) {
 	t.Parallel()
-	implicit := policy.Decision{Kind: "identity-based", Reason: "nothing allows it"}
-	explicit := policy.Decision{Explicit: true, Kind: "identity-based", Reason: "statement No denies it"}
+	implicit := policy.Decision{Kind: policy.KindIdentity, Reason: "nothing allows it"}
+	explicit := policy.Decision{Explicit: true, Kind: policy.KindIdentity, Reason: "statement No denies it"}
 	user := "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: "
 	tests := []struct {
 		name     string
@@ -393,24 +393,83 @@ func TestPipeline_authorise(t *testing.T) {
 
 func TestPipeline_resources(t *testing.T) {
 	t.Parallel()
-	for _, arns := range [][]string{{"arn:aws:x:::a", "arn:aws:x:::b"}, {}, nil} {
-		f := newFixture(t)
-		f.idp.Resources = func(c *wire.Call, op string, in any) ([]string, policy.Context) {
-			keys := policy.Context{}
-			keys.Set("x:Op", op)
-			return arns, keys
+	keys := policy.Context{}
+	keys.Set("x:Op", "list")
+	const a, b = "arn:aws:x:::a", "arn:aws:x:::b"
+	for _, tt := range []struct {
+		name    string
+		needs   []wire.Need
+		allowed string // the action on the resource that is allowed
+		status  int
+	}{
+		{"its resource", wire.Needs(keys, a), "cognito-idp:ListUserPools " + a, 200},
+		{"another resource", wire.Needs(keys, b), "cognito-idp:ListUserPools " + a, 400},
+		{"one of two resources", wire.Needs(keys, a, b), "cognito-idp:ListUserPools " + a, 400},
+		{"a further action", append(wire.Needs(keys, a), wire.Need{Action: "x:Other", Resource: a, Keys: keys}), "cognito-idp:ListUserPools " + a, 400},
+		{"no need", []wire.Need{}, "cognito-idp:ListUserPools " + a, 400}, // none is "*", not nothing
+		{"nil", nil, "cognito-idp:ListUserPools " + a, 400},
+		{"everything", nil, "cognito-idp:ListUserPools *", 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.idp.Resources = func(*wire.Call, string, any) []wire.Need { return tt.needs }
+			f.auth.deny = func(action, resource string) (policy.Decision, error) {
+				return policy.Decision{Allowed: action+" "+resource == tt.allowed}, nil
+			}
+			if w := f.do(listPools()); w.Code != tt.status {
+				t.Errorf("status %d %s, want %d", w.Code, w.Body, tt.status)
+			}
+			if got := f.auth.keys.Get("X:op"); len(tt.needs) > 0 && (len(got) != 1 || got[0] != "list") {
+				t.Errorf("keys %v", f.auth.keys)
+			}
+			if got := f.auth.keys.Get("aws:RequestedRegion"); len(got) != 1 || got[0] != region {
+				t.Errorf("keys %v", f.auth.keys)
+			}
+		})
+	}
+}
+
+// A policy cannot rely on what the table does not list.
+func TestPipeline_strictTable(t *testing.T) {
+	t.Parallel()
+	for name, need := range map[string]wire.Need{
+		"an unlisted key":    {Resource: "*", Keys: policy.Context{"x:op": {"v"}}},
+		"an unlisted action": {Action: "x:Other", Resource: "*"},
+	} {
+		f := newFixture(t, func(c *wire.Config) { c.Strict = true })
+		f.idp.Resources = func(*wire.Call, string, any) []wire.Need { return []wire.Need{need} }
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s passes", name)
+				}
+			}()
+			f.do(listPools())
+		}()
+	}
+}
+
+func TestOperation_FitsAndLists(t *testing.T) {
+	t.Parallel()
+	op := wire.Operation{
+		On:   []string{"arn:${Partition}:x:${Region}:${Account}:thing/${Name}", "arn:${Partition}:x:${Region}::things"},
+		Keys: []string{"aws:RequestTag/${TagKey}", "x:Kind"},
+	}
+	for resource, want := range map[string]bool{
+		"arn:aws:x:r:1:thing/a/b": true, "arn:aws:x:r:1:thing/": false, "arn:aws:x:r::things": true,
+		"arn:aws:x:r:1:other/a": false, "arn:aws:y:r:1:thing/a": false, "*": false, "": false,
+	} {
+		if got := op.Fits(resource); got != want {
+			t.Errorf("%s fits: %v", resource, got)
 		}
-		f.auth.deny = func(_, resource string) (policy.Decision, error) {
-			return policy.Decision{Allowed: resource == "arn:aws:x:::a"}, nil
-		}
-		if w := f.do(listPools()); w.Code != 400 { // all must be allowed, and none is none
-			t.Errorf("%v: status %d %s", arns, w.Code, w.Body)
-		}
-		if got := f.auth.keys.Get("X:op"); len(got) != 1 || got[0] != "ListUserPools" {
-			t.Errorf("keys %v", f.auth.keys)
-		}
-		if got := f.auth.keys.Get("aws:RequestedRegion"); len(got) != 1 || got[0] != region {
-			t.Errorf("keys %v", f.auth.keys)
+	}
+	if none := (&wire.Operation{}); !none.Fits("*") || none.Fits("arn:aws:x:r:1:thing/a") {
+		t.Error("an operation without resources is decided on * alone")
+	}
+	for key, want := range map[string]bool{"aws:requesttag/a": true, "aws:RequestTag/": false, "X:KIND": true, "x:kin": false, "aws:tagkeys": false} {
+		if got := op.Lists(key); got != want {
+			t.Errorf("%s listed: %v", key, got)
 		}
 	}
 }

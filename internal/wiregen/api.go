@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 )
 
-//go:embed models/*.json overlays
+//go:embed models/*.json overlays authorization/*.json
 var data embed.FS
 
 // API says how one model becomes a contract.
@@ -21,13 +20,8 @@ type API struct {
 	// streams are never taken.
 	Take, Drop []string
 
-	// Actions gives the IAM action (without prefix) of operations whose action
-	// is not their name.
-	Actions map[string]string
-
-	MethodActions bool // IAM actions are HTTP methods (API Gateway)
-	BodyPaths     bool // validation errors name the input before a member of the body
-	NotNull       bool // validation errors about list elements end in "Member must not be null"
+	BodyPaths bool // validation errors name the input before a member of the body
+	NotNull   bool // validation errors about list elements end in "Member must not be null"
 }
 
 // APIs returns what this server speaks, in the order of the documentation.
@@ -37,11 +31,8 @@ func APIs() []API {
 		{Package: "cognitoidentityapi", Model: "cognito-identity"},
 		{Package: "iamapi", Model: "iam"},
 		{Package: "stsapi", Model: "sts"},
-		{Package: "apigatewayapi", Model: "apigateway", MethodActions: true, BodyPaths: true},
-		{
-			Package: "lambdaapi", Model: "lambda", NotNull: true,
-			Actions: map[string]string{"Invoke": "InvokeFunction", "GetLayerVersionByArn": "GetLayerVersion"},
-		},
+		{Package: "apigatewayapi", Model: "apigateway", BodyPaths: true},
+		{Package: "lambdaapi", Model: "lambda", NotNull: true},
 		{Package: "ssmapi", Model: "ssm", Take: []string{
 			"PutParameter", "GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory",
 			"DeleteParameter", "DeleteParameters", "DescribeParameters",
@@ -120,14 +111,4 @@ func streams(m *Model, op *ModelOperation) bool {
 		}
 	}
 	return false
-}
-
-func (a API) action(prefix string, name, method string) string {
-	switch {
-	case a.MethodActions:
-		name = strings.ToUpper(method)
-	case a.Actions[name] != "":
-		name = a.Actions[name]
-	}
-	return prefix + ":" + name
 }

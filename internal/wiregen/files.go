@@ -17,7 +17,11 @@ func Files(wireDir string) ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
-		src, err := Generate(a, m)
+		t, err := a.Authorization()
+		if err != nil {
+			return nil, err
+		}
+		src, err := Generate(a, m, t)
 		if err != nil {
 			return nil, err
 		}

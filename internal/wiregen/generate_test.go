@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,10 +30,51 @@ func small(t *testing.T, overlays ...string) *Model {
 	return m
 }
 
+// smallTable is an authorization table for the small model.
+func smallTable() *Authorization {
+	t := &Authorization{
+		Resources: map[string][]string{"thing": {"arn:${Partition}:small:${Region}:${Account}:thing/${Name}"}},
+		Operations: map[string]Permission{
+			"Ping":     {Action: "Pong", Access: "Read"},
+			"PutThing": {Action: "PutThing", Access: "Write", On: []string{"thing"}, Keys: []string{"aws:TagKeys", "small:Kind"}, Also: []string{"small:TagThing"}},
+		},
+	}
+	for _, name := range []string{"DeleteThing", "GetUpload", "Forgotten", "WatchThings"} {
+		t.Operations[name] = Permission{Action: name, Access: "Write"}
+	}
+	return t
+}
+
+// What the table leaves out or misspells is not generated.
+func TestGenerate_authorization(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		change     func(*Authorization)
+	}{
+		{"an operation without an entry", "lacks Ping", func(a *Authorization) { delete(a.Operations, "Ping") }},
+		{"no action", "no action", func(a *Authorization) { a.Operations["Ping"] = Permission{Access: "Read"} }},
+		{"no access level", `the access ""`, func(a *Authorization) { a.Operations["Ping"] = Permission{Action: "Ping"} }},
+		{"an unknown resource", `no resource "other"`, func(a *Authorization) {
+			a.Operations["Ping"] = Permission{Action: "Ping", Access: "Read", On: []string{"other"}}
+		}},
+	} {
+		table := smallTable()
+		c.change(table)
+		_, err := Generate(API{Package: "smallapi", Model: "small"}, small(t), table)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want one about %q", c.name, err, c.want)
+		}
+	}
+	if _, err := ParseAuthorization([]byte(`{"operations": {"Ping": {"acton": "Ping"}}}`)); err == nil {
+		t.Error("a misspelt member of the table passes")
+	}
+}
+
 func TestGenerate_golden(t *testing.T) {
 	t.Parallel()
-	a := API{Package: "smallapi", Model: "small", Drop: []string{"Forg*"}, Actions: map[string]string{"Ping": "Pong"}, BodyPaths: true}
-	got, err := Generate(a, small(t))
+	a := API{Package: "smallapi", Model: "small", Drop: []string{"Forg*"}, BodyPaths: true}
+	got, err := Generate(a, small(t), smallTable())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +101,7 @@ func TestGenerate_refuses(t *testing.T) {
 		{"a pattern beyond Go's regexp", `{"shapes": {"Name": {"pattern": "(?<=a)b"}}}`, "needs a translation"},
 		{"an intersection of classes", `{"shapes": {"Name": {"pattern": "[a-z&&[^b]]"}}}`, "intersects"},
 	} {
-		_, err := Generate(API{Package: "smallapi", Model: "small"}, small(t, c.overlay))
+		_, err := Generate(API{Package: "smallapi", Model: "small"}, small(t, c.overlay), smallTable())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want one about %q", c.name, err, c.want)
 		}
@@ -129,9 +171,13 @@ func TestAPIs(t *testing.T) {
 				t.Errorf("%s takes %s, which its model does not have", a.Package, name)
 			}
 		}
-		for name := range a.Actions {
-			if m.Operations.Get(name) == nil {
-				t.Errorf("%s names the action of %s, which its model does not have", a.Package, name)
+		table, err := a.Authorization()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range table.Operations {
+			if !slices.Contains(taken, name) {
+				t.Errorf("%s: the authorization table has %s, which is not taken", a.Package, name)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -263,11 +264,13 @@ func TestListFunctions(t *testing.T) {
 func TestResources(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	c := wire.CallFrom(h.ctx)
+	c, resources := wire.CallFrom(h.ctx), h.APIs()[0].Resources
 	for _, x := range []struct {
 		in   any
 		want string
 	}{
+		{&lambdaapi.AddPermissionRequest{FunctionName: "f", Qualifier: wire.String("live")}, arnOf("f:live")},
+		{&lambdaapi.GetEventSourceMappingRequest{UUID: "u"}, "arn:aws:lambda:us-west-2:000000000000:event-source-mapping:u"},
 		{&lambdaapi.InvocationRequest{FunctionName: "f"}, arnOf("f")},
 		{&lambdaapi.InvocationRequest{FunctionName: "f", Qualifier: wire.String("live")}, arnOf("f:live")},
 		{&lambdaapi.InvocationRequest{FunctionName: "f:live"}, arnOf("f:live")},
@@ -285,12 +288,16 @@ func TestResources(t *testing.T) {
 		{&lambdaapi.DeleteLayerVersionRequest{LayerName: "arn:aws-x:lambda:us-west-2:000000000000:layer:l", VersionNumber: 2}, "arn:aws:lambda:us-west-2:000000000000:layer:l:2"},
 		{&lambdaapi.PublishLayerVersionRequest{LayerName: "arn:aws:lambda:eu-west-1:000000000000:layer:l"}, "arn:aws:lambda:eu-west-1:000000000000:layer:l"},
 	} {
-		got, _ := h.resources(c, "", x.in)
-		if len(got) != 1 || got[0] != x.want {
+		op := strings.TrimSuffix(reflect.TypeOf(x.in).Elem().Name(), "Request")
+		if op == "Invocation" {
+			op = "Invoke"
+		}
+		got := resources(c, op, x.in)
+		if len(got) != 1 || got[0].Resource != x.want {
 			t.Errorf("%+v: got %v, want %s", x.in, got, x.want)
 		}
 	}
-	if got, _ := h.resources(c, "ListFunctions", &lambdaapi.ListFunctionsRequest{}); got != nil {
+	if got := resources(c, "ListFunctions", &lambdaapi.ListFunctionsRequest{}); len(got) != 1 || got[0].Resource != "*" {
 		t.Error(got)
 	}
 }

@@ -29,7 +29,7 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 		return nil, err
 	}
 	if role == nil {
-		return nil, accessDenied(refusal(caller, "sts:AssumeRole", in.RoleArn, policy.Decision{Kind: policy.KindResource}))
+		return nil, accessDenied(wire.Denial(caller, "sts:AssumeRole", in.RoleArn, policy.Decision{Kind: policy.KindResource}))
 	}
 	given := attributes{tags: tagsIn(in.Tags), transitive: in.TransitiveTagKeys, source: wire.Value(in.SourceIdentity)}
 	carried, needed, err := given.carried(caller.Context)
@@ -46,7 +46,7 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 			return nil, err
 		}
 		if !d.Allowed {
-			return nil, accessDenied(refusal(caller, action, in.RoleArn, d))
+			return nil, accessDenied(wire.Denial(caller, action, in.RoleArn, d))
 		}
 	}
 	d, err := sessionDuration(in.DurationSeconds, role, caller.Kind == policy.PrincipalAssumedRole)

@@ -69,7 +69,7 @@ func (s *sts) GetFederationToken(ctx context.Context, in *stsapi.GetFederationTo
 			return nil, err
 		}
 		if !d.Allowed {
-			return nil, accessDenied(refusal(call.Caller, "sts:TagSession", resource, d))
+			return nil, accessDenied(wire.Denial(call.Caller, "sts:TagSession", resource, d))
 		}
 	}
 	l, size, err := s.givenPolicies(ctx, in.Policy, in.PolicyArns, given.tags)

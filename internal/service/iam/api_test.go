@@ -283,7 +283,7 @@ func TestResources(t *testing.T) {
 		{"GetUser", &iamapi.GetUserRequest{UserName: wire.String("alice")}, "arn:aws:iam::000000000000:user/team/alice", map[string]string{"aws:ResourceTag/team": "red"}},
 		{"GetUser", &iamapi.GetUserRequest{}, "arn:aws:iam::000000000000:user/me", nil},
 		{"ListAccessKeys", &iamapi.ListAccessKeysRequest{}, "arn:aws:iam::000000000000:user/me", nil},
-		{"CreateUser", &iamapi.CreateUserRequest{UserName: "bob", Path: wire.String("/p/"), Tags: []iamapi.Tag{{Key: "a", Value: "1"}}}, "arn:aws:iam::000000000000:user/p/bob", map[string]string{"aws:RequestTag/a": "1", "aws:TagKeys": "a"}},
+		{"CreateUser", &iamapi.CreateUserRequest{UserName: "bob", Path: wire.String("/p/"), Tags: []iamapi.Tag{{Key: "a", Value: "1"}}}, "arn:aws:iam::000000000000:user/p/bob iam:TagUser arn:aws:iam::000000000000:user/p/bob", map[string]string{"aws:RequestTag/a": "1", "aws:TagKeys": "a"}},
 		{"CreateUser", &iamapi.CreateUserRequest{UserName: "alice"}, "arn:aws:iam::000000000000:user/alice", nil},
 		{"AttachRolePolicy", &iamapi.AttachRolePolicyRequest{RoleName: "r", PolicyArn: "arn:aws:iam::aws:policy/AdministratorAccess"}, "arn:aws:iam::000000000000:role/r", map[string]string{"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}},
 		{"PutRolePolicy", &iamapi.PutRolePolicyRequest{RoleName: "r", PolicyName: "p"}, "arn:aws:iam::000000000000:role/r", nil},
@@ -293,15 +293,23 @@ func TestResources(t *testing.T) {
 		{"CreateOpenIDConnectProvider", &iamapi.CreateOpenIDConnectProviderRequest{Url: "https://a.example/p"}, "arn:aws:iam::000000000000:oidc-provider/a.example/p", nil},
 		{"ListUsers", &iamapi.ListUsersRequest{}, "arn:aws:iam::000000000000:user/", nil},
 		{"ListRoles", &iamapi.ListRolesRequest{PathPrefix: wire.String("/p/")}, "arn:aws:iam::000000000000:role/p/", nil},
-		{"ListPolicies", &iamapi.ListPoliciesRequest{}, "*", nil},
+		{"ListPolicies", &iamapi.ListPoliciesRequest{}, "policy path /", nil},
+		{"UpdateUser", &iamapi.UpdateUserRequest{UserName: "alice", NewUserName: wire.String("eve")}, "arn:aws:iam::000000000000:user/team/alice arn:aws:iam::000000000000:user/team/eve", nil},
+		{"UpdateGroup", &iamapi.UpdateGroupRequest{GroupName: "g", NewPath: wire.String("/p/")}, "arn:aws:iam::000000000000:group/g arn:aws:iam::000000000000:group/p/g", nil},
+		{"CreateServiceLinkedRole", &iamapi.CreateServiceLinkedRoleRequest{AWSServiceName: "cloudtrail.amazonaws.com"}, "arn:aws:iam::000000000000:role/aws-service-role/cloudtrail.amazonaws.com/AWSServiceRoleForCloudTrail", map[string]string{"iam:AWSServiceName": "cloudtrail.amazonaws.com"}},
+		{"GetAccountSummary", &iamapi.GetAccountSummaryInput{}, "*", nil},
 		{"ListUserTags", &iamapi.ListUserTagsRequest{UserName: "alice"}, "arn:aws:iam::000000000000:user/team/alice", nil},
 	} {
-		arns, keys := h.s.iamResources(call, tt.op, tt.in)
-		if len(arns) != 1 || arns[0] != tt.want {
-			t.Errorf("%s: %v, want %s", tt.op, arns, tt.want)
+		needs := h.s.APIs()[0].Resources(call, tt.op, tt.in)
+		var got []string
+		for _, n := range needs {
+			got = append(got, strings.TrimSpace(n.Action+" "+n.Resource))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: %v, want %s", tt.op, got, tt.want)
 		}
 		for k, v := range tt.keys {
-			if got := keys.Get(k); len(got) != 1 || got[0] != v {
+			if got := needs[0].Keys.Get(k); len(got) != 1 || got[0] != v {
 				t.Errorf("%s: %s = %v, want %s", tt.op, k, got, v)
 			}
 		}

@@ -149,10 +149,21 @@ func (s *Service) sessionEntity(ctx context.Context, v *session) (*entity, error
 // Authorize implements [wire.Authority].
 //
 // For sts:AssumeRole the trust policy of the role has its say, too: the decision
-// is then the whole answer to "may this caller become that role".
+// is then the whole answer to "may this caller become that role". For iam:PassRole
+// the tags of the role are added to the keys.
 func (s *Service) Authorize(ctx context.Context, caller wire.Caller, action, resource, account string, keys policy.Context) (policy.Decision, error) {
 	if strings.EqualFold(action, "sts:AssumeRole") || strings.EqualFold(action, "sts:TagSession") || strings.EqualFold(action, "sts:SetSourceIdentity") {
 		return s.authorizeTrust(ctx, caller.Principal, action, resource, keys)
+	}
+	if strings.EqualFold(action, "iam:PassRole") {
+		role, err := s.roleByARN(ctx, resource)
+		if err != nil {
+			return policy.Decision{}, err
+		}
+		if role != nil {
+			keys = withTags(keys, "aws:ResourceTag/", role.tags)
+			keys = withTags(keys, "iam:ResourceTag/", role.tags)
+		}
 	}
 	return s.AuthorizeResource(ctx, caller, action, resource, account, nil, keys)
 }
@@ -269,18 +280,24 @@ func (s *Service) federatedPolicies(ctx context.Context, who *policy.Principal, 
 }
 
 // PassRole returns nil when the caller may give a role to a service, and else
-// the exception to answer with. The role's trust is not looked at: see
-// [Service.RoleTrusts].
+// the exception to answer with. The call that ctx carries gives the condition keys
+// of the request, and the resource that the role is for. The role's trust is not
+// looked at: see [Service.RoleTrusts].
 func (s *Service) PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error {
+	c := wire.CallFrom(ctx)
 	keys := policy.Context{}
-	keys.Set("iam:PassedToService", service)
-	if role, err := s.roleByARN(ctx, roleARN); err != nil {
-		return err
-	} else if role != nil {
-		keys = withTags(keys, "aws:ResourceTag/", role.tags)
-		keys = withTags(keys, "iam:ResourceTag/", role.tags)
+	if c.Operation != "" {
+		keys = wire.RequestKeys(c)
 	}
-	d, err := s.Authorize(ctx, caller, "iam:PassRole", roleARN, s.cfg.Account, keys)
+	account := s.cfg.Account
+	if a, err := arn.Parse(roleARN); err == nil && a.Account != "" {
+		account = a.Account
+	}
+	keys.Set("aws:ResourceAccount", account)
+	for k, v := range wire.PassRole(roleARN, service, c.Resource).Keys {
+		keys.Set(k, v...)
+	}
+	d, err := s.Authorize(ctx, caller, "iam:PassRole", roleARN, account, keys)
 	if err != nil {
 		return err
 	}
@@ -288,25 +305,7 @@ func (s *Service) PassRole(ctx context.Context, caller wire.Caller, roleARN, ser
 	if d.Allowed {
 		return nil
 	}
-	return wire.NewError(403, "AccessDeniedException", refusal(caller, "iam:PassRole", roleARN, d))
-}
-
-// refusal is AWS's sentence for a caller that may not.
-func refusal(who wire.Caller, action, resource string, d policy.Decision) string {
-	name := who.ARN
-	for _, n := range []string{who.Service, who.Federated, "anonymous"} {
-		if name == "" {
-			name = n
-		}
-	}
-	s := "User: " + name + " is not authorized to perform: " + action + " on resource: " + resource
-	switch {
-	case d.Explicit && d.Kind == policy.KindIdentity:
-		return s + " with an explicit deny in an identity-based policy"
-	case d.Explicit:
-		return s + " with an explicit deny in a " + d.Kind
-	}
-	return s + " because no " + d.Kind + " allows the " + action + " action"
+	return c.AccessDenied(wire.Denial(caller, "iam:PassRole", roleARN, d))
 }
 
 // RoleTrusts reports whether a role exists whose trust policy lets a service

@@ -105,7 +105,7 @@ func New(cfg Config) (*Service, error) {
 // APIs returns the IAM and STS APIs.
 func (s *Service) APIs() []*wire.API {
 	iam, sts := iamapi.New(s), stsapi.New(s.sts)
-	iam.Resources, sts.Resources = s.iamResources, s.stsResources
+	iam.Resources, sts.Resources = s.iamResources(iam.ByName()), s.stsResources
 	return []*wire.API{iam, sts}
 }
 

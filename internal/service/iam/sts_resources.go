@@ -1,6 +1,8 @@
 package iam
 
 import (
+	"strconv"
+
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
 	"moat/internal/wire/stsapi"
@@ -8,7 +10,7 @@ import (
 
 // stsResources names what an STS operation acts on, and the keys that policies
 // may ask for (Service Authorization Reference, AWS Security Token Service).
-func (s *Service) stsResources(c *wire.Call, op string, in any) ([]string, policy.Context) {
+func (s *Service) stsResources(c *wire.Call, _ string, in any) []wire.Need {
 	switch r := in.(type) {
 	case *stsapi.AssumeRoleRequest:
 		given := attributes{tags: tagsIn(r.Tags), transitive: r.TransitiveTagKeys, source: wire.Value(r.SourceIdentity)}
@@ -16,13 +18,24 @@ func (s *Service) stsResources(c *wire.Call, op string, in any) ([]string, polic
 		if err != nil { // the operation itself says what is wrong
 			carried = nil
 		}
-		return []string{r.RoleArn}, assumeKeys(r, carried)
+		return wire.Needs(assumeKeys(r, carried), r.RoleArn)
 	case *stsapi.GetFederationTokenRequest:
 		given, keys := attributes{tags: tagsIn(r.Tags)}, policy.Context{}
 		given.setKeys(keys)
-		return []string{s.federatedARN(r.Name)}, keys
+		return wire.Needs(keys, s.federatedARN(r.Name))
+	case *stsapi.AssumeRootRequest:
+		return wire.Needs(policy.Context{"sts:taskpolicyarn": {wire.Value(r.TaskPolicyArn.Arn)}}, "arn:aws:iam::"+r.TargetPrincipal+":root")
+	case *stsapi.GetWebIdentityTokenRequest:
+		given, keys := attributes{tags: tagsIn(r.Tags)}, policy.Context{}
+		given.setKeys(keys)
+		keys.Set("sts:IdentityTokenAudience", r.Audience...)
+		keys.Set("sts:SigningAlgorithm", r.SigningAlgorithm)
+		if r.DurationSeconds != nil {
+			keys.Set("sts:DurationSeconds", strconv.Itoa(int(*r.DurationSeconds)))
+		}
+		return wire.Needs(keys, "*")
 	}
-	return []string{"*"}, nil
+	return nil
 }
 
 // assumeKeys are the keys that AssumeRole brings. A source identity that the

@@ -9,69 +9,73 @@ import (
 	api "moat/internal/wire/cognitoidentityapi"
 )
 
-// resources names the pool that a call acts on (Service Authorization Reference).
-func (s *Service) resources(_ *wire.Call, _ string, in any) ([]string, policy.Context) {
+// resources names the pool that a call acts on. Operations that the reference lists without
+// a resource are decided on "*", some of them with the pool of an identity as a condition
+// key (Service Authorization Reference).
+func (s *Service) resources(_ *wire.Call, _ string, in any) []wire.Need {
 	keys := policy.Context{}
-	pool := ""
 	switch in := in.(type) {
 	case *api.CreateIdentityPoolInput:
-		setTags(keys, in.IdentityPoolTags)
-		return []string{"*"}, keys
-	case *api.IdentityPool:
-		pool = in.IdentityPoolId
-		setTags(keys, in.IdentityPoolTags)
-	case *api.TagResourceInput:
-		setTags(keys, in.Tags)
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
-	case *api.UntagResourceInput:
-		keys.Set("aws:TagKeys", in.TagKeys...)
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
-	case *api.ListTagsForResourceInput:
-		pool = in.ResourceArn[strings.LastIndexByte(in.ResourceArn, '/')+1:]
+		wire.RequestTags(keys, in.IdentityPoolTags)
 	case *api.DescribeIdentityInput:
-		i, _, err := s.identity(context.Background(), in.IdentityId)
-		if err != nil {
-			return []string{"*"}, keys
-		}
-		pool = i.Pool
+		s.poolsOf(keys, in.IdentityId)
+	case *api.DeleteIdentitiesInput:
+		s.poolsOf(keys, in.IdentityIdsToDelete...)
+	case *api.TagResourceInput:
+		wire.RequestTags(keys, in.Tags)
+		return s.onARN(keys, in.ResourceArn)
+	case *api.UntagResourceInput:
+		wire.TagKeys(keys, in.TagKeys...)
+		return s.onARN(keys, in.ResourceArn)
+	case *api.ListTagsForResourceInput:
+		return s.onARN(keys, in.ResourceArn)
+	case *api.IdentityPool:
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.DescribeIdentityPoolInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.DeleteIdentityPoolInput:
-		pool = in.IdentityPoolId
-	case *api.SetIdentityPoolRolesInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.GetIdentityPoolRolesInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.ListIdentitiesInput:
-		pool = in.IdentityPoolId
-	case *api.SetPrincipalTagAttributeMapInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.GetPrincipalTagAttributeMapInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.GetOpenIdTokenForDeveloperIdentityInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.LookupDeveloperIdentityInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.MergeDeveloperIdentitiesInput:
-		pool = in.IdentityPoolId
+		return s.onPool(keys, in.IdentityPoolId)
 	case *api.UnlinkDeveloperIdentityInput:
-		pool = in.IdentityPoolId
-	default:
-		return []string{"*"}, keys
+		return s.onPool(keys, in.IdentityPoolId)
 	}
-	if p, err := s.pool(context.Background(), pool); err == nil {
-		for k, v := range p.Tags {
-			keys.Set("aws:ResourceTag/"+k, v)
-		}
-	}
-	return []string{s.poolARN(pool)}, keys
+	return wire.Needs(keys, "*")
 }
 
-func setTags(keys policy.Context, tags map[string]string) {
-	var names []string
-	for k, v := range tags {
-		keys.Set("aws:RequestTag/"+k, v)
-		names = append(names, k)
+// onPool is the need to act on a pool; what does not exist has no tags.
+func (s *Service) onPool(keys policy.Context, id string) []wire.Need {
+	if p, err := s.pool(context.Background(), id); err == nil {
+		wire.ResourceTags(keys, p.Tags)
 	}
-	keys.Set("aws:TagKeys", names...)
+	return wire.Needs(keys, s.poolARN(id))
+}
+
+// onARN is onPool for a call that names an ARN, whosever it is.
+func (s *Service) onARN(keys policy.Context, arn string) []wire.Need {
+	if id := arn[strings.LastIndexByte(arn, '/')+1:]; s.poolARN(id) == arn {
+		return s.onPool(keys, id)
+	}
+	return wire.Needs(keys, arn)
+}
+
+// poolsOf sets the pools of identities as a condition key. One that does not exist is of none.
+func (s *Service) poolsOf(keys policy.Context, ids ...string) {
+	var pools []string
+	for _, id := range ids {
+		if i, _, err := s.identity(context.Background(), id); err == nil {
+			pools = append(pools, s.poolARN(i.Pool))
+		}
+	}
+	keys.Set("cognito-identity:IdentityPoolArn", pools...)
 }

@@ -190,13 +190,18 @@ func TestService_Resources(t *testing.T) {
 		{&api.GetParameterRequest{Name: "arn:aws:ssm:eu-west-1:222222222222:parameter/x"}, []string{"arn:aws:ssm:eu-west-1:222222222222:parameter/x"}, "x", nil},
 		{&api.GetParametersRequest{Names: []string{"/a", "b"}}, []string{prefix + "a", prefix + "b"}, "x", nil},
 		{&api.GetParametersByPathRequest{Path: "/app/", Recursive: wire.Bool(true)}, []string{prefix + "app"}, "ssm:Recursive", []string{"true"}},
-		{&api.PutParameterRequest{Name: "/new", Tags: []api.Tag{{Key: "k", Value: "v"}}}, []string{prefix + "new"}, "aws:RequestTag/k", []string{"v"}},
+		{&api.PutParameterRequest{Name: "/new", Tags: []api.Tag{{Key: "k", Value: "v"}}}, []string{prefix + "new", "ssm:AddTagsToResource " + prefix + "new"}, "aws:RequestTag/k", []string{"v"}},
+		{&api.GetParametersRequest{Names: []string{"/a", "/app/x"}}, []string{prefix + "a", prefix + "app/x"}, "aws:ResourceTag/env", []string{"prod"}},
 		{&api.AddTagsToResourceRequest{ResourceId: "/app/x"}, []string{prefix + "app/x"}, "aws:ResourceTag/env", []string{"prod"}},
 		{&api.DescribeParametersRequest{}, []string{"arn:aws:ssm:eu-west-1:111111111111:*"}, "x", nil},
 	} {
-		arns, keys := resources(&wire.Call{Region: "eu-west-1"}, "", c.in)
-		if !reflect.DeepEqual(arns, c.want) || !reflect.DeepEqual(keys.Get(c.key), c.val) {
-			t.Errorf("%+v: got %v, %v, want %v, %v", c.in, arns, keys, c.want, c.val)
+		var arns []string
+		needs := resources(&wire.Call{Region: "eu-west-1"}, "", c.in)
+		for _, n := range needs {
+			arns = append(arns, strings.TrimSpace(n.Action+" "+n.Resource))
+		}
+		if !reflect.DeepEqual(arns, c.want) || !reflect.DeepEqual(needs[len(needs)-1].Keys.Get(c.key), c.val) {
+			t.Errorf("%+v: got %v, want %v, %v", c.in, needs, c.want, c.val)
 		}
 	}
 }

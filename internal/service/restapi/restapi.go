@@ -75,7 +75,7 @@ func New(cfg Config) (*Service, error) {
 // APIs returns the API that the service answers.
 func (s *Service) APIs() []*wire.API {
 	api := apigatewayapi.New(s)
-	api.Resources = resources
+	api.Resources = s.resources(api.ByName())
 	return []*wire.API{api}
 }
 

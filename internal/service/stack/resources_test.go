@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -31,8 +32,9 @@ func TestResources_NameWhatIsActedOn(t *testing.T) {
 		"reading its template": &cloudformationapi.GetTemplateInput{ChangeSetName: cs.Id},
 		"deleting":             &cloudformationapi.DeleteChangeSetInput{ChangeSetName: *cs.Id},
 	} {
-		got, _ := s.resourcesOf(c, "", in)
-		if len(got) != 1 || got[0] != id {
+		op := strings.TrimSuffix(reflect.TypeOf(in).Elem().Name(), "Input")
+		got := s.api.Resources(c, op, in)
+		if len(got) != 1 || got[0].Resource != id {
 			t.Errorf("%s: got %v, want %s", name, got, id)
 		}
 	}

@@ -58,7 +58,7 @@ func newService(cfg Config) (*Service, error) {
 	}
 	s.owner = s.uuid()
 	s.api = cloudformationapi.New(s)
-	s.api.Resources = s.resourcesOf
+	s.api.Resources = s.resources(s.api.ByName())
 	return s, cfg.DB.Create(s.tables.all()...)
 }
 

@@ -32,7 +32,7 @@ func (s *Service) mayPass(ctx context.Context, role *string) error {
 	if s.passRoler == nil || deref(role) == "" {
 		return nil
 	}
-	return s.passRoler.PassRole(ctx, wire.CallFrom(ctx).Caller, *role, "cognito-idp.amazonaws.com")
+	return s.passRoler.PassRole(ctx, wire.CallFrom(ctx).Caller, *role, servicePrincipal)
 }
 
 // CreateGroup makes a group.

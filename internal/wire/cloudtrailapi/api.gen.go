@@ -122,27 +122,31 @@ func operations(s Service) []wire.Operation {
 	return []wire.Operation{
 		wire.Bind(wire.Operation{
 			Name: "DescribeTrails", Method: "POST", Path: "/", Status: 200,
-			Action: "cloudtrail:DescribeTrails",
+			Action: "cloudtrail:DescribeTrails", Access: "Read",
 			Errors: []string{"UnsupportedOperationException", "OperationNotPermittedException", "InvalidTrailNameException", "CloudTrailARNInvalidException", "NoManagementAccountSLRExistsException"},
 		}, s.DescribeTrails),
 		wire.Bind(wire.Operation{
 			Name: "GetTrail", Method: "POST", Path: "/", Status: 200,
-			Action: "cloudtrail:GetTrail",
+			Action: "cloudtrail:GetTrail", Access: "Read",
+			On:     []string{"arn:${Partition}:cloudtrail:${Region}:${Account}:trail/${TrailName}"},
+			Keys:   []string{"aws:ResourceTag/${TagKey}"},
 			Errors: []string{"CloudTrailARNInvalidException", "TrailNotFoundException", "InvalidTrailNameException", "UnsupportedOperationException", "OperationNotPermittedException"},
 		}, s.GetTrail),
 		wire.Bind(wire.Operation{
 			Name: "GetTrailStatus", Method: "POST", Path: "/", Status: 200,
-			Action: "cloudtrail:GetTrailStatus",
+			Action: "cloudtrail:GetTrailStatus", Access: "Read",
+			On:     []string{"arn:${Partition}:cloudtrail:${Region}:${Account}:trail/${TrailName}"},
+			Keys:   []string{"aws:ResourceTag/${TagKey}"},
 			Errors: []string{"CloudTrailARNInvalidException", "TrailNotFoundException", "InvalidTrailNameException", "UnsupportedOperationException", "OperationNotPermittedException"},
 		}, s.GetTrailStatus),
 		wire.Bind(wire.Operation{
 			Name: "ListTrails", Method: "POST", Path: "/", Status: 200,
-			Action: "cloudtrail:ListTrails",
+			Action: "cloudtrail:ListTrails", Access: "List",
 			Errors: []string{"UnsupportedOperationException", "OperationNotPermittedException"},
 		}, s.ListTrails),
 		wire.Bind(wire.Operation{
 			Name: "LookupEvents", Method: "POST", Path: "/", Status: 200,
-			Action:   "cloudtrail:LookupEvents",
+			Action: "cloudtrail:LookupEvents", Access: "Read",
 			Errors:   []string{"InvalidLookupAttributesException", "InvalidTimeRangeException", "InvalidMaxResultsException", "InvalidNextTokenException", "InvalidEventCategoryException", "UnsupportedOperationException", "OperationNotPermittedException"},
 			Validate: func(in any, v *wire.Violations) { in.(*LookupEventsRequest).validate(v, "") },
 		}, s.LookupEvents),
