@@ -131,7 +131,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	p.issuers.RegisterResolver(p.userpool.KeysOf)
 	p.identity, err = identitypool.New(identitypool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL,
-		Issuers: p.issuers, Pools: livePools{p.userpool}, Roles: p.iam, Providers: accountProviders{p.iam},
+		Issuers: p.issuers, Pools: livePools{p.userpool}, Roles: p.iam, Providers: accountProviders{p.iam}, Foreign: p.issuers,
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -89,7 +90,7 @@ type world struct {
 func (w *world) ForeignKeys(_ context.Context, name string, _ []string) (token.KeySet, error) {
 	switch {
 	case w.down:
-		return nil, errors.New("nobody there")
+		return nil, fmt.Errorf("%w: nobody there", issuer.ErrUnreachable)
 	case slices.Contains(w.issuers, name):
 		return token.NewKeys(stranger().Key()), nil
 	}

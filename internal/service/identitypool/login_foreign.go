@@ -9,6 +9,7 @@ import (
 	"moat/internal/issuer"
 	"moat/internal/pure/token"
 	"moat/internal/wire"
+	api "moat/internal/wire/cognitoidentityapi"
 )
 
 // meantFor reports whether a foreign ID token was issued for one of these
@@ -36,7 +37,11 @@ func (s *Service) foreignKeys(thumbprints []string) keySource {
 		if !errors.Is(err, issuer.ErrUnknown) || s.cfg.Foreign == nil {
 			return keys, err
 		}
-		return s.cfg.Foreign.ForeignKeys(ctx, name, thumbprints)
+		keys, err = s.cfg.Foreign.ForeignKeys(ctx, name, thumbprints)
+		if errors.Is(err, issuer.ErrUnreachable) {
+			return nil, &api.ExternalServiceException{Message: "The identity provider " + name + " cannot be reached."}
+		}
+		return keys, err
 	}
 }
 

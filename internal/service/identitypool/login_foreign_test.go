@@ -108,7 +108,7 @@ func TestLogin_foreignGone(t *testing.T) {
 	want(t, "no clients", h.credentials(id, login), "NotAuthorizedException", "Token is not from a supported provider of this identity pool.")
 	h.world.oidc[oidcARN].Clients = []string{"app1"}
 	h.world.down = true
-	want(t, "issuer down", h.credentials(id, login), "NotAuthorizedException", "Invalid login token. Couldn't verify signed token.")
+	want(t, "issuer down", h.credentials(id, login), "ExternalServiceException", "")
 	h.world.down = false
 	want(t, "issuer up", h.credentials(id, login), "", "")
 	h.s.cfg.Foreign = nil
