@@ -150,6 +150,9 @@ func explainDecision(d *trail.Decision) string {
 	} else if d.Kind != "" {
 		s += "  (no " + d.Kind + ")"
 	}
+	if d.Condition != "" {
+		s += "; it would without the condition " + d.Condition
+	}
 	if len(d.Missing) > 0 {
 		s += "; the request lacks " + strings.Join(d.Missing, ", ")
 	}

@@ -66,8 +66,6 @@ type Check struct {
 	// PassedTo is the service that is given the role, of an iam:PassRole.
 	PassedTo string
 	Decision policy.Decision
-	// Verdicts is how each statement was judged; of a refusal, where the authority tells.
-	Verdicts []policy.Verdict
 }
 
 // checks collects the decisions of one call.

@@ -115,4 +115,7 @@ type Decision struct {
 	// Missing lists condition keys, as written, that such statements asked for
 	// and the request did not have. It is only filled for an implicit refusal.
 	Missing []string
+	// Considered is how each statement was judged. [Evaluate] leaves it empty; who
+	// asked fills it for refusals, with [Explain].
+	Considered []Verdict
 }

@@ -179,7 +179,12 @@ func (s *Service) AuthorizeResource(ctx context.Context, caller wire.Caller, act
 	if account == "aws" { // AWS's own policies are everybody's to read and attach
 		account = s.cfg.Account
 	}
-	return policy.Evaluate(&policy.Request{Principal: caller.Principal, Action: action, Resource: resource, Account: account, Context: keys}, &p), nil
+	req := &policy.Request{Principal: caller.Principal, Action: action, Resource: resource, Account: account, Context: keys}
+	d := policy.Evaluate(req, &p)
+	if !d.Allowed { // asked later, the policies may be others
+		d.Considered = policy.Explain(req, &p).Verdicts
+	}
+	return d, nil
 }
 
 // authorizeTrust decides about becoming a role of this account.
@@ -200,7 +205,12 @@ func (s *Service) authorizeTrust(ctx context.Context, who policy.Principal, acti
 		keys = withTags(keys, "aws:ResourceTag/", role.tags)
 		keys = withTags(keys, "iam:ResourceTag/", role.tags)
 	}
-	return policy.EvaluateTrust(&policy.Request{Principal: who, Action: action, Resource: roleARN, Account: s.cfg.Account, Context: keys}, &p), nil
+	req := &policy.Request{Principal: who, Action: action, Resource: roleARN, Account: s.cfg.Account, Context: keys}
+	d := policy.EvaluateTrust(req, &p)
+	if !d.Allowed {
+		d.Considered = policy.ExplainTrust(req, &p).Verdicts
+	}
+	return d, nil
 }
 
 // withTags returns keys with those of the tags; the original is not changed.

@@ -78,6 +78,7 @@ type Decision struct {
 	Policy    string   `json:"policy,omitempty"`
 	Statement string   `json:"statement,omitempty"`
 	Reason    string   `json:"reason,omitempty"`
+	Condition string   `json:"condition,omitempty"` // that alone kept a statement from allowing
 	Missing   []string `json:"missingContext,omitempty"`
 	// Considered are the statements that were looked at, of a refusal only.
 	Considered []Considered `json:"considered,omitempty"`
@@ -187,7 +188,7 @@ func decisionsOf(checks []wire.Check) []Decision {
 	for _, c := range checks {
 		d := Decision{
 			Action: c.Action, Resource: c.Resource, PassedTo: c.PassedTo, Result: resultImplicit, Kind: c.Decision.Kind, Policy: c.Decision.Policy,
-			Statement: c.Decision.Statement, Reason: cut(c.Decision.Reason, maxGrounds), Missing: c.Decision.Missing, Considered: consideredOf(c.Verdicts),
+			Statement: c.Decision.Statement, Reason: cut(c.Decision.Reason, maxGrounds), Condition: c.Decision.Condition, Missing: c.Decision.Missing, Considered: consideredOf(c.Decision.Considered),
 		}
 		switch {
 		case c.Decision.Allowed:

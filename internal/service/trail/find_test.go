@@ -1,0 +1,110 @@
+package trail
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"moat/internal/pure/policy"
+	"moat/internal/wire"
+)
+
+// A refusal is kept with every statement that was looked at; what was allowed with the one that did.
+func TestService_Find(t *testing.T) {
+	t.Parallel()
+	c, dir := newClock(), t.TempDir()
+	s := newService(t, openStore(t, c), dir, c)
+	refused := a(c, "refused", "DeleteUser")
+	refused.ErrorCode, refused.ErrorMessage, refused.Status, refused.Step = "AccessDenied", "User: x is not authorized", 403, "authorise"
+	refused.Checks = []wire.Check{{Action: "iam:DeleteUser", Resource: "*", Decision: policy.Decision{
+		Kind: policy.KindIdentity, Missing: []string{"aws:SourceIp"},
+		Considered: []policy.Verdict{{Kind: policy.KindIdentity, Policy: "P", Statement: "S", Effect: "Allow", Failed: "condition", Condition: "IpAddress aws:SourceIp", Missing: []string{"aws:SourceIp"}}},
+	}}}
+	inner := a(c, "allowed", "CreateRole")
+	inner.Via = "cloudformation.amazonaws.com"
+	record(t, s, refused, inner, a(c, "allowed", "CreateUser"))
+
+	found, err := s.Find(t.Context(), "refused")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v %v", found, err)
+	}
+	d := found[0].AdditionalEventData.Decisions[0]
+	if d.Result != resultImplicit || len(d.Considered) != 1 || d.Considered[0].Condition != "IpAddress aws:SourceIp" || d.Missing[0] != "aws:SourceIp" {
+		t.Errorf("decision %+v", d)
+	}
+	if found, err = s.Find(t.Context(), found[0].EventID); err != nil || len(found) != 1 {
+		t.Errorf("by its own id: %v %v", found, err)
+	}
+	found, err = s.Find(t.Context(), "allowed")
+	if err != nil || len(found) != 2 || found[0].EventName != "CreateUser" || found[1].SourceIPAddress != "cloudformation.amazonaws.com" || found[1].UserIdentity.InvokedBy == "" {
+		t.Fatalf("%+v %v", found, err)
+	}
+	if d := found[0].AdditionalEventData.Decisions[0]; d.Result != resultAllowed || d.Policy != "P" || d.Statement != "S" {
+		t.Errorf("decision %+v", d)
+	}
+	if found, err := s.Find(t.Context(), "nobody's"); err != nil || len(found) != 0 {
+		t.Errorf("%v %v", found, err)
+	}
+}
+
+// The suggestion allows what was allowed, on what it was done to, and nothing more.
+func TestService_Suggest(t *testing.T) {
+	t.Parallel()
+	c, dir := newClock(), t.TempDir()
+	s := newService(t, openStore(t, c), dir, c)
+	c.advance(time.Hour)
+	since := c.Now()
+	old := a(c, "old", "OldCall")
+	old.Time = since.Add(-time.Minute)
+	pass := a(c, "pass", "CreateFunction")
+	pass.Checks = append(pass.Checks, wire.Check{Action: "iam:PassRole", Resource: "arn:aws:iam::000000000000:role/r", PassedTo: "lambda.amazonaws.com", Decision: policy.Decision{Allowed: true}})
+	refused := a(c, "refused", "DeleteUser")
+	refused.Checks[0].Decision = policy.Decision{}
+	other := a(c, "other", "OtherCall")
+	other.Caller.ARN = "arn:aws:iam::000000000000:user/bob"
+	record(t, s, old, a(c, "1", "CreateUser"), a(c, "2", "CreateUser"), a(c, "3", "GetUser"), pass, refused, other)
+
+	suggest := func(opt SuggestOptions) string {
+		t.Helper()
+		opt.Since = since
+		out, err := s.Suggest(t.Context(), "arn:aws:iam::000000000000:user/ada", opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct{ Statement []any }
+		if json.Unmarshal(out.Document, &doc) != nil || len(doc.Statement) == 0 || out.Events != 5 || out.Refused != 1 {
+			t.Errorf("suggestion %+v %s", out, out.Document)
+		}
+		return string(out.Document)
+	}
+	const want = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:CreateFunction","iam:CreateUser","iam:GetUser"],"Resource":["arn:aws:iam::000000000000:user/bob"]},` +
+		`{"Effect":"Allow","Action":["iam:PassRole"],"Resource":["arn:aws:iam::000000000000:role/r"],"Condition":{"StringEquals":{"iam:PassedToService":["lambda.amazonaws.com"]}}}]}`
+	if got := suggest(SuggestOptions{}); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := suggest(SuggestOptions{Refused: true}); !strings.Contains(got, "iam:DeleteUser") {
+		t.Errorf("with what was refused: %s", got)
+	}
+	if got := suggest(SuggestOptions{Generalise: true}); !strings.Contains(got, ":user/*") || strings.Contains(got, "bob") {
+		t.Errorf("generalised: %s", got)
+	}
+	if out, err := s.Suggest(t.Context(), "arn:aws:iam::000000000000:user/nobody", SuggestOptions{Since: since}); err != nil || out.Document != nil {
+		t.Errorf("for nobody: %+v %v", out, err)
+	}
+}
+
+func TestGeneralised(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"*":                                     "*",
+		"arn:aws:lambda:us-east-1:1:function:f": "arn:aws:lambda:us-east-1:1:function:*",
+		"arn:aws:apigateway:us-east-1::/restapis/a/x/b": "arn:aws:apigateway:us-east-1::/restapis/*/x/*",
+		"arn:aws:sns:us-east-1:1:topic":                 "arn:aws:sns:us-east-1:1:*",
+		"arn:aws:iam::1:role/path/r":                    "arn:aws:iam::1:role/*",
+	} {
+		if got := generalised(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
