@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,28 +160,60 @@ func explainDecision(d *trail.Decision) string {
 	return s
 }
 
-// explainConsidered lists the statements that were looked at for a refusal, what decided first.
+// explainConsidered lists the statements that were looked at for a refusal: those that match first,
+// then those that nearly did. Of those about other actions the number is enough.
 func explainConsidered(w io.Writer, p palette, d *trail.Decision) {
 	if d.Result == "allowed" {
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", p.bold("Looked at for "+d.Action+" on "+d.Resource))
-	if len(d.Considered) == 0 {
-		fmt.Fprintln(w, "  no statement of any policy")
-	}
+	others := 0
+	var near []trail.Considered
 	for _, c := range d.Considered {
-		verdict := "does not match: " + c.Failed
-		switch {
-		case c.Matched && c.Effect == "Deny":
-			verdict = p.wrap("31", "DENIES, and so decides")
-		case c.Matched:
-			verdict = "allows"
-		case c.Condition != "":
-			verdict = "does not match: condition " + c.Condition
+		if c.Failed == "action" {
+			others++
+			continue
 		}
-		if len(c.Missing) > 0 {
-			verdict += " (the request lacks " + strings.Join(c.Missing, ", ") + ")"
-		}
-		fmt.Fprintf(w, "  %-28s %-5s %-32s %s\n", c.Kind, c.Effect, c.Policy+" / "+c.Statement, verdict)
+		near = append(near, c)
 	}
+	slices.SortStableFunc(near, func(a, b trail.Considered) int { return rank(&a) - rank(&b) })
+	for i := range near {
+		c := &near[i]
+		fmt.Fprintf(w, "  %-28s %-5s %-32s %s\n", c.Kind, c.Effect, c.Policy+" / "+c.Statement, explainVerdict(p, c))
+	}
+	switch {
+	case len(d.Considered) == 0:
+		fmt.Fprintln(w, "  no statement of any policy")
+	case others == 1:
+		fmt.Fprintln(w, "  1 statement about other actions")
+	case others > 1:
+		fmt.Fprintf(w, "  %d statements about other actions\n", others)
+	}
+}
+
+// rank puts what decided first.
+func rank(c *trail.Considered) int {
+	switch {
+	case c.Matched && c.Effect == "Deny":
+		return 0
+	case c.Matched:
+		return 1
+	}
+	return 2
+}
+
+func explainVerdict(p palette, c *trail.Considered) string {
+	verdict := "does not match: " + c.Failed
+	switch {
+	case c.Matched && c.Effect == "Deny":
+		verdict = p.wrap("31", "DENIES, and so decides")
+	case c.Matched:
+		verdict = "allows"
+	case c.Condition != "":
+		verdict = "does not match: condition " + c.Condition
+	}
+	if len(c.Missing) > 0 {
+		verdict += " (the request lacks " + strings.Join(c.Missing, ", ") + ")"
+	}
+	return verdict
 }
