@@ -1,10 +1,12 @@
 package moattest
 
 import (
+	"path/filepath"
 	"testing"
 
 	"moat/internal/server"
 	"moat/internal/service/stack"
+	"moat/internal/service/trail"
 	"moat/internal/store/storetest"
 )
 
@@ -47,5 +49,19 @@ func TestNodes_ShareOneDatabase(t *testing.T) {
 		if status, _ := node.courses(t, url, in.AuthenticationResult.AccessToken); status != 401 {
 			t.Errorf("%s node lets an access token in: %d", name, status)
 		}
+	}
+	// Each node writes a chain of its own; both find what the other recorded.
+	for name, pair := range map[string][2]*Moat{"first": {first, second}, "second": {second, first}} {
+		event := map[string]string{"first": "AdminCreateUser", "second": "AdminSetUserPassword"}[name]
+		if found := pair[0].lookUp(t, by("EventName", event)); len(found.Events) != 1 {
+			t.Errorf("%s does not find its own %s: %+v", name, event, found)
+		}
+		if found := pair[1].lookUp(t, by("EventName", event)); len(found.Events) != 1 {
+			t.Errorf("%s of the %s node is not found by the other: %+v", event, name, found)
+		}
+	}
+	rep, err := trail.Verify(filepath.Join(data, "trail"), make([]byte, 32))
+	if err != nil || rep.Chains != 2 || len(rep.Breaks) > 0 {
+		t.Errorf("the trail of both: %+v %v", rep, err)
 	}
 }

@@ -97,10 +97,17 @@ type links struct {
 
 // next returns the next line, with its end, and goes on behind it.
 func (l *links) next(event json.RawMessage, n *note) ([]byte, error) {
-	object, err := json.Marshal(line{Seq: l.seq + 1, Prev: l.mac, Event: event, Note: n})
-	if err != nil {
-		return nil, err
+	object := fmt.Appendf(make([]byte, 0, len(event)+256), `{"seq":%d,"prev":%q,`, l.seq+1, l.mac)
+	if n == nil {
+		object = append(append(object, `"event":`...), event...)
+	} else {
+		text, err := json.Marshal(n)
+		if err != nil {
+			return nil, err
+		}
+		object = append(append(object, `"note":`...), text...)
 	}
+	object = append(object, '}')
 	sealed, mac := seal(l.key, l.chain, object)
 	l.seq, l.mac = l.seq+1, mac
 	return append(sealed, '\n'), nil

@@ -22,6 +22,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	records []wire.Record
+	spare   []wire.Record // an empty one, to fill next
 	bytes   int64
 	lost    int64
 	room    chan struct{} // closed when there is room again; nil when nobody waits
@@ -78,10 +79,24 @@ func (q *queue) take() (records []wire.Record, lost int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	records, lost = q.records, q.lost
-	q.records, q.bytes, q.lost = nil, 0, 0
+	q.records, q.spare, q.bytes, q.lost = q.spare, nil, 0, 0
 	if q.room != nil {
 		close(q.room)
 		q.room = nil
 	}
 	return records, lost
+}
+
+// maxSpare bounds the memory that is kept between two takes.
+const maxSpare = 4096
+
+// done gives records back that take gave, for their memory.
+func (q *queue) done(records []wire.Record) {
+	if cap(records) > maxSpare {
+		return
+	}
+	clear(records) // nothing of a message stays
+	q.mu.Lock()
+	q.spare = records[:0]
+	q.mu.Unlock()
 }

@@ -211,6 +211,7 @@ func (s *Service) drain() bool {
 	records, lost := s.queue.take()
 	s.lost += lost
 	s.encode(records)
+	s.queue.done(records)
 	return len(s.pending) == 0 && s.lost == 0 || s.settle()
 }
 
