@@ -63,7 +63,7 @@ func (s *Service) newPasswordStep(ctx context.Context, st *step) (answer, error)
 		if u.Status != string(api.UserStatusTypeFORCE_CHANGE_PASSWORD) {
 			return nil, errSession()
 		}
-		if _, err := s.next(&st.pool, u, ch.attempt); err != nil {
+		if _, err := s.next(&st.pool, u, ch.attempt, nil); err != nil {
 			return nil, err
 		}
 		c, err := s.attributesOfChallenge(st, *u)

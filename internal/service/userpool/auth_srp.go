@@ -77,40 +77,25 @@ func (s *Service) challengeSRP(st *step, u *User, known bool, name string, a []b
 
 // proveSRP checks the client's proof that it knows the password.
 func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
-	name, err := st.param("USERNAME")
+	c, err := st.claim()
 	if err != nil {
 		return answer{}, err
 	}
-	text, err := st.param("PASSWORD_CLAIM_SECRET_BLOCK")
+	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], c.name); err != nil {
+		return answer{}, err
+	}
+	ch, err := s.openChallenge(c.block, base64.StdEncoding.Strict(), api.ChallengeNameTypePASSWORD_VERIFIER, &st.client)
 	if err != nil {
 		return answer{}, err
 	}
-	signature, err := st.param("PASSWORD_CLAIM_SIGNATURE")
-	if err != nil {
-		return answer{}, err
-	}
-	timestamp, err := st.param("TIMESTAMP")
-	if err != nil {
-		return answer{}, err
-	}
-	if at, err := time.Parse(timestampForm, timestamp); err != nil || at.Location() != time.UTC {
-		return answer{}, refuse(invalidParameter, "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
-	}
-	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
-		return answer{}, err
-	}
-	ch, err := s.openChallenge(text, base64.StdEncoding.Strict(), api.ChallengeNameTypePASSWORD_VERIFIER, &st.client)
-	if err != nil {
-		return answer{}, err
-	}
-	if name != ch.Name && name != ch.Login {
+	if c.name != ch.Name && c.name != ch.Login {
 		return answer{}, errWrongPassword()
 	}
 	u, err := s.challenged(ctx, &ch)
 	if err != nil {
 		return answer{}, err
 	}
-	right, err := s.proven(&ch, &u, text, timestamp, signature)
+	right, err := s.proven(&ch, &u, &c)
 	if err != nil {
 		return answer{}, err
 	}
@@ -132,7 +117,7 @@ func (s *Service) challenged(ctx context.Context, ch *challenge) (User, error) {
 }
 
 // proven compares the client's signature with the one that the session key makes.
-func (s *Service) proven(ch *challenge, u *User, block, timestamp, signature string) (bool, error) {
+func (s *Service) proven(ch *challenge, u *User, c *claim) (bool, error) {
 	verifier, real, err := s.verifier(u)
 	if err != nil {
 		return false, err
@@ -141,14 +126,34 @@ func (s *Service) proven(ch *challenge, u *User, block, timestamp, signature str
 	if err != nil {
 		return false, err
 	}
-	signed, err := base64.StdEncoding.DecodeString(block)
-	if err != nil {
-		return false, nil
+	return c.proves(key, identity(ch.Pool, ch.Name)) && real, nil
+}
+
+// claim is the second step of SRP, of a user or of a device.
+type claim struct{ name, block, timestamp, signature string }
+
+// claim reads the parameters of that step.
+func (st *step) claim() (c claim, err error) {
+	for _, p := range []struct {
+		to   *string
+		name string
+	}{{&c.name, "USERNAME"}, {&c.block, "PASSWORD_CLAIM_SECRET_BLOCK"}, {&c.signature, "PASSWORD_CLAIM_SIGNATURE"}, {&c.timestamp, "TIMESTAMP"}} {
+		if *p.to, err = st.param(p.name); err != nil {
+			return c, err
+		}
 	}
-	given, err := base64.StdEncoding.DecodeString(signature)
-	if err != nil {
-		return false, nil
+	if at, err := time.Parse(timestampForm, c.timestamp); err != nil || at.Location() != time.UTC {
+		return c, refuse(invalidParameter, "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
 	}
-	want := srp.Proof(key, identity(ch.Pool, ch.Name), signed, timestamp)
-	return subtle.ConstantTimeCompare(want, given) == 1 && real, nil
+	return c, nil
+}
+
+// proves compares the signature with the one that the session key makes.
+func (c *claim) proves(key []byte, id srp.Identity) bool {
+	signed, err := base64.StdEncoding.DecodeString(c.block)
+	if err != nil {
+		return false
+	}
+	given, err := base64.StdEncoding.DecodeString(c.signature)
+	return err == nil && subtle.ConstantTimeCompare(srp.Proof(key, id, signed, c.timestamp), given) == 1
 }

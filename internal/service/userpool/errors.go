@@ -17,6 +17,7 @@ const (
 	codeDeliveryFailed
 	codeExpired
 	codeMismatch
+	deviceKeyExists
 	enableTokenFailed
 	groupExists
 	invalidOAuthFlow
@@ -79,6 +80,8 @@ func exception(err error) error {
 		return &api.ExpiredCodeException{Message: f.text}
 	case codeMismatch:
 		return &api.CodeMismatchException{Message: f.text}
+	case deviceKeyExists:
+		return &api.DeviceKeyExistsException{Message: f.text}
 	case enableTokenFailed:
 		return &api.EnableSoftwareTokenMFAException{Message: f.text}
 	case groupExists:

@@ -19,6 +19,7 @@ const (
 	provesTOTP     factor = "software token"
 	provesSMS      factor = "sms"
 	provesEmail    factor = "email"
+	provesDevice   factor = "device" // that the user was here before
 	provesCustom   factor = "custom" // whatever the pool's own functions ask for
 )
 
@@ -27,6 +28,7 @@ const (
 type attempt struct {
 	Flow        api.AuthFlowType
 	Proven      []factor
+	Device      string       `json:",omitempty"` // key of the device that the client says it is
 	NewPassword bool         `json:",omitempty"` // a temporary password was replaced on the way
 	Custom      []customStep `json:",omitempty"` // CUSTOM_AUTH: the challenges so far, as its functions see them
 }
@@ -81,21 +83,24 @@ func (s *Service) newMachine() machine {
 		},
 		challenges: map[api.ChallengeNameType]row{
 			// challenge                                 proves          is put by          is answered by
-			api.ChallengeNameTypePASSWORD_VERIFIER:     {provesPassword, nil /* startSRP */, s.proveSRP},
-			api.ChallengeNameTypeNEW_PASSWORD_REQUIRED: {provesNothing, s.demandPassword, s.newPasswordStep},
-			api.ChallengeNameTypeCUSTOM_CHALLENGE:      {provesCustom, s.offerCustom, s.takeCustom},
-			api.ChallengeNameTypeSELECT_MFA_TYPE:       {provesNothing, s.offerChoice, s.choose},
-			api.ChallengeNameTypeMFA_SETUP:             {provesTOTP, s.offerSetup, s.finishSetup},
-			api.ChallengeNameTypeSOFTWARE_TOKEN_MFA:    {provesTOTP, s.askTOTP, s.takeTOTP},
-			api.ChallengeNameTypeSMS_MFA:               {provesSMS, s.askCode(api.ChallengeNameTypeSMS_MFA), s.takeCode(api.ChallengeNameTypeSMS_MFA)},
-			api.ChallengeNameTypeEMAIL_OTP:             {provesEmail, s.askCode(api.ChallengeNameTypeEMAIL_OTP), s.takeCode(api.ChallengeNameTypeEMAIL_OTP)},
+			api.ChallengeNameTypePASSWORD_VERIFIER:        {provesPassword, nil /* startSRP */, s.proveSRP},
+			api.ChallengeNameTypeNEW_PASSWORD_REQUIRED:    {provesNothing, s.demandPassword, s.newPasswordStep},
+			api.ChallengeNameTypeCUSTOM_CHALLENGE:         {provesCustom, s.offerCustom, s.takeCustom},
+			api.ChallengeNameTypeDEVICE_SRP_AUTH:          {provesNothing, s.askDevice, s.startDevice},
+			api.ChallengeNameTypeDEVICE_PASSWORD_VERIFIER: {provesDevice, nil /* startDevice */, s.proveDevice},
+			api.ChallengeNameTypeSELECT_MFA_TYPE:          {provesNothing, s.offerChoice, s.choose},
+			api.ChallengeNameTypeMFA_SETUP:                {provesTOTP, s.offerSetup, s.finishSetup},
+			api.ChallengeNameTypeSOFTWARE_TOKEN_MFA:       {provesTOTP, s.askTOTP, s.takeTOTP},
+			api.ChallengeNameTypeSMS_MFA:                  {provesSMS, s.askCode(api.ChallengeNameTypeSMS_MFA), s.takeCode(api.ChallengeNameTypeSMS_MFA)},
+			api.ChallengeNameTypeEMAIL_OTP:                {provesEmail, s.askCode(api.ChallengeNameTypeEMAIL_OTP), s.takeCode(api.ChallengeNameTypeEMAIL_OTP)},
 		},
 	}
 }
 
 // next says what stands between what was proven and tokens: a challenge, nothing, or
-// a refusal. This is the order of a sign-in.
-func (s *Service) next(p *Pool, u *User, at attempt) (api.ChallengeNameType, error) {
+// a refusal. This is the order of a sign-in. d is the device that the client has named,
+// nil without one.
+func (s *Service) next(p *Pool, u *User, at attempt, d *Device) (api.ChallengeNameType, error) {
 	switch {
 	case u.Disabled:
 		return "", refuse(notAuthorized, "User is disabled.")
@@ -115,6 +120,12 @@ func (s *Service) next(p *Pool, u *User, at attempt) (api.ChallengeNameType, err
 	}
 	if at.Flow == api.AuthFlowTypeCUSTOM_AUTH && !at.has(provesCustom) {
 		return api.ChallengeNameTypeCUSTOM_CHALLENGE, nil
+	}
+	if d != nil && d.Remembered && !at.has(provesDevice) {
+		return api.ChallengeNameTypeDEVICE_SRP_AUTH, nil
+	}
+	if d != nil && d.Remembered && p.deviceForMFA() {
+		return "", nil // a device that is remembered stands for the second factor
 	}
 	return p.secondFactor(u, at), nil
 }
@@ -148,10 +159,17 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 	}
 	at := pr.reached(st.flow)
 	at.NewPassword = at.NewPassword || pr.newPassword
+	if at.Device == "" && st.pool.Settings.Device != nil {
+		at.Device = st.params["DEVICE_KEY"]
+	}
+	fresh, err := s.newDeviceKey(&st.pool)
+	if err != nil {
+		return answer{}, err
+	}
 	var out concluded
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		out = concluded{}
-		return s.count(tx, st, pr, at, session, &out)
+		out = concluded{session: session}
+		return s.count(tx, st, pr, at, fresh, &out)
 	})
 	if err = errors.Join(err, out.verdict); err != nil {
 		return answer{}, err
@@ -159,16 +177,18 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 	if out.next != "" {
 		return s.put(ctx, st, out.next, &out.user, at)
 	}
-	session.of(&out.user)
-	result, err := s.welcome(ctx, st, &out, &session, at)
+	result, err := s.welcome(ctx, st, &out, at)
+	if err == nil && out.newDevice {
+		result.NewDeviceMetadata = s.deviceMetadata(&out.session)
+	}
 	if err != nil { // no token leaves, so the session must not stand either
-		err = errors.Join(err, s.discard(ctx, session.ID))
+		err = errors.Join(err, s.discard(ctx, out.session.ID))
 	}
 	return answer{result: result, params: map[string]string{}}, err
 }
 
 // welcome asks the functions that have the last word, and issues the tokens.
-func (s *Service) welcome(ctx context.Context, st *step, out *concluded, session *Session, at attempt) (*api.AuthenticationResultType, error) {
+func (s *Service) welcome(ctx context.Context, st *step, out *concluded, at attempt) (*api.AuthenticationResultType, error) {
 	if err := s.postAuthentication(ctx, st, &out.user); err != nil {
 		return nil, err
 	}
@@ -177,7 +197,7 @@ func (s *Service) welcome(ctx context.Context, st *step, out *concluded, session
 		why = issuedByNewPassword
 	}
 	return s.issue(ctx, &issuance{
-		pool: &st.pool, client: &st.client, user: &out.user, groups: out.groups, session: session, refresh: true, why: why, on: st.on,
+		pool: &st.pool, client: &st.client, user: &out.user, groups: out.groups, session: &out.session, refresh: true, why: why, on: st.on,
 	})
 }
 
@@ -207,10 +227,13 @@ type concluded struct {
 	next    api.ChallengeNameType
 	user    User
 	groups  []Group
+	session Session
+	// newDevice says that the session is on a device that was not seen before.
+	newDevice bool
 }
 
 // count is the transaction of conclude.
-func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, session Session, out *concluded) (err error) {
+func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevice string, out *concluded) (err error) {
 	if pr.from != nil {
 		if err := s.unspent(tx, pr.from); err != nil {
 			return err
@@ -247,7 +270,11 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, session S
 		return s.failed(tx, st.pool.ID, pr.user.Key)
 	}
 	out.user = u
-	if out.next, out.verdict = s.next(&st.pool, &u, at); out.verdict != nil || out.next != "" {
+	d, err := s.namedDevice(tx, &st.pool, &u, at.Device)
+	if err != nil {
+		return err
+	}
+	if out.next, out.verdict = s.next(&st.pool, &u, at, d); out.verdict != nil || out.next != "" {
 		return nil
 	}
 	if err := s.clearFailures(tx, st.pool.ID, u.Key); err != nil {
@@ -256,8 +283,11 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, session S
 	if out.groups, err = s.groupsOf(tx, &u); err != nil {
 		return err
 	}
-	session.of(&u)
-	return s.tables.sessions.Insert(tx, session)
+	out.session.of(&u)
+	if out.session.Device, out.newDevice = freshDevice, freshDevice != ""; d != nil {
+		out.session.Device, out.newDevice = d.Key, false
+	}
+	return s.tables.sessions.Insert(tx, out.session)
 }
 
 // stillRight reads the user of a proof anew: the password that was proven, or that the

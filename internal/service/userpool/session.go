@@ -75,7 +75,10 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	result, err := s.refresh(ctx, &st.client, text, st.on, func(u *User) error {
+	result, err := s.refresh(ctx, &st.client, text, st.on, func(u *User, x *Session) error {
+		if key := st.params["DEVICE_KEY"]; key != "" && x.Device != "" && key != x.Device {
+			return errInvalidRefresh()
+		}
 		return s.checkSecretHash(&st.client, st.params["SECRET_HASH"], u.Name, u.Sub)
 	})
 	return answer{result: result, params: map[string]string{}}, err
@@ -84,7 +87,7 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 // refresh issues new tokens for a session that still stands. With rotation the
 // refresh token is replaced; its forerunner works for the grace period only, and
 // used later it counts as stolen: the whole session is revoked.
-func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasion, check func(*User) error) (*api.AuthenticationResultType, error) {
+func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasion, check func(*User, *Session) error) (*api.AuthenticationResultType, error) {
 	id, generation, ok := s.readRefreshToken(c, text)
 	if !ok {
 		return nil, errInvalidRefresh()
@@ -100,7 +103,7 @@ func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasi
 		}
 		x, u, err = s.standing(tx, c, id)
 		if err == nil && check != nil {
-			err = check(&u)
+			err = check(&u, &x)
 		}
 		if err == nil {
 			groups, err = s.groupsOf(tx, &u)

@@ -191,6 +191,18 @@ type Session struct {
 	Generation                  uint32    // of the present refresh token
 	RotatedAt                   time.Time // when the present one replaced its forerunner
 	Revoked                     bool
+	Device                      string // key of the device it was begun on, where the pool tracks devices
+}
+
+// Device is a browser or phone that a user has signed in from and that can prove so by
+// a secret of its own.
+type Device struct {
+	Pool, User, Key, Name string
+	CreatedAt, ModifiedAt time.Time
+	LastSignIn            time.Time
+	LastIP                string
+	Salt, Verifier        []byte // Verifier is sealed
+	Remembered            bool
 }
 
 // Spent is a challenge that was answered.
@@ -220,6 +232,7 @@ type tables struct {
 	lockouts *store.Table[Lockout]
 	sessions *store.Table[Session]
 	spent    *store.Table[Spent]
+	devices  *store.Table[Device]
 	reserve  *store.Table[ReserveKey]
 	secrets  *store.Table[Secret]
 }
@@ -227,7 +240,7 @@ type tables struct {
 func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
-		t.codes, t.lockouts, t.sessions, t.spent, t.reserve, t.secrets,
+		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.reserve, t.secrets,
 	}
 }
 
@@ -281,6 +294,10 @@ func newTables() tables {
 			Name: "userpool_spent_challenges", Key: []string{"challenge"},
 			KeyOf:   func(c *Spent) []string { return []string{c.ID} },
 			Expires: func(c *Spent) time.Time { return c.ExpiresAt },
+		}),
+		devices: store.NewTable(store.Schema[Device]{
+			Name: "userpool_devices", Key: []string{"pool", "username", "device"},
+			KeyOf: func(d *Device) []string { return []string{d.Pool, d.User, d.Key} },
 		}),
 		reserve: store.NewTable(store.Schema[ReserveKey]{
 			Name: "userpool_reserve_keys", Key: []string{"key_id"},

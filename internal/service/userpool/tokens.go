@@ -125,6 +125,9 @@ func (s *Service) accessClaims(base map[string]any, c *Client, u *User, x *Sessi
 	out["client_id"] = c.ID
 	out["username"] = u.Name
 	out["scope"] = x.Scope
+	if x.Device != "" {
+		out["device_key"] = x.Device
+	}
 	out["exp"] = s.time().Add(c.accessValidity()).Unix()
 	return out, nil
 }

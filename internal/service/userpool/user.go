@@ -288,6 +288,9 @@ func (s *Service) removeUser(tx *store.Tx, u *User) error {
 			return err
 		}
 	}
+	if _, err := s.tables.devices.DeleteAll(tx, u.Pool, u.Key); err != nil {
+		return err
+	}
 	if _, err := s.tables.codes.DeleteAll(tx, u.Pool, u.Key); err != nil {
 		return err
 	}

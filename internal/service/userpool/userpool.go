@@ -4,8 +4,8 @@
 // It owns every password, code and token of a user. Passwords are kept as SRP
 // verifiers, never as text; what a client brings back (challenges, refresh tokens,
 // page tokens) is authenticated before a single byte of it is believed. It sends no
-// mail itself and does no I/O within a transaction. What it does not have (devices,
-// passkeys, federation, login pages) it refuses with status 501.
+// mail itself and does no I/O within a transaction. What it does not have (passkeys,
+// federation, login pages) it refuses with status 501.
 package userpool
 
 import (
