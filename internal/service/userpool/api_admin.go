@@ -45,8 +45,10 @@ func (s *Service) adminCreateUser(ctx context.Context, in *api.AdminCreateUserRe
 	}
 	u.Status = string(api.UserStatusTypeFORCE_CHANGE_PASSWORD)
 	markUnverified(&u)
-	password, err := s.setTemporary(&p, &u, in.TemporaryPassword)
-	if err != nil {
+	var password string
+	if deref(in.TemporaryPassword) == "" && p.passwordless() {
+		u.Status = string(api.UserStatusTypeCONFIRMED) // signs in by a code, and has no password to change
+	} else if password, err = s.setTemporary(&p, &u, in.TemporaryPassword); err != nil {
 		return nil, err
 	}
 	on := occasion{metadata: in.ClientMetadata, validation: attributePairs(in.ValidationData)}
@@ -106,7 +108,7 @@ func (s *Service) setTemporary(p *Pool, u *User, given *string) (string, error) 
 
 // invitationFor words the invitation; false when none is to be sent.
 func (s *Service) invitationFor(p *Pool, u *User, in *api.AdminCreateUserRequest, password string) (Message, bool, error) {
-	if in.MessageAction == api.MessageActionTypeSUPPRESS {
+	if in.MessageAction == api.MessageActionTypeSUPPRESS || password == "" {
 		return Message{}, false, nil
 	}
 	wanted := []string{loginPhone, loginEmail}

@@ -239,13 +239,19 @@ func (s *Service) signOut(tx *store.Tx, poolID, key string) error {
 	return s.tables.users.Put(tx, u)
 }
 
-// GetUserAuthFactors answers that a password is the user's only factor.
+// GetUserAuthFactors lists by what the user who asks can begin and complete a sign-in.
 func (s *Service) GetUserAuthFactors(ctx context.Context, in *api.GetUserAuthFactorsRequest) (*api.GetUserAuthFactorsResponse, error) {
 	b, err := s.bearer(ctx, in.AccessToken)
 	if err != nil {
 		return nil, exception(err)
 	}
-	return &api.GetUserAuthFactorsResponse{Username: b.user.Name, ConfiguredUserAuthFactors: []api.AuthFactorType{api.AuthFactorTypePASSWORD}}, nil
+	out := &api.GetUserAuthFactorsResponse{Username: b.user.Name, UserMFASettingList: b.user.MFA.Enabled, PreferredMfaSetting: b.user.preferredMFA()}
+	for _, c := range b.pool.choices(&b.user, false) {
+		if c != api.ChallengeNameTypePASSWORD_SRP { // the same factor in another way
+			out.ConfiguredUserAuthFactors = append(out.ConfiguredUserAuthFactors, api.AuthFactorType(c))
+		}
+	}
+	return out, nil
 }
 
 // RevokeToken ends the session of a refresh token: it, its successors and the

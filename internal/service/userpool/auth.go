@@ -18,6 +18,8 @@ type answer struct {
 	name    api.ChallengeNameType
 	params  map[string]string
 	session *string
+	// available lists the challenges that SELECT_CHALLENGE can be answered with.
+	available []api.ChallengeNameType
 }
 
 // step is a request of a sign-in, whichever operation brought it.
@@ -53,7 +55,7 @@ func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest)
 	if err != nil {
 		return nil, exception(err)
 	}
-	return &api.InitiateAuthResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+	return &api.InitiateAuthResponse{AuthenticationResult: a.result, AvailableChallenges: a.available, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
 }
 
 // AdminInitiateAuth begins a sign-in for a server that has a key of its own.
@@ -63,7 +65,7 @@ func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAu
 	if err != nil {
 		return nil, exception(err)
 	}
-	return &api.AdminInitiateAuthResponse{AuthenticationResult: a.result, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
+	return &api.AdminInitiateAuthResponse{AuthenticationResult: a.result, AvailableChallenges: a.available, ChallengeName: a.name, ChallengeParameters: a.params, Session: a.session}, nil
 }
 
 // RespondToAuthChallenge goes on with a sign-in.

@@ -238,31 +238,8 @@ func (s *Service) takeCustom(ctx context.Context, st *step) (answer, error) {
 	return s.define(ctx, st, &c)
 }
 
-// resumeCustom is resume for a challenge that somebody unknown may have got, too.
+// resumeCustom opens the challenge that an answer belongs to.
 func (s *Service) resumeCustom(ctx context.Context, st *step) (custom, challenge, error) {
-	ch, err := s.resumable(st, api.ChallengeNameTypeCUSTOM_CHALLENGE)
-	if err != nil {
-		return custom{}, ch, err
-	}
-	if ch.Known {
-		ch, u, err := s.resume(ctx, st, api.ChallengeNameTypeCUSTOM_CHALLENGE)
-		return custom{user: u, known: true, login: ch.Login, at: ch.attempt}, ch, err
-	}
-	name, err := st.param("USERNAME")
-	if err != nil {
-		return custom{}, ch, err
-	}
-	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], name); err != nil {
-		return custom{}, ch, err
-	}
-	if name != ch.Name && name != ch.Login {
-		return custom{}, ch, errSession()
-	}
-	err = s.db.View(ctx, func(tx *store.Tx) error {
-		if err := s.unspent(tx, &ch); err != nil {
-			return err
-		}
-		return s.locked(tx, ch.Pool, ch.User)
-	})
-	return custom{user: User{Pool: ch.Pool, Key: ch.User, Name: ch.Name}, login: ch.Login, at: ch.attempt}, ch, err
+	ch, u, err := s.resumeAnybody(ctx, st, api.ChallengeNameTypeCUSTOM_CHALLENGE)
+	return custom{user: u, known: ch.Known, login: ch.Login, at: ch.attempt}, ch, err
 }

@@ -175,7 +175,7 @@ func TestService_flowsEnforced(t *testing.T) {
 		"admin flow, not signed": {all, "ADMIN_USER_PASSWORD_AUTH", false, password, "InvalidParameterException", "Initiate Auth method not supported."},
 		"refresh, not allowed":   {none, "REFRESH_TOKEN_AUTH", false, map[string]string{"REFRESH_TOKEN": "x"}, "InvalidParameterException", "Auth flow not enabled for this client"},
 		"custom, not allowed":    {all, "CUSTOM_AUTH", false, password, "InvalidParameterException", "CUSTOM_AUTH is not enabled for the client."},
-		"choice":                 {all, "USER_AUTH", false, password, "NotImplemented", ""},
+		"choice, not allowed":    {all, "USER_AUTH", false, password, "InvalidParameterException", "USER_AUTH is not enabled for the client."},
 		"no username":            {all, "USER_PASSWORD_AUTH", false, map[string]string{"PASSWORD": goodPass}, "InvalidParameterException", "Missing required parameter USERNAME"},
 		"no password":            {all, "USER_PASSWORD_AUTH", false, map[string]string{"USERNAME": "ann@example.com"}, "InvalidParameterException", "Missing required parameter PASSWORD"},
 		"no client":              {"nobody", "USER_PASSWORD_AUTH", false, password, "ResourceNotFoundException", "User pool client nobody does not exist."},

@@ -116,6 +116,8 @@ func (c *Client) allows(flow api.AuthFlowType) bool {
 		return has("ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH")
 	case api.AuthFlowTypeADMIN_USER_PASSWORD_AUTH, api.AuthFlowTypeADMIN_NO_SRP_AUTH:
 		return has("ALLOW_ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH")
+	case api.AuthFlowTypeUSER_AUTH:
+		return has("ALLOW_USER_AUTH")
 	case api.AuthFlowTypeCUSTOM_AUTH:
 		return has("ALLOW_CUSTOM_AUTH", "CUSTOM_AUTH_FLOW_ONLY")
 	case api.AuthFlowTypeREFRESH_TOKEN_AUTH, api.AuthFlowTypeREFRESH_TOKEN:

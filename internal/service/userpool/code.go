@@ -182,6 +182,21 @@ func (s *Service) imaginaryContact(p *Pool, name string) contact {
 	return contactFor(loginEmail, letter(b[0])+"@"+letter(b[1]))
 }
 
+// imaginaryReach is imaginaryContact for one kind of address.
+func (s *Service) imaginaryReach(p *Pool, name, attribute string) contact {
+	if attribute == loginEmail || isPhone(name) {
+		if to := s.imaginaryContact(p, name); to.attribute == attribute {
+			return to
+		}
+	}
+	b := s.secrets.mac("imaginary phone", p.ID, p.fold(name))
+	digits := make([]byte, 4)
+	for i := range digits {
+		digits[i] = '0' + b[i]%10
+	}
+	return contactFor(loginPhone, "+1555555"+string(digits))
+}
+
 // nobody is the key under which codes and failures of an unknown name are kept. No
 // user's key begins like it; the name itself, which may be a password typed into
 // the wrong field, is not kept.

@@ -75,6 +75,7 @@ func (s *Service) newMachine() machine {
 		flows: map[api.AuthFlowType]opening{
 			api.AuthFlowTypeUSER_SRP_AUTH:            {true, true, "USER_SRP_AUTH is not enabled for the client.", s.startSRP},
 			api.AuthFlowTypeUSER_PASSWORD_AUTH:       {true, false, "USER_PASSWORD_AUTH flow not enabled for this client", s.passwordSignIn},
+			api.AuthFlowTypeUSER_AUTH:                {true, true, "USER_AUTH is not enabled for the client.", s.startChoice},
 			api.AuthFlowTypeCUSTOM_AUTH:              {true, true, "CUSTOM_AUTH is not enabled for the client.", s.startCustom},
 			api.AuthFlowTypeADMIN_USER_PASSWORD_AUTH: password,
 			api.AuthFlowTypeADMIN_NO_SRP_AUTH:        password,
@@ -85,6 +86,10 @@ func (s *Service) newMachine() machine {
 			// challenge                                 proves          is put by          is answered by
 			api.ChallengeNameTypePASSWORD_VERIFIER:        {provesPassword, nil /* startSRP */, s.proveSRP},
 			api.ChallengeNameTypeNEW_PASSWORD_REQUIRED:    {provesNothing, s.demandPassword, s.newPasswordStep},
+			api.ChallengeNameTypeSELECT_CHALLENGE:         {provesNothing, nil /* startChoice */, s.takeChoice},
+			api.ChallengeNameTypePASSWORD:                 {provesPassword, nil, s.takePassword},
+			api.ChallengeNameTypePASSWORD_SRP:             {provesNothing, nil, s.takeSRP},
+			api.ChallengeNameTypeSMS_OTP:                  {provesSMS, nil, s.takeCode(api.ChallengeNameTypeSMS_OTP)},
 			api.ChallengeNameTypeCUSTOM_CHALLENGE:         {provesCustom, s.offerCustom, s.takeCustom},
 			api.ChallengeNameTypeDEVICE_SRP_AUTH:          {provesNothing, s.askDevice, s.startDevice},
 			api.ChallengeNameTypeDEVICE_PASSWORD_VERIFIER: {provesDevice, nil /* startDevice */, s.proveDevice},

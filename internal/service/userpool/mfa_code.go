@@ -21,6 +21,8 @@ func signInCodeOf(kind api.ChallengeNameType) signInCode {
 		return signInCode{provesSMS, loginPhone, "SMS_MFA_CODE"}
 	case api.ChallengeNameTypeEMAIL_OTP:
 		return signInCode{provesEmail, loginEmail, "EMAIL_OTP_CODE"}
+	case api.ChallengeNameTypeSMS_OTP:
+		return signInCode{provesSMS, loginPhone, "SMS_OTP_CODE"}
 	}
 	return signInCode{}
 }
@@ -29,35 +31,49 @@ func purposeSignIn(attribute string) string { return "sign-in " + attribute }
 
 func errSignInCode() error { return refuse(codeMismatch, "Invalid code or auth state for the user.") }
 
-// askCode sends a code for a sign-in. The newest is the only one that counts, and it
-// answers only the challenge that it was sent for.
+// askCode sends a code to a user who owes it.
 func (s *Service) askCode(kind api.ChallengeNameType) func(context.Context, *step, *User, attempt) (answer, error) {
-	how := signInCodeOf(kind)
 	return func(ctx context.Context, st *step, u *User, at attempt) (answer, error) {
-		ch, err := s.newChallenge(kind, &st.client, u, at)
-		if err != nil {
-			return answer{}, err
-		}
-		plain, sealed, err := s.drawCode()
-		if err != nil {
-			return answer{}, err
-		}
-		to := contactFor(how.attribute, u.Attributes[how.attribute])
-		code := Code{
-			Pool: u.Pool, User: u.Key, Purpose: purposeSignIn(how.attribute), Sealed: sealed,
-			Attribute: how.attribute, Value: to.destination, For: ch.ID,
-		}
-		err = s.db.Update(ctx, func(tx *store.Tx) error { return s.putCode(tx, code, st.client.challengeValidity()) })
-		if err != nil {
-			return answer{}, err
-		}
+		return s.sendSignInCode(ctx, st, kind, &choice{user: *u, known: true, login: u.Name}, at)
+	}
+}
+
+// sendSignInCode sends a code for a sign-in. The newest is the only one that counts, and
+// it answers only the challenge that it was sent for. Who has no such address, or does
+// not exist, gets a challenge that nobody can answer: the caller has decided that he
+// must not learn which.
+func (s *Service) sendSignInCode(ctx context.Context, st *step, kind api.ChallengeNameType, c *choice, at attempt) (answer, error) {
+	how, u := signInCodeOf(kind), &c.user
+	ch, err := s.newChallenge(kind, &st.client, u, at)
+	if err != nil {
+		return answer{}, err
+	}
+	ch.Known, ch.Login = c.known, c.login
+	plain, sealed, err := s.drawCode()
+	if err != nil {
+		return answer{}, err
+	}
+	to := contactFor(how.attribute, u.Attributes[how.attribute])
+	reachable := c.known && to.destination != "" && (len(at.Proven) > 0 || u.reaches(how.attribute))
+	if !reachable {
+		to, sealed = s.imaginaryReach(&st.pool, c.login, how.attribute), nil
+	}
+	code := Code{
+		Pool: u.Pool, User: u.Key, Purpose: purposeSignIn(how.attribute), Sealed: sealed,
+		Attribute: how.attribute, Value: to.destination, For: ch.ID,
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.putCode(tx, code, st.client.challengeValidity()) })
+	if err != nil {
+		return answer{}, err
+	}
+	if reachable {
 		if err := s.post(ctx, &st.pool, u, signInMessage(&st.pool, u, to, plain), st.on); err != nil {
 			return answer{}, err
 		}
-		return s.offered(ch, map[string]string{
-			"USER_ID_FOR_SRP": u.Name, "CODE_DELIVERY_DELIVERY_MEDIUM": to.medium, "CODE_DELIVERY_DESTINATION": mask(to.destination),
-		})
 	}
+	return s.offered(ch, map[string]string{
+		"USER_ID_FOR_SRP": u.Name, "CODE_DELIVERY_DELIVERY_MEDIUM": to.medium, "CODE_DELIVERY_DESTINATION": mask(to.destination),
+	})
 }
 
 // takeCode compares such a code. A wrong one may be given again, each counted as a
@@ -70,11 +86,12 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 		if err != nil {
 			return answer{}, err
 		}
-		ch, u, err := s.resume(ctx, st, kind)
+		ch, u, err := s.resumeAnybody(ctx, st, kind)
 		if err != nil {
 			return answer{}, err
 		}
-		return s.conclude(ctx, st, &proof{user: u, factor: how.proves, right: true, from: &ch, retry: true, effect: func(tx *store.Tx, u *User) (verdict, err error) {
+		pr := &proof{user: u, factor: how.proves, right: ch.Known, from: &ch, retry: true, wrong: errSignInCode()}
+		pr.effect = func(tx *store.Tx, u *User) (verdict, err error) {
 			purpose := purposeSignIn(how.attribute)
 			sent, err := s.tables.codes.Get(tx, u.Pool, u.Key, purpose)
 			if errors.Is(err, store.ErrNotFound) || err == nil && sent.For != ch.ID {
@@ -92,7 +109,8 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 			}
 			code.prove(u)
 			return nil, s.putUser(tx, &st.pool, u, false)
-		}})
+		}
+		return s.conclude(ctx, st, pr)
 	}
 }
 

@@ -55,8 +55,8 @@ func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 	}
 	if p := in.Policies; p != nil && p.SignInPolicy != nil {
 		for _, f := range p.SignInPolicy.AllowedFirstAuthFactors {
-			if f != api.AuthFactorTypePASSWORD {
-				return notImplemented(operation, "a password is the only first factor available yet.")
+			if f == api.AuthFactorTypeWEB_AUTHN {
+				return notImplemented(operation, "passkeys are not available yet.")
 			}
 		}
 	}

@@ -33,11 +33,13 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 	if err := s.preSignUp(ctx, &p, &u, "SignUp", on); err != nil {
 		return nil, err
 	}
-	pw, err := s.newPassword(p.ID, u.Name, *in.Password)
-	if err != nil {
-		return nil, err
+	if in.Password != nil {
+		pw, err := s.newPassword(p.ID, u.Name, *in.Password)
+		if err != nil {
+			return nil, err
+		}
+		u.setPassword(&p, pw)
 	}
-	u.setPassword(&p, pw)
 	confirmed := u.Status == string(api.UserStatusTypeCONFIRMED)
 	to, wanted := p.confirmationContact(&u)
 	wanted = wanted && !confirmed
@@ -59,6 +61,9 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 		return out, s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", on)
 	}
 	if wanted {
+		if out.Session, err = s.signedUpSession(&c, &u); err != nil {
+			return nil, err
+		}
 		out.CodeDeliveryDetails = to.details()
 		_ = s.post(ctx, &p, &u, codeMessage(&p, &u, MessageSignUp, to.medium, to.destination, plain), on) // logged there
 	}
@@ -73,11 +78,13 @@ func (s *Service) candidate(p *Pool, c *Client, in *api.SignUpRequest) (User, er
 	if wire.Value(p.Settings.AdminCreateUser.AllowAdminCreateUserOnly) {
 		return User{}, refuse(notAuthorized, "SignUp is not permitted for this user pool")
 	}
-	if in.Password == nil {
+	if in.Password == nil && !p.passwordless() {
 		return User{}, refuse(invalidParameter, "Password is required for this user pool.")
 	}
-	if err := checkPassword(p.Settings.Password, *in.Password); err != nil {
-		return User{}, err
+	if in.Password != nil {
+		if err := checkPassword(p.Settings.Password, *in.Password); err != nil {
+			return User{}, err
+		}
 	}
 	attributes, err := attributeMap(in.UserAttributes)
 	if err != nil {
@@ -113,14 +120,13 @@ func markUnverified(u *User) {
 
 // ConfirmSignUp proves the address that the code went to and lets the user in.
 func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpRequest) (*api.ConfirmSignUpResponse, error) {
-	if in.Session != nil {
-		return nil, notImplemented("ConfirmSignUp", "signing in with a session from the sign-up is not available yet.")
-	}
 	var verdict error
 	var p Pool
+	var c Client
 	var u User
+	var begun challenge
+	var proven string
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		var c Client
 		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
 		}
@@ -149,6 +155,18 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 		}
 		u.Status = string(api.UserStatusTypeCONFIRMED)
 		code.prove(&u)
+		proven = code.Attribute
+		if in.Session != nil {
+			if begun, err = s.openSession(*in.Session, sessionSignedUp, &c); err != nil {
+				return err
+			}
+			if begun.User != u.Key || begun.Sub != u.Sub {
+				return errSession()
+			}
+			if err := s.spend(tx, &begun); err != nil {
+				return err
+			}
+		}
 		return s.putUser(tx, &p, &u, wire.Value(in.ForceAliasCreation))
 	})
 	if err = errors.Join(err, verdict); err != nil {
@@ -157,7 +175,13 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 	if err := s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", occasion{client: in.ClientId, metadata: in.ClientMetadata}); err != nil {
 		return nil, exception(err)
 	}
-	return &api.ConfirmSignUpResponse{}, nil
+	out := &api.ConfirmSignUpResponse{}
+	if in.Session != nil {
+		if out.Session, err = s.confirmedSession(&begun, &c, &u, proven); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // ResendConfirmationCode sends a new sign-up code in place of the old one.
