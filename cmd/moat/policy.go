@@ -17,5 +17,5 @@ func newPolicy(a *app) *cobra.Command {
 
 // policyCommands are the commands below `moat policy`.
 func policyCommands(a *app) []*cobra.Command {
-	return []*cobra.Command{newPolicySuggest(a)}
+	return []*cobra.Command{newPolicyCan(a), newPolicyWhoCan(a), newPolicySuggest(a)}
 }

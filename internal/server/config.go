@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"moat/internal/pure/policy"
+	"moat/internal/service/iam"
 	"moat/internal/wire"
 )
 
@@ -39,7 +39,7 @@ type Config struct {
 
 	// Guardrails are service control policies: they bind every principal of the account, its root
 	// too, and no service-linked role.
-	Guardrails []*policy.Document
+	Guardrails []iam.Guardrail
 
 	TrailRetention time.Duration // how long the files of the audit trail are kept; 0 is for ever
 

@@ -21,6 +21,9 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	case "/_moat/deploy":
 		s.deployRemote(w, r)
 		return
+	case "/_moat/policy":
+		s.askPolicies(w, r)
+		return
 	case suggestPath:
 		s.suggest(w, r)
 		return

@@ -22,7 +22,7 @@ func TestGuardrails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.s.cfg.Guardrails = append(h.s.cfg.Guardrails, d)
+		h.s.guards = append(h.s.guards, d)
 	}
 	all := `{"Effect":"Allow","Action":"*","Resource":"*"}`
 	ada := h.as(h.user("ada", all))
@@ -60,7 +60,7 @@ func TestGuardrails_AllowList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.s.cfg.Guardrails = []*policy.Document{d}
+	h.s.guards = []*policy.Document{d}
 	root := wire.CallFrom(h.root()).Caller
 	for action, want := range map[string]bool{"sts:DecodeAuthorizationMessage": true, "iam:ListUsers": false} {
 		got, err := h.s.Authorize(t.Context(), root, action, "*", account, nil)

@@ -42,8 +42,9 @@ type Config struct {
 	Account string
 	Issuers Issuers // nil: no web identity is accepted
 	Foreign Foreign // nil: only web identities of this installation's own issuers
-	// Guardrails limit every principal of the account, its root too.
-	Guardrails []*policy.Document
+	// Guardrails are service control policies: they limit every principal of
+	// the account, its root too, but service-linked roles.
+	Guardrails []Guardrail
 	Now        func() time.Time
 	Rand       io.Reader
 	Log        *slog.Logger
@@ -60,6 +61,7 @@ type Service struct {
 	root     atomic.Pointer[rootKey]
 	rand     lockedReader
 	sts      *sts
+	guards   []*policy.Document
 	used     *recorder
 	reports  *store.Table[AccessReport]
 	services []awsService // see Catalogue
@@ -83,7 +85,11 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	allows, err := policy.Parse("account root", []byte(`{"Version":"2012-10-17","Statement":{"Sid":"Root","Effect":"Allow","Action":"*","Resource":"*"}}`))
+	allows, err := policy.Parse("account root", []byte(rootPolicy))
+	if err != nil {
+		return nil, err
+	}
+	guards, err := compileGuardrails(cfg.Guardrails)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +97,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, used: newRecorder(), reports: newReports(), hash: newSlowHash()}
+	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), allows: allows, awsManaged: managed, guards: guards, used: newRecorder(), reports: newReports(), hash: newSlowHash()}
 	s.rand.r = cfg.Rand
 	s.sts = &sts{Service: s}
 	if err := cfg.DB.Create(append(s.t.all(), s.used.uses, s.used.keys, s.reports)...); err != nil {

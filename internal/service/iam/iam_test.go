@@ -277,11 +277,8 @@ func TestRoot(t *testing.T) {
 	if _, err := again.Credential(t.Context(), "test", ""); !errors.Is(err, wire.ErrUnknownKey) {
 		t.Errorf("a root key survived: %v", err)
 	}
-	g, err := policy.Parse("guardrail", []byte(doc(allowAll+`,{"Effect":"Deny","Action":"s3:*","Resource":"*"}`)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	guarded, err := New(Config{DB: h.db, Account: account, Now: h.clock, Guardrails: []*policy.Document{g}})
+	g := Guardrail{"guardrail", doc(allowAll + `,{"Effect":"Deny","Action":"s3:*","Resource":"*"}`)}
+	guarded, err := New(Config{DB: h.db, Account: account, Now: h.clock, Guardrails: []Guardrail{g}})
 	if err != nil {
 		t.Fatal(err)
 	}

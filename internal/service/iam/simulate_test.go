@@ -243,7 +243,7 @@ func TestSimulate_AgreesWithAuthorize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.s.cfg.Guardrails = []*policy.Document{d}
+			h.s.guards = []*policy.Document{d}
 		}
 		allowed += h.compare(w, "arn:aws:iam::"+account+":user/u", role)
 	}

@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"moat/internal/pure/arn"
+	"moat/internal/pure/policy"
+	"moat/internal/service/iam"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+	"moat/internal/wire/lambdaapi"
+)
+
+// PolicyQuestion is what `moat policy can` and `moat policy who-can` ask. Without Principal it asks
+// who can; without Action, what a principal may do at all.
+type PolicyQuestion struct {
+	Principal string `json:"principal,omitempty"`
+	Action    string `json:"action,omitempty"`
+	Resource  string `json:"resource,omitempty"`
+}
+
+// PolicyAnswer is the answer to one of the three.
+type PolicyAnswer struct {
+	Principal string          `json:"principal,omitempty"`
+	Action    string          `json:"action,omitempty"`
+	Resource  string          `json:"resource,omitempty"`
+	Answer    *iam.Answer     `json:"answer,omitempty"`
+	Who       []iam.Answer    `json:"who,omitempty"`
+	May       []iam.Allowance `json:"may,omitempty"`
+}
+
+const maxQuestion = 64 << 10
+
+// askPolicies serves POST /_moat/policy: a signed question of a caller who may simulate the
+// policies of the principal it asks about, or of all.
+func (s *Server) askPolicies(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST asks"})
+		return
+	}
+	call, err := s.signedBy(r)
+	if err != nil {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQuestion))
+	if sum := sha256.Sum256(body); err != nil || hex.EncodeToString(sum[:]) != r.Header.Get("X-Amz-Content-Sha256") {
+		answerJSON(w, http.StatusForbidden, map[string]string{"message": "x-amz-content-sha256 is not the hash of the body"})
+		return
+	}
+	var q PolicyQuestion
+	if err := json.Unmarshal(body, &q); err != nil || q.Principal == "" && (q.Action == "" || q.Resource == "") {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not a question: it needs a principal, or an action and a resource"})
+		return
+	}
+	status, answer := s.answerPolicy(r.Context(), call, q)
+	answerJSON(w, status, answer)
+}
+
+// answerPolicy authorises and answers.
+func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQuestion) (int, any) {
+	about := "*"
+	var err error
+	if q.Principal != "" {
+		q.Principal, err = s.parts.iam.FindPrincipal(ctx, q.Principal)
+		about = q.Principal
+	}
+	// Who may not ask is not told who exists, either.
+	if err != nil {
+		about = "*"
+	}
+	if why := s.maySimulate(ctx, call, about); why != "" {
+		return http.StatusForbidden, map[string]string{"message": why}
+	}
+	out := PolicyAnswer{Principal: q.Principal, Action: q.Action, Resource: q.Resource}
+	if err == nil {
+		err = s.fillAnswer(ctx, &out)
+	}
+	var unknown *iam.ErrNoPrincipal
+	switch {
+	case errors.As(err, &unknown):
+		return http.StatusNotFound, map[string]string{"message": unknown.Error()}
+	case err != nil:
+		s.cfg.Log.Error("policy question", "error", err)
+		return http.StatusInternalServerError, map[string]string{"message": "the policies cannot be read; see the log"}
+	}
+	return http.StatusOK, out
+}
+
+func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) {
+	if out.Action == "" {
+		out.May, err = s.parts.iam.Allowances(ctx, out.Principal)
+		return err
+	}
+	if out.Resource == "" {
+		out.Resource = "*"
+	}
+	of, err := s.parts.resourcePolicy(ctx, out.Action, out.Resource)
+	if err != nil {
+		return err
+	}
+	if out.Principal == "" {
+		out.Who, err = s.parts.iam.WhoCan(ctx, out.Action, out.Resource, of)
+		return err
+	}
+	a, err := s.parts.iam.Can(ctx, out.Principal, out.Action, out.Resource, of)
+	out.Answer = &a
+	return err
+}
+
+// maySimulate asks whether a caller may know what a principal may do; why not, else.
+func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string) string {
+	keys := policy.Context{}
+	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
+	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
+	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
+	keys.Set("aws:RequestedRegion", call.Region)
+	keys.Set("aws:SourceIp", call.SourceIP)
+	const action = "iam:SimulatePrincipalPolicy"
+	d, err := s.parts.iam.Authorize(ctx, call.Caller, action, about, s.cfg.Account, keys)
+	if err != nil || !d.Allowed {
+		return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + about
+	}
+	return ""
+}
+
+// resourcePolicy finds the policy of a function or an API that a question is about; nil when
+// there is none.
+func (p *parts) resourcePolicy(ctx context.Context, action, resource string) (*iam.ResourcePolicy, error) {
+	a, err := arn.Parse(resource)
+	if err != nil {
+		return nil, nil
+	}
+	ctx = wire.WithCall(ctx, &wire.Call{Account: a.Account, Region: a.Region})
+	var text *string
+	of := &iam.ResourcePolicy{}
+	switch {
+	case a.Service == "lambda" && strings.HasPrefix(a.Resource, "function:"):
+		of.Name = "policy of the function"
+		out, e := p.function.GetPolicy(ctx, &lambdaapi.GetPolicyRequest{FunctionName: resource})
+		if err = e; err == nil {
+			text = out.Policy
+		}
+	case a.Service == "execute-api":
+		id, _, _ := strings.Cut(a.Resource, "/")
+		of.Name = "policy of the API"
+		of.Options = []policy.Option{policy.ShortResource("execute-api:/", "arn:aws:execute-api:*:*:*/")}
+		out, e := p.restapi.GetRestApi(ctx, &apigatewayapi.GetRestApiRequest{RestApiId: id})
+		if err = e; err == nil {
+			text = out.Policy
+		}
+	}
+	var missing wire.Exception
+	if errors.As(err, &missing) && missing.HTTPStatus() == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil || wire.Value(text) == "" {
+		return nil, err
+	}
+	of.Text = *text
+	return of, nil
+}
