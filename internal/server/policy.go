@@ -8,9 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"moat/internal/pure/arn"
 	"moat/internal/pure/policy"
@@ -120,14 +118,8 @@ func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) 
 
 // maySimulate asks whether a caller may know what a principal may do; why not, else.
 func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string) string {
-	keys := policy.Context{}
-	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
-	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
-	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
-	keys.Set("aws:RequestedRegion", call.Region)
-	keys.Set("aws:SourceIp", call.SourceIP)
 	const action = "iam:SimulatePrincipalPolicy"
-	d, err := s.parts.iam.Authorize(ctx, call.Caller, action, about, s.cfg.Account, keys)
+	d, err := s.parts.iam.Authorize(ctx, call.Caller, action, about, s.cfg.Account, wire.RequestKeys(call))
 	if err != nil || !d.Allowed {
 		return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + about
 	}
