@@ -165,3 +165,65 @@ func TestFlow_functionRole(t *testing.T) {
 		t.Errorf("with a session of the new role: %d %s", status, text)
 	}
 }
+
+// A function's own policy lets IAM callers of its account in without a policy of theirs,
+// and a Deny of theirs keeps them out.
+func TestFlow_functionPolicy(t *testing.T) {
+	t.Parallel()
+	m := New(t)
+	m.function(t, "ran", m.role(t, "exec", trusts("lambda.amazonaws.com")), ranCode)
+	if status, answer := m.signed(t, rootKey(), "lambda", "POST", "/2015-03-31/functions/ran/aliases", `{"Name":"live","FunctionVersion":"$LATEST"}`, "Content-Type", "application/json"); status != 201 {
+		t.Fatalf("CreateAlias: %d %s", status, answer)
+	}
+	friend, stranger := m.user(t, "friend"), m.user(t, "stranger")
+	barred := m.user(t, "barred", `{"Effect":"Deny","Action":"lambda:*","Resource":"*"}`)
+	trusted := `{"Effect":"Allow","Principal":{"AWS":"` + flowAccount + `"},"Action":"sts:AssumeRole"}`
+	role := m.role(t, "worker", trusted)
+	session := m.assume(t, rootKey(), role)
+	narrow := m.assume(t, rootKey(), role, "Policy", `{"Version":"2012-10-17","Statement":[`+allows("s3:*", "*")+`]}`)
+	user := "arn:aws:iam::" + flowAccount + ":user/"
+	permit := func(sid, action, principal string, more ...string) {
+		m.permission(t, "ran", `{"StatementId":"`+sid+`","Action":"lambda:`+action+`","Principal":"`+principal+`"`+strings.Join(more, "")+`}`)
+	}
+	ask := func(what string, who sigv4.Credentials, function string, want int, words string) {
+		t.Helper()
+		if status, answer := m.invoke(t, who, function, "{}"); status != want || !strings.Contains(answer, words) {
+			t.Errorf("%s: %d %s, want %d %s", what, status, answer, want, words)
+		}
+	}
+	const no = "because no identity-based policy allows the lambda:InvokeFunction action"
+	ask("without a permission", friend, "ran", 403, "user/friend is not authorized to perform: lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:"+flowAccount+":function:ran "+no)
+	permit("f", "InvokeFunction", user+"friend")
+	permit("b", "InvokeFunction", user+"barred")
+	permit("w", "InvokeFunction", role)
+	ask("permitted", friend, "ran", 200, "ran")
+	ask("somebody else", stranger, "ran", 403, no)
+	ask("denied by its own policy", barred, "ran", 403, "with an explicit deny in an identity-based policy")
+	ask("a session of a permitted role", session, "ran", 200, "ran")
+	ask("a session that is limited to something else", narrow, "ran", 403, "because no session policy allows")
+	ask("an alias, which has a policy of its own", friend, "ran:live", 403, no)
+	if status, answer := m.signed(t, friend, "lambda", "GET", "/2015-03-31/functions/ran", ""); status != 403 || !strings.Contains(answer, "lambda:GetFunction") {
+		t.Errorf("another action: %d %s", status, answer)
+	}
+	permit("g", "GetFunction", user+"friend")
+	if status, answer := m.signed(t, friend, "lambda", "GET", "/2015-03-31/functions/ran", ""); status != 200 {
+		t.Errorf("another action, permitted: %d %s", status, answer)
+	}
+	m.noPermission(t, "ran", "f")
+	ask("taken back", friend, "ran", 403, no)
+
+	// For the whole account, which leaves it to the account's own policies; and for an
+	// organisation, in which no caller here is.
+	permit("a", "InvokeFunction", flowAccount)
+	ask("an account does not let its users in by itself", stranger, "ran", 403, no)
+	m.noPermission(t, "ran", "a")
+	permit("o", "InvokeFunction", "*", `,"PrincipalOrgID":"o-abcdefghij"`)
+	ask("an organisation", stranger, "ran", 403, no)
+	m.noPermission(t, "ran", "o")
+	permit("s", "InvokeFunction", "*", `,"SourceAccount":"`+flowAccount+`"`)
+	ask("for services of this account", stranger, "ran", 403, no)
+	m.noPermission(t, "ran", "s")
+	permit("e", "InvokeFunction", "*")
+	ask("everybody", stranger, "ran", 200, "ran")
+	ask("everybody, and denied", barred, "ran", 403, "explicit deny")
+}

@@ -43,7 +43,7 @@ func (x *exchange) need(n *Need, own string) error {
 	for k, v := range n.Keys {
 		keys.Set(k, v...)
 	}
-	d, err := x.p.cfg.Authority.Authorize(x.ctx, x.call.Caller, action, n.Resource, account, keys)
+	d, err := x.decide(action, n.Resource, account, keys)
 	if err != nil {
 		return fmt.Errorf("authorise %s on %s: %w", action, n.Resource, err)
 	}

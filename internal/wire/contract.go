@@ -69,6 +69,10 @@ type API struct {
 	// service sets it; AWS has them for S3 alone.
 	Payloads sigv4.Payloads
 
+	// PolicyOf returns the policy that a resource has of its own, nil when it has
+	// none. A service whose resources have policies sets it.
+	PolicyOf func(ctx context.Context, c *Call, resource string) (*policy.Document, error)
+
 	// Resources names what a call needs permission for. A service sets it; nil,
 	// and no need at all, mean the operation's action on "*", for API Gateway on
 	// the path of the call. That is in c.Resource already.

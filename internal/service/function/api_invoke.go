@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 
-	"moat/internal/pure/policy"
 	"moat/internal/wire"
 	"moat/internal/wire/lambdaapi"
 )
@@ -15,8 +14,8 @@ import (
 // Service is for the rest of Moat.
 type api struct{ *Service }
 
-// Invoke runs a function for a caller that the wire layer has authorised; what is left
-// to ask is whether the resource policy denies it.
+// Invoke runs a function for a caller that the wire layer has authorised, by the
+// function's policy and the caller's own.
 func (s api) Invoke(ctx context.Context, in *lambdaapi.InvocationRequest) (*lambdaapi.InvocationResponse, error) {
 	c := s.call(ctx)
 	ref, err := s.parseName(c, in.FunctionName, in.Qualifier)
@@ -29,10 +28,6 @@ func (s api) Invoke(ctx context.Context, in *lambdaapi.InvocationRequest) (*lamb
 	t, err := s.target(ctx, ref)
 	if err != nil {
 		return nil, err
-	}
-	req := &policy.Request{Principal: c.Caller.Principal, Action: "lambda:InvokeFunction", Resource: ref.arn(), Account: ref.account, Context: policy.Context{}}
-	if s.denied(req, t) {
-		return nil, wire.NewError(403, "AccessDeniedException", "User: "+c.Caller.ARN+" is not authorized to perform: lambda:InvokeFunction on resource: "+ref.arn()+" with an explicit deny in a resource-based policy")
 	}
 	inv := Invocation{Payload: in.Payload, Type: Type(in.InvocationType), RequestID: c.RequestID}
 	if inv.ClientContext, err = clientContext(in.ClientContext); err != nil {

@@ -19,6 +19,7 @@ const maxPolicy = 20480
 var (
 	serviceName = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
 	accountID   = regexp.MustCompile(`^\d{12}$`)
+	functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[^:]+(:[^:]+)?$`)
 	principalID = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::\d{12}:(root|user/.+|role/.+|assumed-role/.+)$`)
 )
 
@@ -29,6 +30,50 @@ func (p *Permissions) document() ([]byte, error) {
 		Id        string
 		Statement []Statement
 	}{"2012-10-17", "default", p.Statements})
+}
+
+// policy returns the resource policy of a function, a version or an alias, compiled;
+// nil when it has none.
+func (s *Service) policy(tx *store.Tx, ref reference) (*policy.Document, error) {
+	qualifier := ref.qualifier
+	if qualifier == latest { // it has no policy of its own
+		qualifier = ""
+	}
+	p, err := s.tables.permissions.Get(tx, ref.account, ref.region, ref.name, qualifier)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := p.document()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse("resource policy of "+ref.arn(), text)
+}
+
+// policyOf returns the policy of what a call acts on. Only functions have one, and only
+// one that the call will find: of this account and this region.
+func (s *Service) policyOf(ctx context.Context, c *wire.Call, resource string) (own *policy.Document, err error) {
+	if !functionARN.MatchString(resource) {
+		return nil, nil
+	}
+	ref, err := s.parseName(c, resource, nil)
+	if err != nil {
+		return nil, nil //nolint:nilerr // what cannot be found has no policy
+	}
+	s.mu.Lock()
+	t := s.targets[ref.arn()]
+	s.mu.Unlock()
+	if t != nil {
+		return t.policy, nil
+	}
+	err = s.db.View(ctx, func(tx *store.Tx) error {
+		own, err = s.policy(tx, ref)
+		return err
+	})
+	return own, err
 }
 
 // AddPermission lets somebody invoke a function, a version or an alias.

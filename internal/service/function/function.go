@@ -145,7 +145,7 @@ func New(cfg Config) (*Service, error) {
 // APIs gives the AWS API that the service speaks.
 func (s *Service) APIs() []*wire.API {
 	a := lambdaapi.New(s.API())
-	a.Resources = s.resources(a.ByName())
+	a.Resources, a.PolicyOf = s.resources(a.ByName()), s.policyOf
 	return []*wire.API{a}
 }
 

@@ -167,11 +167,6 @@ func (s *Service) permit(ctx context.Context, ref reference, t *target, inv *Inv
 	return fmt.Errorf("%w: lambda:InvokeFunction on resource: %s", ErrNotPermitted, ref.arn())
 }
 
-// denied says whether the resource policy denies a caller in so many words.
-func (s *Service) denied(req *policy.Request, t *target) bool {
-	return t.policy != nil && policy.Evaluate(req, &policy.Policies{Resource: t.policy}).Explicit
-}
-
 // invoke runs an invocation that is permitted.
 func (s *Service) invoke(ctx context.Context, ref reference, t *target, inv Invocation) (Result, error) {
 	if len(inv.Payload) == 0 {
@@ -351,21 +346,6 @@ func (s *Service) resolve(tx *store.Tx, ref reference) (*target, error) {
 			}
 		}
 	}
-	qualifier := ref.qualifier
-	if qualifier == latest { // it has no policy of its own
-		qualifier = ""
-	}
-	p, err := s.tables.permissions.Get(tx, ref.account, ref.region, ref.name, qualifier)
-	if errors.Is(err, store.ErrNotFound) {
-		return t, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	text, err := p.document()
-	if err != nil {
-		return nil, err
-	}
-	t.policy, err = policy.Parse("resource policy of "+ref.arn(), text)
+	t.policy, err = s.policy(tx, ref)
 	return t, err
 }

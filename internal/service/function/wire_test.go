@@ -27,6 +27,10 @@ func (f *fakeAuthority) Authorize(_ context.Context, _ wire.Caller, action, reso
 	return policy.Decision{Allowed: action+" "+resource != f.denied}, nil
 }
 
+func (f *fakeAuthority) AuthorizeResource(ctx context.Context, c wire.Caller, action, resource, owner string, _ *policy.Document, keys policy.Context) (policy.Decision, error) {
+	return f.Authorize(ctx, c, action, resource, owner, keys)
+}
+
 // The calls of a deployment tool, as they are on the wire.
 func TestWire(t *testing.T) {
 	t.Parallel()
