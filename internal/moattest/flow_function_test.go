@@ -35,8 +35,16 @@ exports.handler = async (event) => {
   return { status: answer.status, text: await answer.text(), key: e.AWS_ACCESS_KEY_ID };
 };`
 
-// function makes a function of a role.
+// function makes a function of a role, which has to succeed.
 func (m *Moat) function(t *testing.T, name, role, source string) string {
+	t.Helper()
+	if status, answer := m.createFunction(t, name, role, source); status != 201 {
+		t.Fatalf("CreateFunction: %d %s", status, answer)
+	}
+	return "arn:aws:lambda:us-east-1:" + flowAccount + ":function:" + name
+}
+
+func (m *Moat) createFunction(t *testing.T, name, role, source string) (int, string) {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("Node.js is not installed")
@@ -59,11 +67,7 @@ func (m *Moat) function(t *testing.T, name, role, source string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, answer := m.signed(t, rootKey(), "lambda", "POST", "/2015-03-31/functions", string(body), "Content-Type", "application/json")
-	if status != 201 {
-		t.Fatalf("CreateFunction: %d %s", status, answer)
-	}
-	return "arn:aws:lambda:us-east-1:" + flowAccount + ":function:" + name
+	return m.signed(t, rootKey(), "lambda", "POST", "/2015-03-31/functions", string(body), "Content-Type", "application/json")
 }
 
 func nodeRuntime(t *testing.T) string {
@@ -226,4 +230,37 @@ func TestFlow_functionPolicy(t *testing.T) {
 	permit("e", "InvokeFunction", "*")
 	ask("everybody", stranger, "ran", 200, "ran")
 	ask("everybody, and denied", barred, "ran", 403, "explicit deny")
+}
+
+// Lambda is trusted for one function and not for its neighbour, and what a function does
+// is known by its ARN.
+func TestFlow_sourceFunction(t *testing.T) {
+	t.Parallel()
+	m := New(t)
+	const source = "arn:aws:lambda:us-east-1:" + flowAccount + ":function:mine"
+	when := func(operator, key, value string) string {
+		return `"Condition":{"` + operator + `":{"` + key + `":"` + value + `"}}}`
+	}
+	trust := `{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole",`
+	put := `{"Effect":"Allow","Action":"ssm:PutParameter","Resource":"*",`
+	mine := m.role(t, "mine", trust+when("ArnEquals", "aws:SourceArn", source), put+when("ArnEquals", "lambda:SourceFunctionArn", source))
+	m.function(t, "mine", mine, callerCode)
+	if status, text := m.insidePut(t, "mine"); status != 200 {
+		t.Errorf("the function itself: %d %s", status, text)
+	}
+	elsewhere := m.role(t, "elsewhere", trusts("lambda.amazonaws.com"), put+when("ArnEquals", "lambda:SourceFunctionArn", source))
+	m.function(t, "other", elsewhere, callerCode)
+	if status, text := m.insidePut(t, "other"); status != 400 || !strings.Contains(text, "AccessDeniedException") {
+		t.Errorf("another function with the same rights: %d %s", status, text)
+	}
+	for what, role := range map[string]string{
+		"another function": mine,
+		"another account":  m.role(t, "account", trust+when("StringEquals", "aws:SourceAccount", "111111111111")),
+		"another service":  m.role(t, "service", trusts("apigateway.amazonaws.com")),
+	} {
+		status, answer := m.createFunction(t, "confused", role, callerCode)
+		if status != 400 || !strings.Contains(answer, "The role defined for the function cannot be assumed by Lambda.") {
+			t.Errorf("a role that trusts Lambda for %s: %d %s", what, status, answer)
+		}
+	}
 }

@@ -359,13 +359,16 @@ func (l livePools) TokenActive(ctx context.Context, _ string, t *token.Token) (b
 // functionRoles gives functions the credentials of their roles.
 type functionRoles struct{ iam *iam.Service }
 
-func (r functionRoles) TrustsService(ctx context.Context, roleARN, service string) (bool, error) {
-	return r.iam.RoleTrusts(ctx, roleARN, service)
+func (r functionRoles) TrustsService(ctx context.Context, roleARN, service, source string) (bool, error) {
+	return r.iam.RoleTrusts(ctx, roleARN, service, source)
 }
 
-func (r functionRoles) RoleCredentials(ctx context.Context, roleARN, service, session string, lifetime time.Duration) (function.Credentials, error) {
-	c, expires, err := r.iam.ServiceCredentials(ctx, roleARN, session, service, nil, lifetime)
-	return function.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: expires}, err
+func (r functionRoles) RoleCredentials(ctx context.Context, roleARN, service, source, session string, lifetime time.Duration) (function.Credentials, error) {
+	c, err := r.iam.RoleCredentials(ctx, roleARN, session, iam.RoleOptions{
+		Service: service, Duration: lifetime, Context: policy.Context{"aws:sourcearn": {source}},
+		Session: policy.Context{"lambda:sourcefunctionarn": {source}}, // Lambda developer guide, "Working with source function ARN"
+	})
+	return function.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
 }
 
 // functionLogs keeps what functions write.

@@ -114,7 +114,7 @@ func (s *Service) newVersion(ctx context.Context, c *wire.Call, ref reference, i
 	if err := s.exists(ctx, ref); err == nil { // before the code is stored and the role asked
 		return v, conflict("Function already exist: " + ref.name)
 	}
-	if err := s.checkRole(ctx, c, in.Role); err != nil {
+	if err := s.checkRole(ctx, c, in.Role, ref.function()); err != nil {
 		return v, err
 	}
 	if err := s.setCode(&v, "CreateFunction", codeOf(in.Code)); err != nil {
@@ -426,7 +426,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *lambdaapi
 		return nil, err
 	}
 	if role := wire.Value(in.Role); role != "" && role != v.Role {
-		if err := s.checkRole(ctx, c, role); err != nil {
+		if err := s.checkRole(ctx, c, role, ref.function()); err != nil {
 			return nil, err
 		}
 	}

@@ -187,14 +187,15 @@ func (s *Service) environment(v *Version) (map[string]string, error) {
 	return maps.Clone(vars), nil
 }
 
-// checkRole makes sure that the caller may pass the role and that Lambda may assume it.
-func (s *Service) checkRole(ctx context.Context, c *wire.Call, role string) error {
+// checkRole makes sure that the caller may pass the role and that Lambda may assume it
+// for the function.
+func (s *Service) checkRole(ctx context.Context, c *wire.Call, role, function string) error {
 	if s.cfg.PassRoler != nil {
 		if err := s.cfg.PassRoler.PassRole(ctx, c.Caller, role, servicePrincipal); err != nil {
 			return err
 		}
 	}
-	ok, err := s.cfg.Roles.TrustsService(ctx, role, servicePrincipal)
+	ok, err := s.cfg.Roles.TrustsService(ctx, role, servicePrincipal, function)
 	if err != nil {
 		return err
 	}

@@ -48,9 +48,10 @@ func (s *Service) start(ctx context.Context, v *Version, id string) (sandbox.Sta
 	if len(session) < 2 {
 		session += "-" // STS takes no shorter one
 	}
-	creds, err := s.cfg.Roles.RoleCredentials(ctx, v.Role, servicePrincipal, session, credentialLife)
+	function := reference{account: v.Account, region: v.Region, name: v.Name}.function()
+	creds, err := s.cfg.Roles.RoleCredentials(ctx, v.Role, servicePrincipal, function, session, credentialLife)
 	if err != nil {
-		if ok, e := s.cfg.Roles.TrustsService(ctx, v.Role, servicePrincipal); e == nil && !ok {
+		if ok, e := s.cfg.Roles.TrustsService(ctx, v.Role, servicePrincipal, function); e == nil && !ok {
 			err = errors.Join(ErrRole, err)
 		}
 		return sandbox.Start{}, fmt.Errorf("credentials of the role of function %s: %w", v.Name, err)

@@ -37,11 +37,11 @@ type Credentials struct {
 // Roles answers for the roles that functions run with.
 type Roles interface {
 	// TrustsService says whether the role exists and its trust policy lets the
-	// service principal assume it.
-	TrustsService(ctx context.Context, roleARN, service string) (bool, error)
+	// service principal assume it for a function, by its ARN.
+	TrustsService(ctx context.Context, roleARN, service, function string) (bool, error)
 	// RoleCredentials issues credentials of the role to a service principal that it
-	// trusts.
-	RoleCredentials(ctx context.Context, roleARN, service, sessionName string, lifetime time.Duration) (Credentials, error)
+	// trusts, for a function: what is done with them names it.
+	RoleCredentials(ctx context.Context, roleARN, service, function, sessionName string, lifetime time.Duration) (Credentials, error)
 }
 
 // PassRoler decides on iam:PassRole: whether caller may give the role to the service.

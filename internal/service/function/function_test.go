@@ -39,13 +39,13 @@ type fakeIAM struct {
 	distrusts bool
 }
 
-func (f *fakeIAM) TrustsService(_ context.Context, arn, service string) (bool, error) {
+func (f *fakeIAM) TrustsService(_ context.Context, arn, service, _ string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return arn == role && service == "lambda.amazonaws.com" && !f.distrusts, nil
 }
 
-func (f *fakeIAM) RoleCredentials(_ context.Context, arn, service, session string, _ time.Duration) (Credentials, error) {
+func (f *fakeIAM) RoleCredentials(_ context.Context, arn, service, _, session string, _ time.Duration) (Credentials, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.distrusts || arn != role || service != "lambda.amazonaws.com" || len(session) < 2 {

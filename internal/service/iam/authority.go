@@ -319,9 +319,12 @@ func (s *Service) PassRole(ctx context.Context, caller wire.Caller, roleARN, ser
 }
 
 // RoleTrusts reports whether a role exists whose trust policy lets a service
-// assume it.
-func (s *Service) RoleTrusts(ctx context.Context, roleARN, service string) (bool, error) {
+// assume it for source, the ARN of what the service acts for.
+func (s *Service) RoleTrusts(ctx context.Context, roleARN, service, source string) (bool, error) {
 	keys := policy.Context{}
+	if source != "" {
+		keys.Set("aws:SourceArn", source)
+	}
 	s.setSourceAccount(keys, service)
 	d, err := s.authorizeTrust(ctx, policy.Principal{Kind: policy.PrincipalService, Service: service}, "sts:AssumeRole", roleARN, keys)
 	return d.Allowed, err

@@ -32,7 +32,8 @@ type RoleOptions struct {
 	Service, Federated string
 	SAML               bool
 	// Context holds the condition keys of the service or of the identity. The
-	// session of an identity carries them on, or Session where that is not nil.
+	// session of an identity carries them on, or Session where that is not nil; the
+	// session of a service carries Session alone.
 	Context, Session policy.Context
 	// Request holds the condition keys of the call, which no session carries.
 	Request policy.Context
@@ -83,14 +84,14 @@ func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, 
 			return Credentials{}, err
 		}
 	}
+	keys := o.Session
+	if o.Federated != "" && keys == nil {
+		keys = o.Context
+	}
+	for k, v := range keys {
+		carried.Set(k, v...)
+	}
 	if o.Federated != "" {
-		keys := o.Context
-		if o.Session != nil {
-			keys = o.Session
-		}
-		for k, v := range keys {
-			carried.Set(k, v...)
-		}
 		carried.Set("aws:FederatedProvider", o.Federated)
 	}
 	d := o.Duration

@@ -396,11 +396,11 @@ func TestPassRole(t *testing.T) {
 		"User: arn:aws:iam::000000000000:user/ok is not authorized to perform: iam:PassRole on resource: "+role+" because no identity-based policy allows the iam:PassRole action")
 	want(t, "other role", h.s.PassRole(t.Context(), caller(ok), role+"x", "lambda.amazonaws.com"), "AccessDeniedException", "")
 	for service, want := range map[string]bool{"lambda.amazonaws.com": true, "ec2.amazonaws.com": false} {
-		if got, err := h.s.RoleTrusts(t.Context(), role, service); err != nil || got != want {
+		if got, err := h.s.RoleTrusts(t.Context(), role, service, ""); err != nil || got != want {
 			t.Errorf("%s: %v, %v", service, got, err)
 		}
 	}
-	if got, _ := h.s.RoleTrusts(t.Context(), role+"x", "lambda.amazonaws.com"); got {
+	if got, _ := h.s.RoleTrusts(t.Context(), role+"x", "lambda.amazonaws.com", ""); got {
 		t.Error("an unknown role trusts")
 	}
 }
