@@ -2,6 +2,8 @@ package iam
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -251,19 +253,26 @@ func (s *Service) GetPolicyVersion(ctx context.Context, in *iamapi.GetPolicyVers
 	return &iamapi.GetPolicyVersionResponse{PolicyVersion: out}, err
 }
 
-// ListPolicyVersions implements iamapi.Service.
+// ListPolicyVersions implements iamapi.Service: the newest first.
 func (s *Service) ListPolicyVersions(ctx context.Context, in *iamapi.ListPolicyVersionsRequest) (*iamapi.ListPolicyVersionsResponse, error) {
-	out := &iamapi.ListPolicyVersionsResponse{Versions: []iamapi.PolicyVersion{}, IsTruncated: wire.Bool(false)}
-	err := s.db.View(ctx, func(tx *store.Tx) error {
-		p, err := s.getPolicy(tx, in.PolicyArn)
-		if err != nil {
-			return or(err, noPolicy(in.PolicyArn), nil)
-		}
-		for i := range slices.Backward(p.Versions) {
-			out.Versions = append(out.Versions, *versionOut(&p, &p.Versions[i], false))
-		}
-		return nil
+	var p Policy
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		p, err = s.getPolicy(tx, in.PolicyArn)
+		return or(err, noPolicy(in.PolicyArn), nil)
 	})
+	if err != nil {
+		return nil, err
+	}
+	list := slices.Clone(p.Versions)
+	slices.Reverse(list)
+	out := &iamapi.ListPolicyVersionsResponse{Versions: []iamapi.PolicyVersion{}}
+	list, out.Marker, out.IsTruncated, err = page(s, "versions/"+in.PolicyArn, list, func(v *Version) string {
+		n, _ := strconv.Atoi(v.ID[1:])
+		return fmt.Sprintf("%010d", math.MaxInt32-n) // pages go up, versions down
+	}, in.Marker, in.MaxItems)
+	for i := range list {
+		out.Versions = append(out.Versions, *versionOut(&p, &list[i], false))
+	}
 	return out, err
 }
 
@@ -293,50 +302,74 @@ func (s *Service) DeletePolicyVersion(ctx context.Context, in *iamapi.DeletePoli
 	})
 }
 
-// ListEntitiesForPolicy implements iamapi.Service.
+// ListEntitiesForPolicy implements iamapi.Service. A page goes on over the lists.
 func (s *Service) ListEntitiesForPolicy(ctx context.Context, in *iamapi.ListEntitiesForPolicyRequest) (*iamapi.ListEntitiesForPolicyResponse, error) {
-	out := &iamapi.ListEntitiesForPolicyResponse{PolicyUsers: []iamapi.PolicyUser{}, PolicyGroups: []iamapi.PolicyGroup{}, PolicyRoles: []iamapi.PolicyRole{}, IsTruncated: wire.Bool(false)}
-	want := func(kind iamapi.EntityType, p string) bool {
-		return (in.EntityFilter == "" || in.EntityFilter == kind) && hasPath(p, in.PathPrefix)
-	}
-	q := store.Query{Index: "by_policy", Values: []string{s.cfg.Account, in.PolicyArn}}
-	boundary := in.PolicyUsageFilter == "PermissionsBoundary"
-	if boundary {
-		q.Index = "by_boundary"
-	}
-	return out, s.db.View(ctx, func(tx *store.Tx) error {
+	out := &iamapi.ListEntitiesForPolicyResponse{PolicyUsers: []iamapi.PolicyUser{}, PolicyGroups: []iamapi.PolicyGroup{}, PolicyRoles: []iamapi.PolicyRole{}}
+	var all []holderOfPolicy
+	err := s.db.View(ctx, func(tx *store.Tx) error {
 		if _, err := s.getPolicy(tx, in.PolicyArn); err != nil {
 			return or(err, noPolicy(in.PolicyArn), nil)
 		}
-		users, err := s.t.users.List(tx, q)
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			if want("User", u.Path) {
-				out.PolicyUsers = append(out.PolicyUsers, iamapi.PolicyUser{UserId: wire.String(u.ID), UserName: wire.String(u.Name)})
-			}
-		}
-		roles, err := s.t.roles.List(tx, q)
-		if err != nil {
-			return err
-		}
-		for _, r := range roles {
-			if want("Role", r.Path) {
-				out.PolicyRoles = append(out.PolicyRoles, iamapi.PolicyRole{RoleId: wire.String(r.ID), RoleName: wire.String(r.Name)})
-			}
-		}
-		if boundary {
-			return nil
-		}
-		groups, err := s.t.groups.List(tx, q)
-		for _, g := range groups {
-			if want("Group", g.Path) {
-				out.PolicyGroups = append(out.PolicyGroups, iamapi.PolicyGroup{GroupId: wire.String(g.ID), GroupName: wire.String(g.Name)})
-			}
-		}
+		var err error
+		all, err = s.holdersOf(tx, in.PolicyArn, in.PolicyUsageFilter == "PermissionsBoundary")
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(h holderOfPolicy) bool {
+		return in.EntityFilter != "" && in.EntityFilter != h.kind || !hasPath(h.path, in.PathPrefix)
+	})
+	key := func(h *holderOfPolicy) string { return string(h.kind) + "/" + lower(h.name) }
+	slices.SortFunc(all, func(a, b holderOfPolicy) int { return strings.Compare(key(&a), key(&b)) })
+	all, out.Marker, out.IsTruncated, err = page(s, "entities/"+string(in.EntityFilter)+"/"+in.PolicyArn, all, key, in.Marker, in.MaxItems)
+	for i := range all {
+		switch h := &all[i]; h.kind {
+		case "User":
+			out.PolicyUsers = append(out.PolicyUsers, iamapi.PolicyUser{UserId: &h.id, UserName: &h.name})
+		case "Role":
+			out.PolicyRoles = append(out.PolicyRoles, iamapi.PolicyRole{RoleId: &h.id, RoleName: &h.name})
+		case "Group":
+			out.PolicyGroups = append(out.PolicyGroups, iamapi.PolicyGroup{GroupId: &h.id, GroupName: &h.name})
+		}
+	}
+	return out, err
+}
+
+// holderOfPolicy is a user, group or role that has a managed policy.
+type holderOfPolicy struct {
+	kind           iamapi.EntityType
+	name, id, path string
+}
+
+// holdersOf lists who has a policy attached, or as a boundary.
+func (s *Service) holdersOf(tx *store.Tx, arn string, boundary bool) (all []holderOfPolicy, err error) {
+	q := store.Query{Index: "by_policy", Values: []string{s.cfg.Account, arn}}
+	if boundary {
+		q.Index = "by_boundary"
+	}
+	users, err := s.t.users.List(tx, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		all = append(all, holderOfPolicy{"User", u.Name, u.ID, u.Path})
+	}
+	roles, err := s.t.roles.List(tx, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range roles {
+		all = append(all, holderOfPolicy{"Role", r.Name, r.ID, r.Path})
+	}
+	if boundary { // groups have none
+		return all, nil
+	}
+	groups, err := s.t.groups.List(tx, q)
+	for _, g := range groups {
+		all = append(all, holderOfPolicy{"Group", g.Name, g.ID, g.Path})
+	}
+	return all, err
 }
 
 // TagPolicy implements iamapi.Service.

@@ -438,3 +438,57 @@ func TestPermissions(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyPages: versions from the newest, and everybody who has a policy.
+func TestPolicyPages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := h.root()
+	arn := *must(t)(h.iam.CreatePolicy(ctx, &iamapi.CreatePolicyRequest{PolicyName: "p", PolicyDocument: doc(allowAll)})).(*iamapi.CreatePolicyResponse).Policy.Arn
+	for range 4 {
+		must(t)(h.iam.CreatePolicyVersion(ctx, &iamapi.CreatePolicyVersionRequest{PolicyArn: arn, PolicyDocument: doc(allowAll)}))
+	}
+	h.user("alice", "")
+	h.role("r", trustLambda, "")
+	must(t)(h.iam.CreateGroup(ctx, &iamapi.CreateGroupRequest{GroupName: "g"}))
+	must(t)(h.iam.AttachUserPolicy(ctx, &iamapi.AttachUserPolicyRequest{UserName: "alice", PolicyArn: arn}))
+	must(t)(h.iam.AttachRolePolicy(ctx, &iamapi.AttachRolePolicyRequest{RoleName: "r", PolicyArn: arn}))
+	must(t)(h.iam.AttachGroupPolicy(ctx, &iamapi.AttachGroupPolicyRequest{GroupName: "g", PolicyArn: arn}))
+	seen := ""
+	versions := &iamapi.ListPolicyVersionsRequest{PolicyArn: arn, MaxItems: wire.Int32(2)}
+	for {
+		l := must(t)(h.iam.ListPolicyVersions(ctx, versions)).(*iamapi.ListPolicyVersionsResponse)
+		for _, v := range l.Versions {
+			seen += *v.VersionId
+		}
+		if !*l.IsTruncated {
+			break
+		}
+		versions.Marker = l.Marker
+	}
+	entities := &iamapi.ListEntitiesForPolicyRequest{PolicyArn: arn, MaxItems: wire.Int32(1)}
+	for {
+		l := must(t)(h.iam.ListEntitiesForPolicy(ctx, entities)).(*iamapi.ListEntitiesForPolicyResponse)
+		for _, u := range l.PolicyUsers {
+			seen += " " + *u.UserName
+		}
+		for _, r := range l.PolicyRoles {
+			seen += " " + *r.RoleName
+		}
+		for _, g := range l.PolicyGroups {
+			seen += " " + *g.GroupName
+		}
+		if !*l.IsTruncated {
+			break
+		}
+		entities.Marker = l.Marker
+	}
+	if seen != "v5v4v3v2v1 g r alice" {
+		t.Errorf("%q", seen)
+	}
+	_, err := h.iam.ListEntitiesForPolicy(ctx, &iamapi.ListEntitiesForPolicyRequest{PolicyArn: arn, Marker: versions.Marker})
+	want(t, "marker of another list", err, "ValidationError", "")
+	if l := must(t)(h.iam.ListEntitiesForPolicy(ctx, &iamapi.ListEntitiesForPolicyRequest{PolicyArn: arn, PolicyUsageFilter: "PermissionsBoundary"})).(*iamapi.ListEntitiesForPolicyResponse); len(l.PolicyUsers)+len(l.PolicyRoles)+len(l.PolicyGroups) != 0 {
+		t.Errorf("%+v", l)
+	}
+}
