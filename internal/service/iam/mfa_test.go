@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"moat/internal/pure/sigv4"
 	"moat/internal/pure/totp"
 	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
+	"moat/internal/wire/stsapi"
 )
 
 // device makes a virtual device and returns its serial number and seed.
@@ -178,4 +180,39 @@ func TestMFA_resync(t *testing.T) {
 		t.Error(err)
 	}
 	want(t, "by our clock", h.s.verifyMFA(t.Context(), "alice", serial, h.code(seed, 0)), "AccessDenied", wrongCode)
+}
+
+// TestMFA_session: a session that was made with a code may do what a policy allows
+// with a second factor only; one without a code may not.
+func TestMFA_session(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key := h.user("alice", `{"Effect":"Allow","Action":"ssm:GetParameter","Resource":"*","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}`)
+	serial, seed := h.device("phone")
+	if err := h.enable("alice", serial, h.code(seed, -1), h.code(seed, 0)); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(time.Minute)
+	session := func(serial, code *string) (sigv4.Credentials, error) {
+		out, err := h.sts.GetSessionToken(h.as(key), &stsapi.GetSessionTokenRequest{SerialNumber: serial, TokenCode: code})
+		if err != nil {
+			return sigv4.Credentials{}, err
+		}
+		return sigv4.Credentials{AccessKeyID: out.Credentials.AccessKeyId, SecretAccessKey: out.Credentials.SecretAccessKey, SessionToken: out.Credentials.SessionToken}, nil
+	}
+	const parameter = "arn:aws:ssm:us-east-1:000000000000:parameter/x"
+	plain, err := session(nil, nil)
+	if err != nil || h.may(plain, "ssm:GetParameter", parameter) {
+		t.Errorf("without a code: %v, or it may", err)
+	}
+	code := h.code(seed, 0)
+	strong, err := session(&serial, &code)
+	if err != nil || !h.may(strong, "ssm:GetParameter", parameter) {
+		t.Errorf("with a code: %v, or it may not", err)
+	}
+	_, err = session(&serial, &code)
+	want(t, "the same code again", err, "AccessDenied", wrongCode)
+	if h.may(key, "ssm:GetParameter", parameter) {
+		t.Error("the long-lived key may")
+	}
 }
