@@ -24,6 +24,9 @@ type Permission struct {
 	On     []string // resource types; none means that AWS decides on "*"
 	Keys   []string // condition keys of the service, of the request's and of the resource's tags
 	Also   []string // further actions, with prefix, that some inputs ask for
+	// Proof is what an operation without a signature brings instead, for its service to
+	// verify. Such operations are here and nowhere else.
+	Proof string
 }
 
 // Authorization reads the table of a.
@@ -48,13 +51,15 @@ func ParseAuthorization(doc []byte) (*Authorization, error) {
 
 // of returns the entry of an operation. One without an entry is a mistake: it would be
 // decided on nothing.
-func (t *Authorization) of(name string) (Permission, error) {
+func (t *Authorization) of(name string, unsigned bool) (Permission, error) {
 	p, ok := t.Operations[name]
 	switch {
 	case !ok:
 		return p, fmt.Errorf("the authorization table lacks %s", name)
 	case p.Action == "":
 		return p, fmt.Errorf("the authorization table gives %s no action", name)
+	case unsigned != (p.Proof != ""):
+		return p, fmt.Errorf("the authorization table gives %s the proof %q, and its model says unsigned: %v", name, p.Proof, unsigned)
 	case !slices.Contains([]string{"Read", "Write", "List", "Tagging", "Permissions"}, p.Access):
 		return p, fmt.Errorf("the authorization table gives %s the access %q", name, p.Access)
 	}

@@ -132,7 +132,7 @@ func (w *writer) operation(prefix, name string) {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	may, err := w.t.of(name)
+	may, err := w.t.of(name, op.AuthType == "none")
 	if err != nil {
 		w.err = err
 		return

@@ -36,7 +36,7 @@ func smallTable() *Authorization {
 		Resources: map[string][]string{"thing": {"arn:${Partition}:small:${Region}:${Account}:thing/${Name}"}},
 		Operations: map[string]Permission{
 			"Ping":     {Action: "Pong", Access: "Read"},
-			"PutThing": {Action: "PutThing", Access: "Write", On: []string{"thing"}, Keys: []string{"aws:TagKeys", "small:Kind"}, Also: []string{"small:TagThing"}},
+			"PutThing": {Action: "PutThing", Access: "Write", On: []string{"thing"}, Keys: []string{"aws:TagKeys", "small:Kind"}, Also: []string{"small:TagThing"}, Proof: "a token"},
 		},
 	}
 	for _, name := range []string{"DeleteThing", "GetUpload", "Forgotten", "WatchThings"} {
@@ -55,6 +55,10 @@ func TestGenerate_authorization(t *testing.T) {
 		{"an operation without an entry", "lacks Ping", func(a *Authorization) { delete(a.Operations, "Ping") }},
 		{"no action", "no action", func(a *Authorization) { a.Operations["Ping"] = Permission{Access: "Read"} }},
 		{"no access level", `the access ""`, func(a *Authorization) { a.Operations["Ping"] = Permission{Action: "Ping"} }},
+		{"an unsigned operation without a proof", "says unsigned: true", func(a *Authorization) { a.Operations["PutThing"] = Permission{Action: "PutThing", Access: "Write"} }},
+		{"a signed operation with a proof", "says unsigned: false", func(a *Authorization) {
+			a.Operations["Ping"] = Permission{Action: "Ping", Access: "Read", Proof: "a token"}
+		}},
 		{"an unknown resource", `no resource "other"`, func(a *Authorization) {
 			a.Operations["Ping"] = Permission{Action: "Ping", Access: "Read", On: []string{"other"}}
 		}},
@@ -150,6 +154,36 @@ func TestFiles(t *testing.T) {
 		}
 		if !bytes.Equal(got, f.Content) {
 			t.Errorf("%s is not current: run go generate ./internal/wiregen", f.Path)
+		}
+	}
+}
+
+// The operations without a signature: one more is a decision, since nothing but its service
+// stands before it.
+func TestAuthorization_unsigned(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"cognito-idp": "AssociateSoftwareToken ChangePassword CompleteWebAuthnRegistration ConfirmDevice ConfirmForgotPassword ConfirmSignUp DeleteUser DeleteUserAttributes " +
+			"DeleteWebAuthnCredential ForgetDevice ForgotPassword GetDevice GetTokensFromRefreshToken GetUser GetUserAttributeVerificationCode GetUserAuthFactors GlobalSignOut " +
+			"InitiateAuth ListDevices ListWebAuthnCredentials ResendConfirmationCode RespondToAuthChallenge RevokeToken SetUserMFAPreference SetUserSettings SignUp " +
+			"StartWebAuthnRegistration UpdateAuthEventFeedback UpdateDeviceStatus UpdateUserAttributes VerifySoftwareToken VerifyUserAttribute",
+		"cognito-identity": "GetCredentialsForIdentity GetId GetOpenIdToken UnlinkIdentity",
+		"sts":              "AssumeRoleWithSAML AssumeRoleWithWebIdentity",
+	}
+	for _, a := range APIs() {
+		m, err := a.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken, _ := a.Split(m)
+		var unsigned []string
+		for _, name := range taken {
+			if m.Operations.Get(name).AuthType == "none" {
+				unsigned = append(unsigned, name)
+			}
+		}
+		if got := strings.Join(unsigned, " "); got != want[a.Model] {
+			t.Errorf("%s: got %s, want %s", a.Model, got, want[a.Model])
 		}
 	}
 }

@@ -48,3 +48,13 @@ func translate(pattern string) (translation, error) {
 	}
 	return translation{expr: expr}, nil
 }
+
+// Expression is translate for those who make texts: what the whole text matches, and what
+// no prefix of it may match, "" for nothing.
+func Expression(pattern string) (expr, not string, err error) {
+	t, err := translate(pattern)
+	if t.expr == "" {
+		t.expr = pattern
+	}
+	return t.expr, t.not, err
+}

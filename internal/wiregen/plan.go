@@ -295,3 +295,6 @@ func nameOf(r *Ref) string {
 	}
 	return r.LocationName
 }
+
+// GoName is the name of a member in Go.
+func GoName(member string) string { return exported(member) }

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"moat/internal/pure/policy"
@@ -72,6 +73,9 @@ func requestKeys(op *wire.Operation, in any) policy.Context {
 		if names, ok := f.Interface().([]string); ok {
 			wire.TagKeys(keys, names...)
 		}
+	}
+	if r, ok := in.(*iamapi.CreateServiceSpecificCredentialRequest); ok && r.CredentialAgeDays != nil {
+		keys.Set("iam:ServiceSpecificCredentialAgeDays", strconv.Itoa(int(*r.CredentialAgeDays)))
 	}
 	for key, member := range map[string]string{
 		"iam:PolicyARN": "PolicyArn", "iam:PermissionsBoundary": "PermissionsBoundary", "iam:AWSServiceName": "AWSServiceName",

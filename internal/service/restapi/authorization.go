@@ -29,10 +29,10 @@ func (s *Service) resources(ops map[string]*wire.Operation) func(*wire.Call, str
 		before.set(keys, op, "apigateway:Resource/")
 		needs := wire.Needs(keys, c.Resource)
 		if after.policy {
-			needs = append(needs, wire.Need{Action: "apigateway:UpdateRestApiPolicy", Resource: c.Resource})
+			needs = append(needs, wire.Need{Action: "apigateway:UpdateRestApiPolicy", Resource: c.Resource, Keys: keys})
 		}
 		if t, ok := in.(*apigatewayapi.TagResourceRequest); ok {
-			needs = append(needs, wire.Need{Action: "apigateway:PATCH", Resource: t.ResourceArn})
+			needs = append(needs, wire.Need{Action: "apigateway:PATCH", Resource: t.ResourceArn, Keys: keys})
 		}
 		return needs
 	}

@@ -88,3 +88,15 @@ func (s *Service) GetTrailStatus(_ context.Context, in *api.GetTrailStatusReques
 	}
 	return out, nil
 }
+
+// resources names the trail that a call acts on; other calls act on "*".
+func resources(c *wire.Call, _ string, in any) []wire.Need {
+	name := wire.Member(in, "Name")
+	switch {
+	case name == "":
+		return nil
+	case !strings.HasPrefix(name, "arn:"):
+		name = "arn:aws:cloudtrail:" + c.Region + ":" + c.Account + ":trail/" + name
+	}
+	return wire.Needs(nil, name)
+}

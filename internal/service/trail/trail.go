@@ -106,7 +106,11 @@ func New(cfg Config) (*Service, error) {
 }
 
 // APIs returns the one API of this service.
-func (s *Service) APIs() []*wire.API { return []*wire.API{api.New(s)} }
+func (s *Service) APIs() []*wire.API {
+	a := api.New(s)
+	a.Resources = resources
+	return []*wire.API{a}
+}
 
 // Record adds an event to the trail. It returns at once unless more is waiting than can be
 // written; then it waits, up to the patience of the configuration.
