@@ -41,6 +41,7 @@ func chapters() []chapter {
 	return []chapter{
 		{name: "start", alone: measureStarts},
 		{name: "signin", on: measureSignIns},
+		{name: "assume", on: measureAssumeRole},
 		{name: "gateway", on: measureGateway},
 		{name: "function", on: measureFunctions},
 		{name: "writes", on: measureWrites},
