@@ -1,11 +1,13 @@
 package issuer
 
 import (
+	"context"
 	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,12 +40,32 @@ func trusting(client *http.Client, thumbprints []string, now func() time.Time) *
 	if conf == nil {
 		conf = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	roots := conf.RootCAs
-	conf.InsecureSkipVerify = true // VerifyConnection verifies instead
-	conf.VerifyConnection = func(state tls.ConnectionState) error {
-		return verifyChain(state, roots, thumbprints, now())
+	dial := transport.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
-	transport.TLSClientConfig = conf
+	transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		c := conf.Clone()
+		c.ServerName, c.NextProtos = host, nil
+		c.InsecureSkipVerify = true // VerifyConnection verifies instead
+		c.VerifyConnection = func(state tls.ConnectionState) error {
+			return verifyChain(state.PeerCertificates, host, conf.RootCAs, thumbprints, now())
+		}
+		conn := tls.Client(raw, c)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			_ = raw.Close() // nothing was sent
+			return nil, err
+		}
+		return conn, nil
+	}
 	c.Transport = transport
 	return &c
 }
@@ -51,12 +73,11 @@ func trusting(client *http.Client, thumbprints []string, now func() time.Time) *
 // verifyChain accepts a chain of a trusted authority, and one that ends in a
 // certificate with a known thumbprint. Name, time and signatures must be right in
 // either case.
-func verifyChain(state tls.ConnectionState, roots *x509.CertPool, thumbprints []string, now time.Time) error {
-	chain := state.PeerCertificates
-	if len(chain) == 0 || state.ServerName == "" {
+func verifyChain(chain []*x509.Certificate, host string, roots *x509.CertPool, thumbprints []string, now time.Time) error {
+	if len(chain) == 0 || host == "" {
 		return ErrThumbprint
 	}
-	o := x509.VerifyOptions{DNSName: state.ServerName, Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
+	o := x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
 	for _, c := range chain[1:] {
 		o.Intermediates.AddCert(c)
 	}
@@ -65,7 +86,7 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool, thumbprints []
 	}
 	last := chain[len(chain)-1]
 	sum := sha1.Sum(last.Raw)
-	if !slices.Contains(thumbprints, hex.EncodeToString(sum[:])) && !slices.Contains(thumbprints, strings.ToUpper(hex.EncodeToString(sum[:]))) {
+	if !slices.ContainsFunc(thumbprints, func(t string) bool { return strings.EqualFold(t, hex.EncodeToString(sum[:])) }) {
 		return ErrThumbprint
 	}
 	o.Roots = x509.NewCertPool()

@@ -88,7 +88,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 	apis := p.apis()
 	p.iam.Catalogue(apis)
 	p.pipeline = wire.New(wire.Config{
-		Authority: p.iam, APIs: apis, Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
+		Authority: p.iam, EncodeRefusal: p.iam.EncodeRefusal, APIs: apis, Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
 			p.used(r)
 			p.trail.Record(r)
@@ -107,7 +107,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 
 // makeDirectory makes the services that know people, principals and what they may do.
 func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
-	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Foreign: p.issuers, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
+	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Foreign: p.issuers, SAMLRecipients: []string{strings.TrimSuffix(cfg.BaseURL, "/") + "/saml"}, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
 		return err
 	}
 	if cfg.Dev {

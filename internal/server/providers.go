@@ -6,7 +6,6 @@ import (
 
 	"moat/internal/service/iam"
 	"moat/internal/service/identitypool"
-	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
 )
 
@@ -25,6 +24,10 @@ func (a accountProviders) OIDCProvider(ctx context.Context, arn string) (*identi
 	return &identitypool.OIDCProvider{Clients: p.ClientIDList, Thumbprints: p.ThumbprintList}, nil
 }
 
-func (a accountProviders) VerifySAML(context.Context, string, string) (identitypool.Assertion, error) {
-	return identitypool.Assertion{}, wire.NotImplementedBecause("cognito-identity", "GetCredentialsForIdentity", "SAML assertions are not verified yet")
+func (a accountProviders) VerifySAML(ctx context.Context, arn, assertion string) (identitypool.Assertion, error) {
+	said, err := a.iam.VerifySAML(ctx, arn, assertion)
+	if err != nil {
+		return identitypool.Assertion{}, err
+	}
+	return identitypool.Assertion{Subject: said.Subject, Attributes: said.Attributes}, nil
 }

@@ -50,7 +50,7 @@ func (x *exchange) need(n *Need, own string) error {
 	x.record.Resource, x.record.Grounds = n.Resource, grounds(d)
 	x.call.note(Check{Action: action, Resource: n.Resource, PassedTo: first(keys.Get("iam:PassedToService")), Decision: d})
 	if !d.Allowed {
-		return x.call.AccessDenied(Denial(x.call.Caller, action, n.Resource, d))
+		return x.deny(Refused{Caller: x.call.Caller, Action: action, Resource: n.Resource, Decision: d, Keys: keys})
 	}
 	return nil
 }

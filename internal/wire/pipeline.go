@@ -29,6 +29,9 @@ type Config struct {
 	// in-process call has one of its own, with Via set. It may be nil. While it
 	// blocks, the caller waits for the end of the answer.
 	Record func(Record)
+	// EncodeRefusal makes the encoded message of a refusal, which only this
+	// installation can read; "" for none. It may be nil.
+	EncodeRefusal func(Refused) string
 	// MaxBody bounds a request's body, 8 MiB when zero. APIs that carry
 	// function packages have their own bound.
 	MaxBody int64
@@ -131,7 +134,9 @@ type exchange struct {
 	out    any
 	answer answer
 	record Record
-	checks checks
+	// refused is the encoded message of a refusal.
+	refused string
+	checks  checks
 }
 
 // ServeHTTP answers one AWS call.
@@ -325,6 +330,9 @@ func (x *exchange) write(w http.ResponseWriter) {
 		h[name] = values
 	}
 	h.Set("X-Amzn-RequestId", x.call.RequestID)
+	if x.refused != "" {
+		h.Set(MessageHeader, x.refused)
+	}
 	h.Set("Content-Length", itoa(len(x.answer.body)))
 	if x.r.Header.Get("Origin") != "" {
 		allowOrigin(h)

@@ -21,7 +21,7 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 	if len(in.ProvidedContexts) > 0 {
 		return nil, wire.NotImplementedBecause("sts", "AssumeRole", "there are no providers of trusted context assertions (IAM Identity Center)")
 	}
-	if _, err := s.checkMFA(ctx, "AssumeRole", caller, in.SerialNumber, in.TokenCode); err != nil {
+	if _, err := s.checkMFA(ctx, caller, in.SerialNumber, in.TokenCode); err != nil {
 		return nil, err
 	}
 	role, err := s.roleByARN(ctx, in.RoleArn)

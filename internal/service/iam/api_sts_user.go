@@ -32,7 +32,7 @@ func (s *sts) GetSessionToken(ctx context.Context, in *stsapi.GetSessionTokenReq
 		return nil, err
 	}
 	v.Policies = []string{userSessionPolicy}
-	shown, err := s.checkMFA(ctx, "GetSessionToken", wire.CallFrom(ctx).Caller, in.SerialNumber, in.TokenCode)
+	shown, err := s.checkMFA(ctx, wire.CallFrom(ctx).Caller, in.SerialNumber, in.TokenCode)
 	if err != nil {
 		return nil, err
 	}

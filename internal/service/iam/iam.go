@@ -42,6 +42,9 @@ type Config struct {
 	Account string
 	Issuers Issuers // nil: no web identity is accepted
 	Foreign Foreign // nil: only web identities of this installation's own issuers
+	// SAMLRecipients are the addresses of this installation at which assertions
+	// may be presented, besides AWS's own.
+	SAMLRecipients []string
 	// Guardrails are service control policies: they limit every principal of
 	// the account, its root too, but service-linked roles.
 	Guardrails []Guardrail
@@ -54,12 +57,14 @@ type Config struct {
 // account. It is safe for concurrent use.
 type Service struct {
 	iamapi.Unimplemented
-	cfg      Config
-	db       *store.DB
-	t        tables
-	cache    atomic.Pointer[cache]
-	root     atomic.Pointer[rootKey]
-	rand     lockedReader
+	cfg   Config
+	db    *store.DB
+	t     tables
+	cache atomic.Pointer[cache]
+	root  atomic.Pointer[rootKey]
+	rand  lockedReader
+	// packers are writers that deflate sessions.
+	packers  sync.Pool
 	sts      *sts
 	guards   []*policy.Document
 	used     *recorder

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"moat/internal/issuer"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
@@ -36,11 +37,11 @@ type house struct {
 
 type fakeIssuers map[string]token.KeySet
 
-func (f fakeIssuers) Keys(_ context.Context, issuer string) (token.KeySet, error) {
-	if k, ok := f[issuer]; ok {
+func (f fakeIssuers) Keys(_ context.Context, name string) (token.KeySet, error) {
+	if k, ok := f[name]; ok {
 		return k, nil
 	}
-	return nil, errors.New("unknown issuer")
+	return nil, issuer.ErrUnknown
 }
 
 func newHouse(t *testing.T) *house {

@@ -13,30 +13,21 @@ import (
 // can set it.
 const mfaKey = "\x00mfa"
 
-// mfaVerifier checks a one-time code of a user's device.
-type mfaVerifier interface {
-	verifyMFA(ctx context.Context, userName, serial, code string) error
-}
-
 // checkMFA verifies the second factor of a call. shown is false when the call
 // brings none.
-func (s *sts) checkMFA(ctx context.Context, operation string, caller wire.Caller, serial, code *string) (shown bool, err error) {
+func (s *sts) checkMFA(ctx context.Context, caller wire.Caller, serial, code *string) (shown bool, err error) {
 	switch {
 	case serial == nil && code == nil:
 		return false, nil
 	case serial == nil || code == nil:
 		return false, accessDenied("MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.")
 	}
-	devices, ok := any(s.Service).(mfaVerifier)
-	if !ok {
-		return false, wire.NotImplementedBecause("sts", operation, "MFA devices of users do not exist")
-	}
 	// A second factor belongs to a user with a long-lived key; sessions and the
 	// root of this installation have none.
 	if caller.Kind != policy.PrincipalUser {
-		return false, accessDenied("MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.")
+		return false, accessDenied(wrongDevice)
 	}
-	if err := devices.verifyMFA(ctx, caller.ARN[strings.LastIndexByte(caller.ARN, '/')+1:], *serial, *code); err != nil {
+	if err := s.verifyMFA(ctx, caller.ARN[strings.LastIndexByte(caller.ARN, '/')+1:], *serial, *code); err != nil {
 		return false, err
 	}
 	return true, nil

@@ -54,7 +54,7 @@ func (s *Service) seal(v session) (string, error) {
 		return "", err
 	}
 	if len(plain) >= deflateFrom {
-		packed, err := deflate(plain)
+		packed, err := s.deflate(plain)
 		if err != nil {
 			return "", err
 		}

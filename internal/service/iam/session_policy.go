@@ -63,12 +63,12 @@ func (s *sts) givenPolicies(ctx context.Context, inline *string, managed []stsap
 	if err != nil {
 		return l, nil, err
 	}
-	size, err = packedSize(l, tags)
+	size, err = s.packedSize(l, tags)
 	return l, size, err
 }
 
 // packedSize measures policies and tags, and refuses what does not fit.
-func packedSize(l limits, tags []Tag) (*int32, error) {
+func (s *Service) packedSize(l limits, tags []Tag) (*int32, error) {
 	if l.empty() && len(tags) == 0 {
 		return nil, nil
 	}
@@ -79,7 +79,7 @@ func packedSize(l limits, tags []Tag) (*int32, error) {
 	for _, t := range tags {
 		plain = append(append(append(append(plain, t.Key...), 0), t.Value...), 0)
 	}
-	packed, err := deflate(plain)
+	packed, err := s.deflate(plain)
 	if err != nil {
 		return nil, err
 	}
@@ -93,12 +93,19 @@ func packedSize(l limits, tags []Tag) (*int32, error) {
 	return nil, packedTooLarge("Packed policy consumes %d%% of allotted space, please use smaller policy.", percent)
 }
 
-func deflate(plain []byte) ([]byte, error) {
+// deflate packs bytes. Writers are kept: each is most of a megabyte.
+func (s *Service) deflate(plain []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.DefaultCompression)
-	if err != nil {
-		return nil, err
+	w, ok := s.packers.Get().(*flate.Writer)
+	if ok {
+		w.Reset(&b)
+	} else {
+		var err error
+		if w, err = flate.NewWriter(&b, flate.DefaultCompression); err != nil {
+			return nil, err
+		}
 	}
+	defer s.packers.Put(w)
 	if _, err := w.Write(plain); err != nil {
 		return nil, err
 	}
