@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"moat/internal/pure/arn"
 	"moat/internal/wire"
 	"moat/internal/wire/stsapi"
 )
@@ -48,6 +49,9 @@ func (s *sts) AssumeRoleWithWebIdentity(ctx context.Context, in *stsapi.AssumeRo
 // federate gives a verified identity a role. A role that does not exist and one
 // that does not trust it are not told apart.
 func (s *sts) federate(ctx context.Context, action, roleARN, name string, seconds *int32, o RoleOptions) (Credentials, error) {
+	if a, err := arn.Parse(roleARN); err != nil || a.Service != "iam" || a.Type() != "role" {
+		return Credentials{}, validation("Request ARN is invalid")
+	}
 	denied := accessDenied("Not authorized to perform " + action)
 	role, err := s.roleByARN(ctx, roleARN)
 	if err != nil {

@@ -142,6 +142,7 @@ func TestAssumeRoleWithSAML_refused(t *testing.T) {
 		"transitive unknown": {set("TransitiveTagKeys", "nothing"), nil, "InvalidParameterValue", ""},
 		"no such provider":   {nil, func(in *stsapi.AssumeRoleWithSAMLRequest) { in.PrincipalArn += "x" }, "InvalidIdentityToken", "Specified provider doesn't exist"},
 		"no assertion":       {nil, func(in *stsapi.AssumeRoleWithSAMLRequest) { in.SAMLAssertion = "!!!!" }, "InvalidIdentityToken", "Invalid base64 SAMLResponse"},
+		"a user's ARN":       {set("Role", "arn:aws:iam::000000000000:user/x,"+h.provider), func(in *stsapi.AssumeRoleWithSAMLRequest) { in.RoleArn = "arn:aws:iam::000000000000:user/x" }, "ValidationError", "Request ARN is invalid"},
 		"malformed policy":   {nil, func(in *stsapi.AssumeRoleWithSAMLRequest) { in.Policy = wire.String("{}") }, "MalformedPolicyDocument", ""},
 		"another key":        {nil, func(in *stsapi.AssumeRoleWithSAMLRequest) { in.SAMLAssertion = h.forge(other) }, "InvalidIdentityToken", "Response signature invalid"},
 	} {

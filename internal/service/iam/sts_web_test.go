@@ -87,6 +87,8 @@ func TestAssumeRoleWithWebIdentity_foreign(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	_, err := h.assumeWeb(provider, h.webToken(signer(), iss))
+	want(t, "not the ARN of a role", err, "ValidationError", "Request ARN is invalid")
 	out, err := h.assumeWeb(role, h.webToken(signer(), iss))
 	if err != nil || wire.Value(out.Provider) != provider || wire.Value(out.Audience) != "client1" || wire.Value(out.SubjectFromWebIdentityToken) != "u1" {
 		t.Errorf("%+v, %v", out, err)
