@@ -158,6 +158,7 @@ func TestCourses(t *testing.T) {
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSDK(t, c) })
 		t.Run("identity", func(t *testing.T) { t.Parallel(); identityPools(t, c) })
 		t.Run("curl", func(t *testing.T) { t.Parallel(); curl(t, c) })
+		t.Run("signed", func(t *testing.T) { t.Parallel(); signedRequests(t, c) })
 		t.Run("moat", func(t *testing.T) { t.Parallel(); moatCommands(t, c) })
 	})
 	t.Run("health", func(t *testing.T) {

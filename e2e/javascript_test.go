@@ -88,6 +88,11 @@ func javascript(t *testing.T, c *courses) {
 		r.ok(t, "guest", map[string]string{"status": "403", "type": "AccessDeniedException"})
 		r.ok(t, "altered path", map[string]string{"status": "403", "type": "InvalidSignatureException"})
 		r.ok(t, "without the session token", map[string]string{"status": "403", "type": "UnrecognizedClientException"})
+		r.ok(t, "presigned", progressOf(c))
+		r.ok(t, "presigned guest", map[string]string{"status": "403", "type": "AccessDeniedException"})
+		r.ok(t, "presigned, altered", map[string]string{"status": "403", "type": "InvalidSignatureException"})
+		r.ok(t, "presigned, another token", map[string]string{"status": "403", "type": "UnrecognizedClientException"})
+		r.ok(t, "presigned, a second signature", map[string]string{"status": "403", "type": "IncompleteSignatureException"})
 	})
 	t.Run("amplify", func(t *testing.T) {
 		u := c.newUser(t, "amplify@example.com")

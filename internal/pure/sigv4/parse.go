@@ -101,8 +101,12 @@ func redact(header string) string {
 	return header
 }
 
+// parseQuery reads a presigned request. Without X-Amz-Expires, which S3 alone demands
+// (AWS's SDK for Go leaves it out for STS, aws4 for everything else), it lives as
+// long as a signature in a header.
 func parseQuery(r Request) (Authorization, error) {
 	var q [7]string
+	var seen [7]bool
 	names := [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Security-Token"}
 	for piece := range strings.SplitSeq(r.RawQuery, "&") {
 		k, v, _ := strings.Cut(piece, "=")
@@ -114,29 +118,37 @@ func parseQuery(r Request) (Authorization, error) {
 			if key != name {
 				continue
 			}
-			if q[i] != "" {
+			if seen[i] {
 				return Authorization{}, incomplete("AWS query-string parameter " + name + " must not be repeated.")
 			}
+			seen[i] = true
 			if q[i], err = url.QueryUnescape(v); err != nil {
 				return Authorization{}, incomplete("AWS query-string parameter " + name + " is malformed.")
 			}
 		}
 	}
+	lasts := seen[3]
 	for i, name := range names[:6] {
-		if q[i] == "" {
+		if q[i] == "" && (i != 3 || lasts) {
 			return Authorization{}, incomplete("AWS query-string parameters must include '" + name + "'. Re-examine the query-string parameters.")
 		}
 	}
 	if q[0] != Algorithm {
 		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + q[0] + "'.")
 	}
-	seconds, err := strconv.ParseUint(q[3], 10, 32)
-	if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > maxExpires {
-		return Authorization{}, incomplete("X-Amz-Expires must be between 1 and 604800 seconds.")
+	a := Authorization{Presigned: true, SecurityToken: q[6]}
+	if lasts {
+		seconds, err := strconv.ParseUint(q[3], 10, 32)
+		if err != nil || seconds == 0 || time.Duration(seconds)*time.Second > maxExpires {
+			return Authorization{}, incomplete("X-Amz-Expires must be between 1 and 604800 seconds.")
+		}
+		a.Expires = time.Duration(seconds) * time.Second
 	}
-	a := Authorization{Presigned: true, Expires: time.Duration(seconds) * time.Second, SecurityToken: q[6]}
 	if err := a.fill(r, q[1], q[4], q[5], q[2]); err != nil {
 		return Authorization{}, err
+	}
+	if a.Service == "s3" && !lasts {
+		return Authorization{}, incomplete("AWS query-string parameters must include 'X-Amz-Expires'. Re-examine the query-string parameters.")
 	}
 	return a, nil
 }

@@ -43,7 +43,8 @@ func Sign(r *Request, payloadHash string, c Credentials, region, service string,
 }
 
 // Presign returns the raw query, signature included, of a request that may be
-// sent without further headers but those in r.Header. r is not changed.
+// sent without further headers but those in r.Header. r is not changed. Zero
+// expires leaves X-Amz-Expires out.
 func Presign(r *Request, c Credentials, region, service string, t time.Time, expires time.Duration) string {
 	t = t.UTC()
 	date := t.Format("20060102")
@@ -59,7 +60,9 @@ func Presign(r *Request, c Credentials, region, service string, t time.Time, exp
 	add("X-Amz-Credential", c.AccessKeyID+"/"+date+"/"+region+"/"+service+"/"+terminator)
 	add("X-Amz-Date", t.Format(timeLayout))
 	add("X-Amz-SignedHeaders", strings.Join(signed, ";"))
-	add("X-Amz-Expires", strconv.Itoa(int(expires/time.Second)))
+	if expires != 0 {
+		add("X-Amz-Expires", strconv.Itoa(int(expires/time.Second)))
+	}
 	if c.SessionToken != "" {
 		add("X-Amz-Security-Token", c.SessionToken)
 	}

@@ -45,7 +45,7 @@ type Authorization struct {
 	SignedHeaders                      []string
 	Signature                          string
 	Time                               time.Time
-	Expires                            time.Duration
+	Expires                            time.Duration // of a presigned request that says so
 	Presigned                          bool
 	SecurityToken                      string
 

@@ -270,6 +270,22 @@ func TestPresign_expiry(t *testing.T) {
 	}
 }
 
+// Without a life of its own a presigned request lives as long as a signed one.
+func TestPresign_noExpiry(t *testing.T) {
+	t.Parallel()
+	r := Request{Method: "GET", Path: "/", RawQuery: "Action=GetCallerIdentity", Host: "sts", Header: http.Header{}}
+	r.RawQuery = Presign(&r, testCred, "us-east-1", "sts", testTime, 0)
+	for off, want := range map[time.Duration]bool{0: true, Skew: true, -Skew: true, Skew + time.Second: false, -Skew - time.Second: false} {
+		if got := accepted(r, EmptyPayload, "secret", testTime.Add(off)); got != want {
+			t.Errorf("%v: accepted=%v, want %v", off, got, want)
+		}
+	}
+	r.RawQuery += "&X-Amz-Expires=604800"
+	if accepted(r, EmptyPayload, "secret", testTime) {
+		t.Error("a life added later was accepted")
+	}
+}
+
 func TestParse_refuses(t *testing.T) {
 	t.Parallel()
 	auth := signedGet().Header.Get("Authorization")
@@ -302,8 +318,16 @@ func TestParse_refuses(t *testing.T) {
 		"signature prefix":     {func(r *Request) { r.Header.Set("Authorization", auth[:len(auth)-1]) }, "SignatureDoesNotMatch"},
 		"repeated parameter":   {func(r *Request) { r.Header.Set("Authorization", auth+", Signature="+auth[len(auth)-64:]) }, "IncompleteSignature"},
 		"query without expiry": {func(r *Request) {
-			r.Header.Del("Authorization")
+			r.Header = http.Header{}
 			r.RawQuery = strings.Replace(presigned, "X-Amz-Expires=3600&", "", 1)
+		}, "IncompleteSignature"},
+		"query empty expiry": {func(r *Request) {
+			r.Header.Del("Authorization")
+			r.RawQuery = strings.Replace(presigned, "X-Amz-Expires=3600&", "X-Amz-Expires=&", 1)
+		}, "IncompleteSignature"},
+		"query two expiries": {func(r *Request) {
+			r.Header.Del("Authorization")
+			r.RawQuery = "X-Amz-Expires=&" + presigned
 		}, "IncompleteSignature"},
 		"query two signatures": {func(r *Request) { r.Header.Del("Authorization"); r.RawQuery = presigned + "&X-Amz-Signature=0" }, "IncompleteSignature"},
 		"query escaped name":   {func(r *Request) { r.Header.Del("Authorization"); r.RawQuery = presigned + "&X-Amz-%53ignature=0" }, "IncompleteSignature"},

@@ -59,14 +59,15 @@ func (a Authorization) VerifyWith(keys *Keys, r Request, payloadHash, secret str
 
 func (a *Authorization) checkTime(now time.Time) error {
 	late := Skew
-	if a.Presigned {
+	lasts := a.Presigned && a.Expires > 0
+	if lasts {
 		late = a.Expires
 	}
 	stamp := func(t time.Time) string { return t.Format(timeLayout) }
 	switch {
 	case a.Time.After(now.Add(Skew)):
 		return expired("Signature not yet current: " + stamp(a.Time) + " is still later than " + stamp(now.Add(Skew)) + " (" + stamp(now) + " + 5 min.)")
-	case now.Sub(a.Time) > late && a.Presigned:
+	case now.Sub(a.Time) > late && lasts:
 		return expired("Signature expired: " + stamp(a.Time.Add(late)) + " is now earlier than " + stamp(now))
 	case now.Sub(a.Time) > late:
 		return expired("Signature expired: " + stamp(a.Time) + " is now earlier than " + stamp(now.Add(-Skew)) + " (" + stamp(now) + " - 5 min.)")
