@@ -58,7 +58,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.endpoint, "endpoint", defaultEndpoint, "address of the running Moat")
 	fl.StringVar(&f.region, "region", "us-east-1", "region to work in")
-	fl.StringVar(&f.accessKey, "access-key-id", "", "access key (default: AWS_ACCESS_KEY_ID, or test on `moat dev`)")
+	fl.StringVar(&f.accessKey, "access-key-id", "", "access key (default: AWS_ACCESS_KEY_ID, or test on 'moat dev')")
 	fl.StringVar(&f.secretKey, "secret-access-key", "", "secret of the access key (default: AWS_SECRET_ACCESS_KEY)")
 	fl.StringVar(&f.sessionToken, "session-token", "", "session token of temporary credentials (default: AWS_SESSION_TOKEN)")
 }

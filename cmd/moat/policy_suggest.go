@@ -21,9 +21,10 @@ func newPolicySuggest(a *app) *cobra.Command {
 		Short: "Write the least policy that a principal's recorded calls need",
 		Long: `Reads the calls of a user or a role (of all its sessions) in the audit trail and prints the least
 policy that allows them: their actions, on the resources they named. What was refused is left out
-unless it is asked for. Whoever asks needs cloudtrail:LookupEvents.
+unless it is asked for. A principal is a name, user/NAME, role/NAME, root or an ARN, which may be
+that of somebody deleted. Whoever asks needs cloudtrail:LookupEvents.
 
-  moat policy suggest user/ada
+  moat policy suggest ada
   moat policy suggest arn:aws:iam::000000000000:role/reports --since 720h --generalise`,
 		Args: exactArgs("a principal"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -36,10 +36,13 @@ master key that wrote the trail is needed.
   moat trail verify
   moat trail verify /backup/trail --master-key-file /etc/moat/master.key`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := filepath.Join(data, "trail")
 			if len(args) == 1 {
 				dir = args[0]
+			}
+			if keyFile == "" && len(args) == 1 && !cmd.Flags().Changed("data") { // where Moat keeps it: beside the trail
+				data = filepath.Dir(filepath.Clean(dir))
 			}
 			if keyFile == "" {
 				keyFile = filepath.Join(data, "master.key")
@@ -48,14 +51,14 @@ master key that wrote the trail is needed.
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", ".moat", "the data folder, which holds the trail and the master key")
-	cmd.Flags().StringVar(&keyFile, "master-key-file", "", "file of the master key (default: master.key in the data folder)")
+	cmd.Flags().StringVar(&keyFile, "master-key-file", "", "file of the master key (default: master.key beside the trail's folder)")
 	return cmd
 }
 
 func (a *app) verifyTrail(dir, keyFile string) error {
 	text, err := os.ReadFile(keyFile)
 	if err != nil {
-		return fmt.Errorf("the master key cannot be read: %w", err)
+		return fmt.Errorf("the master key that wrote the trail cannot be read (%w); name its file with --master-key-file", err)
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil {

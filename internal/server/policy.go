@@ -84,15 +84,20 @@ func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQues
 	if err == nil {
 		err = s.fillAnswer(ctx, &out)
 	}
-	var unknown *iam.ErrNoPrincipal
-	switch {
-	case errors.As(err, &unknown):
-		return http.StatusNotFound, map[string]string{"message": unknown.Error()}
-	case err != nil:
-		s.cfg.Log.Error("policy question", "error", err)
-		return http.StatusInternalServerError, map[string]string{"message": "the policies cannot be read; see the log"}
+	if err != nil {
+		return s.noAnswer(err)
 	}
 	return http.StatusOK, out
+}
+
+// noAnswer is what a question about a principal is told that cannot be answered.
+func (s *Server) noAnswer(err error) (int, any) {
+	var unknown *iam.ErrNoPrincipal
+	if errors.As(err, &unknown) {
+		return http.StatusNotFound, map[string]string{"message": unknown.Error()}
+	}
+	s.cfg.Log.Error("policy question", "error", err)
+	return http.StatusInternalServerError, map[string]string{"message": "the policies cannot be read; see the log"}
 }
 
 func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) {

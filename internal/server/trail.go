@@ -176,7 +176,8 @@ func (s *Server) accessed(l *accessRecord, region string, ms int64) trail.Event 
 	}
 }
 
-// suggest serves GET /_moat/policy/suggest?principal=ARN&since=TIME.
+// suggest serves GET /_moat/policy/suggest?principal=NAME&since=TIME. An ARN may be
+// that of somebody who is gone: the trail remembers him.
 func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 	if _, ok := s.reader(w, r, "SuggestPolicy"); !ok {
 		return
@@ -184,7 +185,13 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	principal := q.Get("principal")
 	if !strings.HasPrefix(principal, "arn:") {
-		principal = "arn:aws:iam::" + s.cfg.Account + ":" + principal
+		found, err := s.parts.iam.FindPrincipal(r.Context(), principal)
+		if err != nil {
+			status, answer := s.noAnswer(err)
+			answerJSON(w, status, answer)
+			return
+		}
+		principal = found
 	}
 	since, err := time.Parse(time.RFC3339, q.Get("since"))
 	if err != nil || len(principal) > 2048 {
