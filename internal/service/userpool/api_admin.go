@@ -3,6 +3,7 @@ package userpool
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"moat/internal/store"
@@ -36,12 +37,9 @@ func (s *Service) adminCreateUser(ctx context.Context, in *api.AdminCreateUserRe
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range u.Attributes {
-		if value == "" {
-			delete(u.Attributes, name)
-		} else if err := p.checkValue(name, value); err != nil {
-			return nil, err
-		}
+	maps.DeleteFunc(u.Attributes, func(_, value string) bool { return value == "" })
+	if err := p.checkNew(u.Attributes, false); err != nil {
+		return nil, err
 	}
 	u.Status = string(api.UserStatusTypeFORCE_CHANGE_PASSWORD)
 	markUnverified(&u)

@@ -10,7 +10,10 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-var filterShape = regexp.MustCompile(`^\s*([A-Za-z_:]+)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
+var (
+	filterShape  = regexp.MustCompile(`^\s*("?)([A-Za-z_:]+)("?)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
+	filterEscape = regexp.MustCompile(`\\(.)`)
+)
 
 // filter is the condition of ListUsers: name = "value" or name ^= "prefix".
 type filter struct {
@@ -24,16 +27,19 @@ func parseFilter(text string) (*filter, error) {
 		return nil, nil
 	}
 	m := filterShape.FindStringSubmatch(text)
-	if m == nil {
+	if m == nil || m[1] != m[3] {
 		return nil, refuse(invalidParameter, "Error while parsing filter.")
 	}
-	f := &filter{name: m[1], prefix: m[2] == "^=", value: strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[3])}
+	f := &filter{name: m[2], prefix: m[4] == "^=", value: filterEscape.ReplaceAllString(m[5], "$1")}
 	allowed := append(searchable(), "username", "sub", "cognito:user_status", "status")
 	if !slices.Contains(allowed, f.name) {
 		return nil, refuse(invalidParameter, "Invalid search attribute: "+f.name)
 	}
 	if f.prefix && f.value == "" {
 		return nil, refuse(invalidParameter, "Error while parsing filter.")
+	}
+	if f.name == "cognito:user_status" { // the one value that is compared without case (ListUsers, Filter)
+		f.value = strings.ToUpper(f.value)
 	}
 	return f, nil
 }

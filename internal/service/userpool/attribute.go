@@ -22,11 +22,11 @@ type change struct {
 func (p *Pool) applyAttributes(u User, attributes map[string]string, admin bool) (change, error) {
 	u.Attributes = maps.Clone(u.Attributes)
 	c := change{pending: map[string]bool{}}
+	if err := p.checkChanges(&u, attributes); err != nil {
+		return c, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		value := attributes[name]
-		if err := p.checkChange(&u, name, value); err != nil {
-			return c, err
-		}
 		if value == u.Attributes[name] && name != loginEmail && name != loginPhone {
 			continue
 		}
@@ -71,22 +71,35 @@ func setOrDelete(m map[string]string, name, value string) {
 	m[name] = value
 }
 
-// checkChange says whether an attribute of an existing user may get this value.
-func (p *Pool) checkChange(u *User, name, value string) error {
-	a, known := p.attribute(name)
-	if !known {
-		return p.checkValue(name, value)
-	}
-	if name == "sub" || (!wire.Value(a.Mutable) && u.Attributes[name] != value) {
-		return refuse(invalidParameter, "user."+name+": Attribute cannot be updated.\n")
-	}
-	if value == "" {
-		if wire.Value(a.Required) || slices.Contains(p.UsernameAttributes, name) {
-			return refuse(invalidParameter, "Attributes did not conform to the schema: "+name+": The attribute is required\n")
+// checkChanges says whether the attributes of an existing user may get these values.
+// All that is wrong is told at once, a line for each.
+func (p *Pool) checkChanges(u *User, attributes map[string]string) error {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		why, err := p.changeFault(u, name, attributes[name])
+		if err != nil {
+			return err
 		}
-		return nil
+		if why != "" {
+			lines = append(lines, "user."+name+": "+why)
+		}
 	}
-	return p.checkValue(name, value)
+	return told("", lines)
+}
+
+func (p *Pool) changeFault(u *User, name, value string) (why string, err error) {
+	a, known := p.attribute(name)
+	switch {
+	case !known:
+		return notInSchema, nil
+	case name == "sub" || (!wire.Value(a.Mutable) && u.Attributes[name] != value):
+		return "Attribute cannot be updated.", nil
+	case value != "":
+		return p.valueFault(name, value)
+	case wire.Value(a.Required) || slices.Contains(p.UsernameAttributes, name):
+		return "The attribute is required", nil
+	}
+	return "", nil
 }
 
 // storeChange stores a changed user and the codes that its new addresses need.

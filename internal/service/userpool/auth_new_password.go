@@ -98,5 +98,5 @@ func (s *Service) attributesOfChallenge(st *step, u User) (change, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, st.pool.checkRequired(c.user.Attributes)
+	return c, told(conformity, st.pool.lacking(c.user.Attributes))
 }

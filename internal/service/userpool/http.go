@@ -196,7 +196,10 @@ func (s *Service) serveOAuth(x *exchange, domain, path string) {
 // servePage answers where login pages would be: they are not there yet, and say so.
 func (s *Service) servePage(x *exchange, path string) {
 	switch path {
-	case "/login", "/signup", "/confirmUser", "/forgotPassword", "/oauth2/authorize", "/oauth2/idpresponse", "/logout", "/saml2/idpresponse", "/saml2/logout":
+	case "/confirmUser", "/confirmUser/":
+		s.serveConfirmUser(x)
+		return
+	case "/login", "/signup", "/forgotPassword", "/oauth2/authorize", "/oauth2/idpresponse", "/logout", "/saml2/idpresponse", "/saml2/logout":
 		x.status = http.StatusNotImplemented
 		x.err = &oauthError{x.status, "not_implemented", "login pages are not available yet"}
 		h := x.w.Header()

@@ -25,8 +25,8 @@ const (
 	MediumSMS   = "SMS"
 )
 
-// Message is a code or an invitation on its way to a person. Code and Password are
-// secrets: who receives a Message never logs it.
+// Message is a code or an invitation on its way to a person. Code, Link and Password
+// are secrets: who receives a Message never logs it.
 type Message struct {
 	Kind        string
 	PoolID      string
@@ -39,6 +39,7 @@ type Message struct {
 	Subject     string // of an e-mail
 	Body        string // text of an SMS, HTML of an e-mail
 	Code        string
+	Link        string // that confirms a sign-up, in place of the code; it holds the code
 	Password    string // temporary password of an invitation
 }
 

@@ -2,7 +2,6 @@ package userpool
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"moat/internal/pure/srp"
@@ -18,11 +17,11 @@ func checkPassword(policy api.PasswordPolicyType, password string) error {
 	var lower, upper, digit, symbol bool
 	for _, r := range password {
 		switch {
-		case unicode.IsLower(r):
+		case 'a' <= r && r <= 'z': // Basic Latin alone, as the developer guide says
 			lower = true
-		case unicode.IsUpper(r):
+		case 'A' <= r && r <= 'Z':
 			upper = true
-		case unicode.IsDigit(r):
+		case '0' <= r && r <= '9':
 			digit = true
 		case strings.ContainsRune("^$*.[]{}()?-\"!@#%&/\\,><':;|_~`+= ", r):
 			symbol = true

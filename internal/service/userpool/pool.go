@@ -60,9 +60,6 @@ func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 			}
 		}
 	}
-	if t := in.VerificationMessageTemplate; t != nil && t.DefaultEmailOption == api.DefaultEmailOptionTypeCONFIRM_WITH_LINK {
-		return notImplemented(operation, "confirmation by link is not available yet; DefaultEmailOption must be CONFIRM_WITH_CODE.")
-	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,7 +14,12 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-const customPrefix = "custom:"
+const (
+	customPrefix = "custom:"
+
+	// maxAttributeLength is how long an attribute's value can be (Cognito quotas).
+	maxAttributeLength = 2048
+)
 
 // standardSchema is what every pool starts with (the OpenID Connect standard claims).
 func standardSchema() []api.SchemaAttributeType {
@@ -55,7 +61,7 @@ func newSchema(asked []api.SchemaAttributeType) ([]api.SchemaAttributeType, erro
 			return nil, refuse(invalidParameter, "1 validation error detected: Value null at 'schema.member.name' failed to satisfy constraint: Member must not be null")
 		}
 		i := slices.IndexFunc(out, func(b api.SchemaAttributeType) bool { return *b.Name == name })
-		if i < 0 {
+		if i < 0 || strings.HasSuffix(name, "_verified") { // verdicts are built in; one of that name is another attribute
 			c, err := customAttribute(a)
 			if err != nil {
 				return nil, err
@@ -157,6 +163,13 @@ func checkConstraints(a api.SchemaAttributeType) error {
 	if err != nil || (lowest != nil && highest != nil && *lowest > *highest) {
 		return wrong()
 	}
+	if a.AttributeDataType == api.AttributeDataTypeString {
+		for _, b := range []*int64{lowest, highest} {
+			if b != nil && (*b < 0 || *b > maxAttributeLength) {
+				return wrong()
+			}
+		}
+	}
 	return nil
 }
 
@@ -190,76 +203,107 @@ func isEmail(s string) bool {
 
 func isPhone(s string) bool { return phoneShape.MatchString(s) }
 
-// checkValue compares a value with its definition.
-func (p *Pool) checkValue(name, value string) error {
+// conformity are the words in which a pool refuses the attributes of a new user.
+const conformity = "Attributes did not conform to the schema: "
+
+// notInSchema is what is said of an attribute that a pool does not have.
+const notInSchema = "Attribute does not exist in the schema."
+
+// checkNew compares the attributes of a new user with their definitions. All that is
+// wrong is told at once, a line for each.
+func (p *Pool) checkNew(attributes map[string]string, complete bool) error {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		why, err := p.valueFault(name, attributes[name])
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			lines = append(lines, name+": "+why)
+		}
+	}
+	if complete {
+		lines = append(lines, p.lacking(attributes)...)
+	}
+	return told(conformity, lines)
+}
+
+// lacking has a line for each required attribute that is not there.
+func (p *Pool) lacking(attributes map[string]string) (lines []string) {
+	for _, name := range p.required() {
+		if attributes[name] == "" {
+			lines = append(lines, name+": The attribute is required")
+		}
+	}
+	return lines
+}
+
+// told makes one refusal of many lines; none is no refusal.
+func told(prefix string, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	return refuse(invalidParameter, prefix+strings.Join(lines, "\n")+"\n")
+}
+
+// valueFault says what is wrong with a value: a line about the attribute, or a
+// sentence of its own as err.
+func (p *Pool) valueFault(name, value string) (why string, err error) {
 	a, ok := p.attribute(name)
 	if !ok {
-		return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: Type for attribute {%s} could not be determined", name))
+		return notInSchema, nil
 	}
 	if !utf8.ValidString(value) || strings.IndexByte(value, 0) >= 0 {
-		return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: %s: String holds a character that is not allowed\n", name))
+		return "String holds a character that is not allowed", nil
 	}
 	switch name {
 	case "email":
 		if !isEmail(value) {
-			return refuse(invalidParameter, "Invalid email address format.")
+			return "", refuse(invalidParameter, "Invalid email address format.")
 		}
 	case "phone_number":
 		if !isPhone(value) {
-			return refuse(invalidParameter, "Invalid phone number format.")
+			return "", refuse(invalidParameter, "Invalid phone number format.")
 		}
-	}
-	wrong := func(why string) error {
-		return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: %s: %s\n", name, why))
 	}
 	switch a.AttributeDataType {
 	case api.AttributeDataTypeNumber:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return wrong("Number must be a whole number")
+			return "Number must be a whole number", nil
 		}
 		if c := a.NumberAttributeConstraints; c != nil {
-			return boundError(n, c.MinValue, c.MaxValue, "Number must be no less than %d", "Number must be no more than %d", wrong)
+			return boundFault(n, c.MinValue, c.MaxValue, "Number must be no less than %d", "Number must be no more than %d"), nil
 		}
 	case api.AttributeDataTypeBoolean:
 		if value != "true" && value != "false" {
-			return wrong("Boolean must be either true or false")
+			return "Boolean must be either true or false", nil
 		}
 	case api.AttributeDataTypeDateTime:
 		if _, err := time.Parse(time.RFC3339, value); err != nil {
-			return wrong("DateTime must be in the format of RFC 3339")
+			return "DateTime must be in the format of RFC 3339", nil
 		}
 	default:
-		low, high := (*string)(nil), wire.String("2048")
+		low, high := (*string)(nil), wire.String(strconv.Itoa(maxAttributeLength))
 		if c := a.StringAttributeConstraints; c != nil {
 			low = c.MinLength
 			if c.MaxLength != nil {
 				high = c.MaxLength
 			}
 		}
-		return boundError(int64(utf8.RuneCountInString(value)), low, high, "String must be no shorter than %d characters", "String must be no longer than %d characters", wrong)
+		return boundFault(int64(utf8.RuneCountInString(value)), low, high, "String must be no shorter than %d characters", "String must be no longer than %d characters"), nil
 	}
-	return nil
+	return "", nil
 }
 
-func boundError(n int64, low, high *string, under, over string, wrong func(string) error) error {
+func boundFault(n int64, low, high *string, under, over string) string {
 	if b, err := parseBound(low); err == nil && b != nil && n < *b {
-		return wrong(fmt.Sprintf(under, *b))
+		return fmt.Sprintf(under, *b)
 	}
 	if b, err := parseBound(high); err == nil && b != nil && n > *b {
-		return wrong(fmt.Sprintf(over, *b))
+		return fmt.Sprintf(over, *b)
 	}
-	return nil
-}
-
-// checkRequired says which required attributes a new user lacks.
-func (p *Pool) checkRequired(attributes map[string]string) error {
-	for _, name := range p.required() {
-		if attributes[name] == "" {
-			return refuse(invalidParameter, fmt.Sprintf("Attributes did not conform to the schema: %s: The attribute is required\n", name))
-		}
-	}
-	return nil
+	return ""
 }
 
 // required lists the required attributes but sub, which the pool gives itself.

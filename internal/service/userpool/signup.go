@@ -43,6 +43,11 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 	confirmed := u.Status == string(api.UserStatusTypeCONFIRMED)
 	to, wanted := p.confirmationContact(&u)
 	wanted = wanted && !confirmed
+	if wanted && to.medium == MediumEmail {
+		if err := p.linkable(); err != nil {
+			return nil, err
+		}
+	}
 	plain, sealed, err := s.drawCode()
 	if err != nil {
 		return nil, err
@@ -65,7 +70,7 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 			return nil, err
 		}
 		out.CodeDeliveryDetails = to.details()
-		_ = s.post(ctx, &p, &u, codeMessage(&p, &u, MessageSignUp, to.medium, to.destination, plain), on) // logged there
+		_ = s.post(ctx, &p, &u, s.confirmationMessage(&p, &u, c.ID, MessageSignUp, to, plain), on) // logged there
 	}
 	return out, nil
 }
@@ -99,14 +104,12 @@ func (s *Service) candidate(p *Pool, c *Client, in *api.SignUpRequest) (User, er
 	if err != nil {
 		return User{}, err
 	}
-	for name, value := range u.Attributes {
-		if err := p.checkValue(name, value); err != nil {
-			return User{}, err
-		}
+	if err := p.checkNew(u.Attributes, true); err != nil {
+		return User{}, err
 	}
 	u.Status = string(api.UserStatusTypeUNCONFIRMED)
 	markUnverified(&u)
-	return u, p.checkRequired(u.Attributes)
+	return u, nil
 }
 
 // markUnverified says of an address that it is not proven, unless something is said.
@@ -207,6 +210,9 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		if err := p.linkable(); err != nil {
+			return err
+		}
 		refusal := resendRefusal(&p, &u, err)
 		if refusal != nil {
 			if !c.hidesUsers() {
@@ -216,7 +222,7 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 			return s.putCode(tx, Code{Pool: p.ID, User: s.nobody(&p, in.Username), Purpose: purposeSignUp}, signUpCodeLife)
 		}
 		to, _ = p.confirmationContact(&u)
-		msg := codeMessage(&p, &u, MessageResend, to.medium, to.destination, plain)
+		msg := s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain)
 		m = &msg
 		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, signUpCodeLife)
 	})

@@ -53,7 +53,9 @@ func (s *Service) customise(ctx context.Context, p *Pool, u *User, m *Message, o
 			m.Subject = subject
 		}
 	}
-	if strings.Contains(text, codeParameter) {
+	if m.Link != "" && linkShape.MatchString(text) {
+		m.Body = fill(m.Medium, fillLink(text, m.Link), username, secret)
+	} else if strings.Contains(text, codeParameter) {
 		m.Body = fill(m.Medium, text, username, secret)
 	}
 	return nil

@@ -146,10 +146,8 @@ func (s *Service) migrated(p *Pool, name string, found *migrationResponse) (User
 	if err != nil {
 		return u, err
 	}
-	for k, v := range u.Attributes {
-		if err := p.checkValue(k, v); err != nil {
-			return u, err
-		}
+	if err := p.checkNew(u.Attributes, false); err != nil {
+		return u, err
 	}
 	u.Status = string(api.UserStatusTypeRESET_REQUIRED)
 	if found.Status == string(api.UserStatusTypeCONFIRMED) {

@@ -220,7 +220,10 @@ func (s *Service) insertUser(tx *store.Tx, p *Pool, u *User, force bool) error {
 		}
 		return refuse(usernameExists, err.Error())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.joinDefaultGroup(tx, p, u)
 }
 
 // wireAttributes lists attributes for an answer: sub first, then by name.
