@@ -157,6 +157,19 @@ func world(t *testing.T, s *Server) map[string]string {
 func TestAuthorisation_PassRole(t *testing.T) {
 	t.Parallel()
 	m, apis := newMatrix(t)
+	account := &apigatewayapi.UpdateAccountRequest{PatchOperations: []apigatewayapi.PatchOperation{{
+		Op: "replace", Path: wire.String("/cloudwatchRoleArn"), Value: wire.String("arn:aws:iam::000000000000:role/logs"),
+	}}}
+	for passed, want := range map[string]bool{"arn:aws:iam::000000000000:role/logs": true, "arn:aws:iam::000000000000:role/other": false} {
+		m.parse(t, `{"Effect":"Allow","Action":"apigateway:*","Resource":"*"},{"Effect":"Allow","Action":"iam:PassRole","Resource":"`+passed+`"}`)
+		for _, a := range apis {
+			if a.Endpoint == "apigateway" {
+				if e := m.call(t, a, a.ByName()["UpdateAccount"], account); (e.HTTPStatus() == http.StatusNotImplemented) != want {
+					t.Errorf("the role of the account's logs, who may pass %s: %v", passed, e)
+				}
+			}
+		}
+	}
 	const pool, role = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_sample", "arn:aws:iam::000000000000:role/sms"
 	in := &cognitoidpapi.UpdateUserPoolRequest{UserPoolId: "us-east-1_sample", SmsConfiguration: &cognitoidpapi.SmsConfigurationType{SnsCallerArn: role}}
 	for _, tt := range []struct {

@@ -31,11 +31,24 @@ func (s *Service) resources(ops map[string]*wire.Operation) func(*wire.Call, str
 		if after.policy {
 			needs = append(needs, wire.Need{Action: "apigateway:UpdateRestApiPolicy", Resource: c.Resource, Keys: keys})
 		}
+		if r, ok := in.(*apigatewayapi.UpdateAccountRequest); ok {
+			needs = append(needs, logRoles(r, c.Resource)...)
+		}
 		if t, ok := in.(*apigatewayapi.TagResourceRequest); ok {
 			needs = append(needs, wire.Need{Action: "apigateway:PATCH", Resource: t.ResourceArn, Keys: keys})
 		}
 		return needs
 	}
+}
+
+// logRoles are the needs to pass the role with which the account's logs are written.
+func logRoles(in *apigatewayapi.UpdateAccountRequest, resource string) (needs []wire.Need) {
+	for _, p := range in.PatchOperations {
+		if role := wire.Value(p.Value); wire.Value(p.Path) == "/cloudwatchRoleArn" && role != "" {
+			needs = append(needs, wire.PassRole(role, gatewayPrincipal, resource))
+		}
+	}
+	return needs
 }
 
 // attributes are what condition keys tell of an API, a method, an authorizer or a stage:
