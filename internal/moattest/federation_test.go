@@ -19,9 +19,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
+	"moat/internal/saml/samltest"
 	"moat/internal/server"
 )
 
@@ -212,6 +214,61 @@ func TestFederation_refuses(t *testing.T) {
 		status, out := m.identity(t, "GetId", map[string]any{"IdentityPoolId": pool, "Logins": map[string]string{
 			strings.TrimPrefix(tt.issuer, "https://"): f.token(t, m, map[string]any{"iss": tt.issuer})}})
 		if status != 400 || !strings.Contains(out["__type"].(string), "NotAuthorizedException") && !strings.Contains(out["__type"].(string), "ExternalService") {
+			t.Errorf("%s: %d %v", name, status, out)
+		}
+	}
+}
+
+// The assertions of a SAML provider of the account sign in; those of another, for another, or too
+// old do not.
+func TestFederation_SAML(t *testing.T) {
+	t.Parallel()
+	m := newOperator(t, true)
+	now := m.Clock.Now()
+	corp, err := samltest.New("https://idp.example/saml", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := samltest.New("https://idp.example/saml", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.iam(t, "CreateSAMLProvider", url.Values{"Name": {"corp"}, "SAMLMetadataDocument": {corp.Metadata()}})
+	const arn = "arn:aws:iam::000000000000:saml-provider/corp"
+	_, pool := m.identity(t, "CreateIdentityPool", map[string]any{"IdentityPoolName": "people", "AllowUnauthenticatedIdentities": false, "SamlProviderARNs": []string{arn}})
+	signIn := func(by *samltest.IDP, change func(*samltest.Response)) (int, map[string]any) {
+		t.Helper()
+		r := samltest.Response{
+			Issuer: by.EntityID, Subject: "ann", Format: "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent", Audience: "urn:amazon:webservices", Recipient: "https://signin.aws.amazon.com/saml",
+			Issued: now, NotBefore: now, NotOnOrAfter: now.Add(5 * time.Minute), Confirmed: now.Add(5 * time.Minute), Status: "urn:oasis:names:tc:SAML:2.0:status:Success", SignAssertion: true,
+		}
+		if change != nil {
+			change(&r)
+		}
+		doc, err := by.Build(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.identity(t, "GetId", map[string]any{"IdentityPoolId": pool["IdentityPoolId"], "Logins": map[string]string{arn: samltest.Encode(doc)}})
+	}
+	status, first := signIn(corp, nil)
+	if status != 200 {
+		t.Fatalf("%d %v", status, first)
+	}
+	if _, again := signIn(corp, nil); again["IdentityId"] != first["IdentityId"] {
+		t.Errorf("another identity: %v, had %v", again, first)
+	}
+	for name, tt := range map[string]struct {
+		by     *samltest.IDP
+		change func(*samltest.Response)
+	}{
+		"another key":      {other, nil},
+		"not signed":       {corp, func(r *samltest.Response) { r.SignAssertion = false }},
+		"another audience": {corp, func(r *samltest.Response) { r.Audience = "urn:other" }},
+		"another issuer":   {corp, func(r *samltest.Response) { r.Issuer = "https://other.example" }},
+		"too old":          {corp, func(r *samltest.Response) { r.Issued = now.Add(-time.Hour) }},
+	} {
+		if status, out := signIn(tt.by, tt.change); status != 400 || !strings.Contains(out["__type"].(string), "NotAuthorizedException") {
 			t.Errorf("%s: %d %v", name, status, out)
 		}
 	}
