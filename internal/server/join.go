@@ -57,7 +57,6 @@ type parts struct {
 	pipeline  *wire.Pipeline
 	access    *accessLog
 	outbox    *outbox
-	mail      *mailQueue // nil where nothing is mailed
 }
 
 // late is the pipeline for those who are made before it.
@@ -119,10 +118,9 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	p.mail, _ = messenger.(*mailQueue)
 	p.userpool, err = userpool.New(userpool.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
-		Messenger: messenger, Invoker: triggerInvoker{p}, PassRoler: p.iam,
+		Messenger: messenger, Prompt: cfg.Dev, Invoker: triggerInvoker{p}, PassRoler: p.iam,
 		Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
 	})
 	if err != nil {
@@ -213,14 +211,10 @@ func (p *parts) used(r wire.Record) {
 
 // background is the work that goes on beside requests, by name.
 func (p *parts) background(log *slog.Logger) map[string]func(context.Context) error {
-	work := map[string]func(context.Context) error{
+	return map[string]func(context.Context) error{
 		"user pools": p.userpool.Run, "functions": p.function.Run, "sandbox": p.host.Run, "REST APIs": p.restapi.Run,
 		"stacks": p.stack.Run, "logs": p.logs.Run, "last use": p.iam.Run, "access log": p.access.run, "trail": p.trail.Run, "isolation": p.probe(log),
 	}
-	if p.mail != nil {
-		work["mail"] = p.mail.run
-	}
-	return work
 }
 
 // probe finds out early whether this machine can isolate functions, and says so when it cannot.

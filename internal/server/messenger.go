@@ -34,10 +34,12 @@ func newMessenger(cfg *Config, box *outbox) (userpool.Messenger, error) {
 	if from == "" {
 		from = "no-reply@" + hostOnly(cfg.Domain)
 	}
-	return newMailQueue(&smtpMessenger{server: u, from: from, now: cfg.Now}, cfg.Log), nil
+	return &smtpMessenger{server: u, from: from, now: cfg.Now}, nil
 }
 
 type outboxMessenger struct{ box *outbox }
+
+func (m outboxMessenger) Carries(string) bool { return true }
 
 func (m outboxMessenger) SendCode(ctx context.Context, msg userpool.Message) error {
 	return m.box.keep(ctx, Message{
@@ -48,8 +50,10 @@ func (m outboxMessenger) SendCode(ctx context.Context, msg userpool.Message) err
 // noMessenger refuses: a code that nobody can receive must not look sent.
 type noMessenger struct{}
 
+func (noMessenger) Carries(string) bool { return false }
+
 func (noMessenger) SendCode(context.Context, userpool.Message) error {
-	return errors.New("no mail server is configured; give one with --smtp")
+	return fmt.Errorf("%w: no mail server is configured; give one with --smtp", userpool.ErrUndeliverable)
 }
 
 // smtpMessenger sends mails by SMTP with STARTTLS where the server has it (RFC 5321, RFC 3207).
@@ -59,9 +63,11 @@ type smtpMessenger struct {
 	now    func() time.Time
 }
 
+func (m *smtpMessenger) Carries(medium string) bool { return medium == userpool.MediumEmail }
+
 func (m *smtpMessenger) SendCode(_ context.Context, msg userpool.Message) error {
 	if msg.Medium != userpool.MediumEmail {
-		return errors.New("no sender of text messages is configured")
+		return fmt.Errorf("%w: no sender of text messages is configured", userpool.ErrUndeliverable)
 	}
 	from := m.from
 	if msg.From != "" {

@@ -49,6 +49,8 @@ type outbox struct {
 	fail bool
 }
 
+func (o *outbox) Carries(string) bool { return true }
+
 func (o *outbox) SendCode(_ context.Context, m Message) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -179,7 +181,7 @@ func (h *house) open(db *store.DB) {
 	h.t.Helper()
 	s, err := New(Config{
 		DB: db, Now: h.clock, Account: "000000000000", BaseURL: "http://localhost:4566", Domain: "localhost:4566",
-		Messenger: h.box, Invoker: h, Record: func(r wire.Record) { h.recs = append(h.recs, r) },
+		Messenger: h.box, Prompt: true, Invoker: h, Record: func(r wire.Record) { h.recs = append(h.recs, r) },
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"html"
 	"strings"
+	"time"
 
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -28,6 +29,7 @@ const (
 // Message is a code or an invitation on its way to a person. Code, Link and Password
 // are secrets: who receives a Message never logs it.
 type Message struct {
+	ID          string // the same at each attempt to deliver it
 	Kind        string
 	PoolID      string
 	PoolName    string
@@ -41,37 +43,17 @@ type Message struct {
 	Code        string
 	Link        string // that confirms a sign-up, in place of the code; it holds the code
 	Password    string // temporary password of an invitation
+	ExpiresAt   time.Time
 }
 
-// Messenger delivers messages. SendCode is called after the commit that it tells
-// of, and may be called from many goroutines. It should hand the message to a queue
-// and return: while it runs, the one who asked waits, and a wait tells a stranger
-// that there was somebody to send to.
+// Messenger delivers messages. Its methods may be called from many goroutines.
 type Messenger interface {
+	// Carries says whether messages of the medium can be delivered at all.
+	Carries(medium string) bool
+	// SendCode makes one attempt, and returns when it is over; ctx bounds it. An error
+	// that wraps [ErrUndeliverable] is final, after any other the message comes again.
+	// No error holds anything of the message.
 	SendCode(ctx context.Context, m Message) error
-}
-
-// post words a message as the pool's function wants it, and delivers it.
-func (s *Service) post(ctx context.Context, p *Pool, u *User, m Message, on occasion) error {
-	if err := s.customise(ctx, p, u, &m, on); err != nil {
-		s.log.Warn("a message was not sent", "kind", m.Kind, "pool", m.PoolID, "medium", m.Medium, "error", err)
-		return err
-	}
-	return s.send(ctx, m)
-}
-
-// send delivers m. In flows that a stranger can start the result only reaches the
-// log: an answer that depends on delivery would tell who has an account.
-func (s *Service) send(ctx context.Context, m Message) error {
-	if s.messenger == nil {
-		s.log.Warn("no messenger is configured: a message was not sent", "kind", m.Kind, "pool", m.PoolID, "medium", m.Medium)
-		return nil
-	}
-	if err := s.messenger.SendCode(ctx, m); err != nil {
-		s.log.Error("a message was not sent", "kind", m.Kind, "pool", m.PoolID, "medium", m.Medium, "error", err)
-		return refuse(codeDeliveryFailed, "Failed to send the message.")
-	}
-	return nil
 }
 
 // codeMessage words a message with a code by the pool's templates.

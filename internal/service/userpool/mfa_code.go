@@ -62,15 +62,13 @@ func (s *Service) sendSignInCode(ctx context.Context, st *step, kind api.Challen
 		Pool: u.Pool, User: u.Key, Purpose: purposeSignIn(how.attribute), Sealed: sealed,
 		Attribute: how.attribute, Value: to.destination, For: ch.ID,
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.putCode(tx, code, st.client.challengeValidity()) })
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		return s.putSentCode(tx, code, st.client.challengeValidity(), signInMessage(&st.pool, u, to, plain), st.on)
+	})
 	if err != nil {
 		return answer{}, err
 	}
-	if reachable {
-		if err := s.post(ctx, &st.pool, u, signInMessage(&st.pool, u, to, plain), st.on); err != nil {
-			return answer{}, err
-		}
-	}
+	s.posted(ctx, &st.pool, code.User, code.Purpose)
 	return s.offered(ch, map[string]string{
 		"USER_ID_FOR_SRP": u.Name, "CODE_DELIVERY_DELIVERY_MEDIUM": to.medium, "CODE_DELIVERY_DESTINATION": mask(to.destination),
 	})

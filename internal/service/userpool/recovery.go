@@ -19,12 +19,10 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 	if err := s.migrateForgetful(ctx, in.ClientId, in.Username, in.SecretHash, on); err != nil {
 		return nil, exception(err)
 	}
-	var m *Message
 	var to contact
 	var p Pool
 	var u User
 	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		m = nil
 		var c Client
 		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
@@ -42,18 +40,16 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 				return refusal
 			}
 			to = s.imaginaryContact(&p, in.Username)
-			return s.putCode(tx, Code{Pool: p.ID, User: s.nobody(&p, in.Username), Purpose: purposeRecovery}, recoveryCodeLife)
+			u = User{Pool: p.ID, Key: s.nobody(&p, in.Username), Name: in.Username}
+			return s.putSentCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery}, recoveryCodeLife, codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain), on)
 		}
-		msg := codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain)
-		m = &msg
-		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, recoveryCodeLife)
+		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery, Sealed: sealed, Attribute: to.attribute, Value: to.destination}
+		return s.putSentCode(tx, code, recoveryCodeLife, codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain), on)
 	})
 	if err != nil {
 		return nil, exception(err)
 	}
-	if m != nil {
-		_ = s.post(ctx, &p, &u, *m, on) // logged there
-	}
+	s.posted(ctx, &p, u.Key, purposeRecovery)
 	return &api.ForgotPasswordResponse{CodeDeliveryDetails: to.details()}, nil
 }
 

@@ -56,7 +56,8 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 		if err := s.insertUser(tx, &p, &u, false); err != nil || !wanted {
 			return err
 		}
-		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, signUpCodeLife)
+		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}
+		return s.putSentCode(tx, code, signUpCodeLife, s.confirmationMessage(&p, &u, c.ID, MessageSignUp, to, plain), on)
 	})
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 			return nil, err
 		}
 		out.CodeDeliveryDetails = to.details()
-		_ = s.post(ctx, &p, &u, s.confirmationMessage(&p, &u, c.ID, MessageSignUp, to, plain), on) // logged there
+		s.posted(ctx, &p, u.Key, purposeSignUp)
 	}
 	return out, nil
 }
@@ -193,12 +194,11 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 	if err != nil {
 		return nil, err
 	}
-	var m *Message
+	on := occasion{client: in.ClientId, metadata: in.ClientMetadata}
 	var to contact
 	var p Pool
 	var u User
 	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		m = nil
 		var c Client
 		if p, c, err = s.both(tx, in.ClientId); err != nil {
 			return err
@@ -219,19 +219,17 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 				return refusal
 			}
 			to = s.imaginaryContact(&p, in.Username)
-			return s.putCode(tx, Code{Pool: p.ID, User: s.nobody(&p, in.Username), Purpose: purposeSignUp}, signUpCodeLife)
+			u = User{Pool: p.ID, Key: s.nobody(&p, in.Username), Name: in.Username}
+			return s.putSentCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp}, signUpCodeLife, s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain), on)
 		}
 		to, _ = p.confirmationContact(&u)
-		msg := s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain)
-		m = &msg
-		return s.putCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}, signUpCodeLife)
+		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}
+		return s.putSentCode(tx, code, signUpCodeLife, s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain), on)
 	})
 	if err != nil {
 		return nil, exception(err)
 	}
-	if m != nil {
-		_ = s.post(ctx, &p, &u, *m, occasion{client: in.ClientId, metadata: in.ClientMetadata}) // logged there
-	}
+	s.posted(ctx, &p, u.Key, purposeSignUp)
 	return &api.ResendConfirmationCodeResponse{CodeDeliveryDetails: to.details()}, nil
 }
 

@@ -235,12 +235,13 @@ type tables struct {
 	devices  *store.Table[Device]
 	reserve  *store.Table[ReserveKey]
 	secrets  *store.Table[Secret]
+	letters  *store.Table[Letter]
 }
 
 func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
-		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.reserve, t.secrets,
+		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.reserve, t.secrets, t.letters,
 	}
 }
 
@@ -258,7 +259,8 @@ func newTables() tables {
 				Of: func(c *Client) [][]string { return [][]string{{c.Pool}} },
 			}},
 		}),
-		users: newUserTable(),
+		users:   newUserTable(),
+		letters: newLetterTable(),
 		groups: store.NewTable(store.Schema[Group]{
 			Name: "userpool_groups", Key: []string{"pool", "name"},
 			KeyOf: func(g *Group) []string { return []string{g.Pool, g.Name} },

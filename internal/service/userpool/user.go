@@ -297,5 +297,8 @@ func (s *Service) removeUser(tx *store.Tx, u *User) error {
 	if _, err := s.tables.codes.DeleteAll(tx, u.Pool, u.Key); err != nil {
 		return err
 	}
+	if _, err := s.tables.letters.DeleteAll(tx, u.Pool, u.Key); err != nil {
+		return err
+	}
 	return s.tables.users.Delete(tx, u.Pool, u.Key)
 }

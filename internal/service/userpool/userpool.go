@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -36,6 +38,9 @@ type Config struct {
 	Domain string
 	// Messenger sends codes and invitations. nil: nothing is sent, and a log line says so.
 	Messenger Messenger
+	// Prompt delivers a message before the call that causes it is answered: for the outbox
+	// of `moat dev`, and for tests. Otherwise [Service.Run] delivers.
+	Prompt bool
 	// Record receives one record per request to the OAuth endpoints; nil drops them.
 	Record func(wire.Record)
 	// Invoker runs triggers. nil: a trigger fails, and with it what it guards.
@@ -61,6 +66,8 @@ type Service struct {
 	account   string
 	baseURL   string
 	messenger Messenger
+	prompt    bool
+	postman   *postman
 	invoker   Invoker
 	record    func(wire.Record)
 	passRoler PassRoler
@@ -91,7 +98,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"),
-		messenger: cfg.Messenger, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler,
+		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler,
 		tables: newTables(),
 	}
 	if err := s.db.Create(s.tables.all()...); err != nil {
@@ -104,6 +111,7 @@ func New(cfg Config) (*Service, error) {
 	s.secrets = secrets
 	s.keys = newKeyring(s)
 	s.machine = s.newMachine()
+	s.postman = newPostman(s)
 	s.db.Subscribe(topicPools, s.keys.forget)
 	return s, nil
 }
@@ -115,9 +123,14 @@ func (s *Service) APIs() []*wire.API {
 	return []*wire.API{a}
 }
 
-// Run keeps signing keys in reserve and gives young pools their second one, until
-// ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.keys.run(ctx) }
+// Run keeps signing keys in reserve, gives young pools their second one, and delivers
+// messages, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.keys.run(ctx) })
+	group.Go(func() error { return s.postman.run(ctx) })
+	return group.Wait()
+}
 
 // time is now in UTC without a monotonic part, in milliseconds, as records keep it.
 func (s *Service) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
