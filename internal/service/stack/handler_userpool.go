@@ -126,11 +126,11 @@ func mfaAtFirst(r *Request, m cognitoidpapi.UserPoolMfaType) cognitoidpapi.UserP
 
 // setMFA sets the factors of a pool, which CreateUserPool does not take.
 func setMFA(ctx context.Context, c cognitoidpapi.Service, r *Request, pool string) error {
-	factors := r.Properties.Get("EnabledMfas")
+	factors, passkeys := r.Properties.Get("EnabledMfas"), webAuthn(r)
 	if factors == nil {
-		return nil
+		return setWebAuthn(ctx, c, passkeys, pool)
 	}
-	in := &cognitoidpapi.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: cognitoidpapi.UserPoolMfaType(r.text("MfaConfiguration"))}
+	in := &cognitoidpapi.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: cognitoidpapi.UserPoolMfaType(r.text("MfaConfiguration")), WebAuthnConfiguration: passkeys}
 	for _, f := range factors.Elements() {
 		switch f.Str() {
 		case "SOFTWARE_TOKEN_MFA":
@@ -154,6 +154,37 @@ func setMFA(ctx context.Context, c cognitoidpapi.Service, r *Request, pool strin
 		}
 	}
 	_, err := c.SetUserPoolMfaConfig(ctx, in)
+	return err
+}
+
+// webAuthn is how a template says that passkeys are used; nil where it does not.
+func webAuthn(r *Request) *cognitoidpapi.WebAuthnConfigurationType {
+	out := cognitoidpapi.WebAuthnConfigurationType{
+		UserVerification:    cognitoidpapi.UserVerificationType(r.text("WebAuthnUserVerification")),
+		FactorConfiguration: cognitoidpapi.WebAuthnFactorConfigurationType(r.text("WebAuthnFactorConfiguration")),
+	}
+	if v := r.text("WebAuthnRelyingPartyID"); v != "" {
+		out.RelyingPartyId = &v
+	}
+	if out == (cognitoidpapi.WebAuthnConfigurationType{}) {
+		return nil
+	}
+	return &out
+}
+
+// setWebAuthn sets it alone; the factors stay as they are.
+func setWebAuthn(ctx context.Context, c cognitoidpapi.Service, passkeys *cognitoidpapi.WebAuthnConfigurationType, pool string) error {
+	if passkeys == nil {
+		return nil
+	}
+	now, err := c.GetUserPoolMfaConfig(ctx, &cognitoidpapi.GetUserPoolMfaConfigRequest{UserPoolId: pool})
+	if err != nil {
+		return err
+	}
+	_, err = c.SetUserPoolMfaConfig(ctx, &cognitoidpapi.SetUserPoolMfaConfigRequest{
+		UserPoolId: pool, MfaConfiguration: now.MfaConfiguration, EmailMfaConfiguration: now.EmailMfaConfiguration, SmsMfaConfiguration: now.SmsMfaConfiguration,
+		SoftwareTokenMfaConfiguration: now.SoftwareTokenMfaConfiguration, WebAuthnConfiguration: passkeys,
+	})
 	return err
 }
 

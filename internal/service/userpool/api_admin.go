@@ -325,7 +325,7 @@ func (s *Service) AdminGetUser(ctx context.Context, in *api.AdminGetUserRequest)
 		Username: u.Name, Enabled: wire.Bool(!u.Disabled), UserStatus: api.UserStatusType(u.Status),
 		UserCreateDate: &u.CreatedAt, UserLastModifiedDate: &u.ModifiedAt,
 		UserAttributes: wireAttributes(&u, func(string) bool { return true }),
-		MFAOptions:     u.mfaOptions(), UserMFASettingList: u.MFA.Enabled, PreferredMfaSetting: u.preferredMFA(),
+		MFAOptions:     u.mfaOptions(), UserMFASettingList: u.mfaSettings(), PreferredMfaSetting: u.preferredMFA(),
 	}, nil
 }
 

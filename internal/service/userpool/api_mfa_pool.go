@@ -25,7 +25,7 @@ func (s *Service) GetUserPoolMfaConfig(ctx context.Context, in *api.GetUserPoolM
 // describeMFA is what Get and Set answer.
 func describeMFA(p *Pool) api.SetUserPoolMfaConfigResponse {
 	m := &p.Settings.MFA
-	out := api.SetUserPoolMfaConfigResponse{MfaConfiguration: m.mode(), EmailMfaConfiguration: m.Email}
+	out := api.SetUserPoolMfaConfigResponse{MfaConfiguration: m.mode(), EmailMfaConfiguration: m.Email, WebAuthnConfiguration: m.WebAuthn}
 	if m.SoftwareToken {
 		out.SoftwareTokenMfaConfiguration = &api.SoftwareTokenMfaConfigType{Enabled: wire.Bool(true)}
 	}
@@ -45,10 +45,7 @@ func (m *PoolMFA) mode() api.UserPoolMfaType {
 
 // SetUserPoolMfaConfig replaces the second factors of a pool.
 func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolMfaConfigRequest) (*api.SetUserPoolMfaConfigResponse, error) {
-	if in.WebAuthnConfiguration != nil {
-		return nil, notImplemented("SetUserPoolMfaConfig", "passkeys are not available yet.")
-	}
-	m := PoolMFA{Mode: string(in.MfaConfiguration), Email: in.EmailMfaConfiguration, SMS: in.SmsMfaConfiguration != nil}
+	m := PoolMFA{Mode: string(in.MfaConfiguration), Email: in.EmailMfaConfiguration, SMS: in.SmsMfaConfiguration != nil, WebAuthn: in.WebAuthnConfiguration}
 	if t := in.SoftwareTokenMfaConfiguration; t != nil {
 		m.SoftwareToken = wire.Value(t.Enabled)
 	}
@@ -76,6 +73,9 @@ func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolM
 				return refuse(invalidParameter, "SMS configuration is required to enable SMS MFA.")
 			}
 		}
+		if m.WebAuthn == nil { // it is no second factor that could be switched off
+			m.WebAuthn = p.Settings.MFA.WebAuthn
+		}
 		p.Settings.MFA, p.ModifiedAt = m, s.time()
 		return s.tables.pools.Put(tx, p)
 	})
@@ -94,6 +94,14 @@ func (m *PoolMFA) check() error {
 	case m.mode() != api.UserPoolMfaTypeOFF && !any:
 		return refuse(invalidParameter, "Invalid MFA configuration given, can't disable all MFAs with an MFA configuration of required or optional.")
 	}
+	if c := m.WebAuthn; c != nil {
+		if c.RelyingPartyId != nil && !partyShape.MatchString(*c.RelyingPartyId) {
+			return refuse(invalidParameter, "RelyingPartyId must be a domain name, without scheme and port.")
+		}
+		if c.UserVerification == "" {
+			c.UserVerification = api.UserVerificationTypepreferred
+		}
+	}
 	return nil
 }
 
@@ -102,7 +110,7 @@ func (m *PoolMFA) check() error {
 func (m PoolMFA) updated(in *api.UpdateUserPoolRequest) (PoolMFA, error) {
 	m.Mode = string(in.MfaConfiguration)
 	if m.mode() == api.UserPoolMfaTypeOFF {
-		return PoolMFA{Mode: m.Mode}, nil
+		return PoolMFA{Mode: m.Mode, WebAuthn: m.WebAuthn}, nil
 	}
 	m.SMS = m.SMS && in.SmsConfiguration != nil || in.SmsConfiguration != nil && !m.SoftwareToken && m.Email == nil
 	if !m.SMS && !m.SoftwareToken && m.Email == nil {

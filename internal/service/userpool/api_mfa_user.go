@@ -31,9 +31,6 @@ func preferences(sms *api.SMSMfaSettingsType, token *api.SoftwareTokenMfaSetting
 
 // SetUserMFAPreference switches the second factors of the user who asks.
 func (s *Service) SetUserMFAPreference(ctx context.Context, in *api.SetUserMFAPreferenceRequest) (*api.SetUserMFAPreferenceResponse, error) {
-	if in.WebAuthnMfaSettings != nil {
-		return nil, notImplemented("SetUserMFAPreference", "passkeys are not available yet.")
-	}
 	b, err := s.bearer(ctx, in.AccessToken)
 	if err != nil {
 		return nil, exception(err)
@@ -43,7 +40,7 @@ func (s *Service) SetUserMFAPreference(ctx context.Context, in *api.SetUserMFAPr
 		if err != nil {
 			return missing(err, userNotFound, "User does not exist.")
 		}
-		return s.prefer(tx, &b.pool, &u, preferences(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings))
+		return s.prefer(tx, &b.pool, &u, preferences(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings), in.WebAuthnMfaSettings)
 	})
 	if err != nil {
 		return nil, err
@@ -53,15 +50,12 @@ func (s *Service) SetUserMFAPreference(ctx context.Context, in *api.SetUserMFAPr
 
 // AdminSetUserMFAPreference switches the second factors of any user.
 func (s *Service) AdminSetUserMFAPreference(ctx context.Context, in *api.AdminSetUserMFAPreferenceRequest) (*api.AdminSetUserMFAPreferenceResponse, error) {
-	if in.WebAuthnMfaSettings != nil {
-		return nil, notImplemented("AdminSetUserMFAPreference", "passkeys are not available yet.")
-	}
 	err := s.update(ctx, func(tx *store.Tx) error {
 		p, u, err := s.userHere(ctx, tx, in.UserPoolId, in.Username)
 		if err != nil {
 			return err
 		}
-		return s.prefer(tx, &p, &u, preferences(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings))
+		return s.prefer(tx, &p, &u, preferences(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings), in.WebAuthnMfaSettings)
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +65,7 @@ func (s *Service) AdminSetUserMFAPreference(ctx context.Context, in *api.AdminSe
 
 // prefer applies preferences to a user: one factor at most is preferred, and only what
 // can reach the user is switched on.
-func (s *Service) prefer(tx *store.Tx, p *Pool, u *User, list []preference) error {
+func (s *Service) prefer(tx *store.Tx, p *Pool, u *User, list []preference, passkey *api.WebAuthnMfaSettingsType) error {
 	preferred := 0
 	for _, w := range list {
 		if wire.Value(w.preferred) {
@@ -85,6 +79,9 @@ func (s *Service) prefer(tx *store.Tx, p *Pool, u *User, list []preference) erro
 		if err := p.switchMFA(u, w); err != nil {
 			return err
 		}
+	}
+	if err := p.switchPasskey(u, passkey); err != nil {
+		return err
 	}
 	return s.putUser(tx, p, u, false)
 }
@@ -114,6 +111,28 @@ func (p *Pool) switchMFA(u *User, w preference) error {
 		u.MFA.Preferred = ""
 	}
 	return nil
+}
+
+// switchPasskey says whether a passkey stands for both factors of a user. Who loses it
+// needs another second factor: the password alone must not do then.
+func (p *Pool) switchPasskey(u *User, in *api.WebAuthnMfaSettingsType) error {
+	if in != nil {
+		if u.MFA.Passkey = wire.Value(in.Enabled); u.MFA.Passkey && !p.passkeyIsMFA() {
+			return refuse(invalidParameter, "WEB_AUTHN is not configured as multi-factor authentication for the user pool.")
+		}
+	}
+	if u.MFA.Passkey && len(u.MFA.Enabled) == 0 {
+		return refuse(invalidParameter, "WEB_AUTHN as multi-factor authentication requires at least one other MFA method.")
+	}
+	return nil
+}
+
+// mfaSettings are the names of the factors that a user has switched on.
+func (u *User) mfaSettings() []string {
+	if !u.MFA.Passkey {
+		return u.MFA.Enabled
+	}
+	return append(slices.Clone(u.MFA.Enabled), string(api.AuthFactorTypeWEB_AUTHN))
 }
 
 // disableMFA switches a factor off.
@@ -180,5 +199,5 @@ func (s *Service) settings(tx *store.Tx, p *Pool, u *User, options []api.MFAOpti
 			return refuse(invalidParameter, "Only SMS to phone_number can be set by this operation.")
 		}
 	}
-	return s.prefer(tx, p, u, []preference{w})
+	return s.prefer(tx, p, u, []preference{w}, nil)
 }

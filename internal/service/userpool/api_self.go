@@ -18,7 +18,7 @@ func (s *Service) GetUser(ctx context.Context, in *api.GetUserRequest) (*api.Get
 	u := &b.user
 	return &api.GetUserResponse{
 		Username: u.Name, UserAttributes: wireAttributes(u, b.client.mayRead),
-		MFAOptions: u.mfaOptions(), UserMFASettingList: u.MFA.Enabled, PreferredMfaSetting: u.preferredMFA(),
+		MFAOptions: u.mfaOptions(), UserMFASettingList: u.mfaSettings(), PreferredMfaSetting: u.preferredMFA(),
 	}, nil
 }
 
@@ -245,13 +245,14 @@ func (s *Service) GetUserAuthFactors(ctx context.Context, in *api.GetUserAuthFac
 	if err != nil {
 		return nil, exception(err)
 	}
-	out := &api.GetUserAuthFactorsResponse{Username: b.user.Name, UserMFASettingList: b.user.MFA.Enabled, PreferredMfaSetting: b.user.preferredMFA()}
-	for _, c := range b.pool.choices(&b.user, false) {
+	out := &api.GetUserAuthFactorsResponse{Username: b.user.Name, UserMFASettingList: b.user.mfaSettings(), PreferredMfaSetting: b.user.preferredMFA()}
+	can, err := s.choicesFor(ctx, &b.pool, &b.user, false)
+	for _, c := range can {
 		if c != api.ChallengeNameTypePASSWORD_SRP { // the same factor in another way
 			out.ConfiguredUserAuthFactors = append(out.ConfiguredUserAuthFactors, api.AuthFactorType(c))
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // RevokeToken ends the session of a refresh token: it, its successors and the

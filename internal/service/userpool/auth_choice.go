@@ -17,15 +17,19 @@ func (p *Pool) firstFactors() []api.AuthFactorType {
 	return []api.AuthFactorType{api.AuthFactorTypePASSWORD}
 }
 
-// passwordless says whether users of the pool can do without a password.
+// passwordless says whether users of the pool can do without a password. A passkey is
+// not enough: it can only be registered by who is signed in.
 func (p *Pool) passwordless() bool {
-	return slices.ContainsFunc(p.firstFactors(), func(f api.AuthFactorType) bool { return f != api.AuthFactorTypePASSWORD })
+	return slices.ContainsFunc(p.firstFactors(), func(f api.AuthFactorType) bool {
+		return f == api.AuthFactorTypeEMAIL_OTP || f == api.AuthFactorTypeSMS_OTP
+	})
 }
 
 // choices are the challenges that a choice-based sign-in of u can begin with. A client
 // that must not learn who exists is offered the same for everybody: what cannot be
-// done for the user then fails like a wrong answer.
-func (p *Pool) choices(u *User, everything bool) []api.ChallengeNameType {
+// done for the user then fails like a wrong answer. passkey says whether there are any
+// to ask for.
+func (p *Pool) choices(u *User, passkey, everything bool) []api.ChallengeNameType {
 	var out []api.ChallengeNameType
 	for _, f := range p.firstFactors() {
 		switch f {
@@ -40,6 +44,10 @@ func (p *Pool) choices(u *User, everything bool) []api.ChallengeNameType {
 		case api.AuthFactorTypeSMS_OTP:
 			if everything || u.reaches(loginPhone) {
 				out = append(out, api.ChallengeNameTypeSMS_OTP)
+			}
+		case api.AuthFactorTypeWEB_AUTHN:
+			if passkey {
+				out = append(out, api.ChallengeNameTypeWEB_AUTHN)
 			}
 		}
 	}
@@ -86,9 +94,16 @@ func (s *Service) startChoice(ctx context.Context, st *step) (answer, error) {
 	if err := s.preAuthentication(ctx, st, &c.user, c.known); err != nil {
 		return answer{}, err
 	}
-	can := st.pool.choices(&c.user, st.client.hidesUsers())
+	can, err := s.choicesFor(ctx, &st.pool, &c.user, st.client.hidesUsers())
+	if err != nil {
+		return answer{}, err
+	}
 	if preferred := api.ChallengeNameType(st.params["PREFERRED_CHALLENGE"]); slices.Contains(can, preferred) && st.brings(preferred) {
-		return s.chosen(ctx, st, &c, preferred)
+		out, err := s.chosen(ctx, st, &c, preferred)
+		if out.result == nil {
+			out.available = can
+		}
+		return out, err
 	}
 	if len(can) == 0 {
 		return answer{}, refuse(notAuthorized, "No available challenges for the user.")
@@ -139,7 +154,11 @@ func (s *Service) answerSelection(ctx context.Context, st *step, kind api.Challe
 	if err != nil {
 		return answer{}, err
 	}
-	if !slices.Contains(st.pool.choices(&u, st.client.hidesUsers()), kind) {
+	can, err := s.choicesFor(ctx, &st.pool, &u, st.client.hidesUsers())
+	if err != nil {
+		return answer{}, err
+	}
+	if !slices.Contains(can, kind) {
 		return answer{}, refuse(invalidParameter, string(kind)+" is not one of the available challenges.")
 	}
 	return s.chosen(ctx, st, &choice{user: u, known: ch.Known, login: ch.Login, from: &ch}, kind)
@@ -177,6 +196,9 @@ func (s *Service) chosen(ctx context.Context, st *step, c *choice, kind api.Chal
 	}
 	if kind == api.ChallengeNameTypePASSWORD_SRP {
 		return s.challengeSRP(st, &c.user, c.known, c.login, a, c.at(st))
+	}
+	if kind == api.ChallengeNameTypeWEB_AUTHN {
+		return s.challengePasskey(ctx, st, c, c.at(st))
 	}
 	return s.sendSignInCode(ctx, st, kind, c, c.at(st))
 }

@@ -43,6 +43,13 @@ const (
 	userNotConfirmed
 	userNotFound
 	usernameExists
+	webAuthnChallengeNotFound
+	webAuthnClientMismatch
+	webAuthnConfigurationMissing
+	webAuthnCredentialNotSupported
+	webAuthnNotEnabled
+	webAuthnOriginNotAllowed
+	webAuthnRelyingPartyMismatch
 )
 
 // fault is a refusal: what kind, and the sentence that AWS says.
@@ -132,6 +139,20 @@ func exception(err error) error {
 		return &api.UserNotFoundException{Message: f.text}
 	case usernameExists:
 		return &api.UsernameExistsException{Message: f.text}
+	case webAuthnChallengeNotFound:
+		return &api.WebAuthnChallengeNotFoundException{Message: f.text}
+	case webAuthnClientMismatch:
+		return &api.WebAuthnClientMismatchException{Message: f.text}
+	case webAuthnConfigurationMissing:
+		return &api.WebAuthnConfigurationMissingException{Message: f.text}
+	case webAuthnCredentialNotSupported:
+		return &api.WebAuthnCredentialNotSupportedException{Message: f.text}
+	case webAuthnNotEnabled:
+		return &api.WebAuthnNotEnabledException{Message: f.text}
+	case webAuthnOriginNotAllowed:
+		return &api.WebAuthnOriginNotAllowedException{Message: f.text}
+	case webAuthnRelyingPartyMismatch:
+		return &api.WebAuthnRelyingPartyMismatchException{Message: f.text}
 	}
 	return err
 }

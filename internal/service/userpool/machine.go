@@ -21,6 +21,9 @@ const (
 	provesEmail    factor = "email"
 	provesDevice   factor = "device" // that the user was here before
 	provesCustom   factor = "custom" // whatever the pool's own functions ask for
+	provesPasskey  factor = "passkey"
+	// provesVerification: the passkey's authenticator knows its user, by finger or PIN.
+	provesVerification factor = "user verification"
 )
 
 // attempt is how far a sign-in has come. It travels inside of each challenge, sealed,
@@ -90,6 +93,7 @@ func (s *Service) newMachine() machine {
 			api.ChallengeNameTypePASSWORD:                 {provesPassword, nil, s.takePassword},
 			api.ChallengeNameTypePASSWORD_SRP:             {provesNothing, nil, s.takeSRP},
 			api.ChallengeNameTypeSMS_OTP:                  {provesSMS, nil, s.takeCode(api.ChallengeNameTypeSMS_OTP)},
+			api.ChallengeNameTypeWEB_AUTHN:                {provesPasskey, nil /* startChoice */, s.takePasskey},
 			api.ChallengeNameTypeCUSTOM_CHALLENGE:         {provesCustom, s.offerCustom, s.takeCustom},
 			api.ChallengeNameTypeDEVICE_SRP_AUTH:          {provesNothing, s.askDevice, s.startDevice},
 			api.ChallengeNameTypeDEVICE_PASSWORD_VERIFIER: {provesDevice, nil /* startDevice */, s.proveDevice},

@@ -27,6 +27,7 @@ type walker struct {
 type walked struct {
 	name, password string
 	secret         []byte
+	key            *authenticator
 	needs          func(proven []string) bool
 }
 
@@ -38,6 +39,7 @@ type held struct {
 	client  string
 	proven  []string
 	code    string // that was sent for it
+	options string // for a passkey
 }
 
 // TestMachine_model walks the challenges at random. Whatever the way: tokens come only
@@ -50,6 +52,7 @@ func TestMachine_model(t *testing.T) {
 			tokens := 0
 			for seed := range uint64(3) {
 				w := newWalker(t, mode, seed)
+				w.addKeys(mode, seed%2 == 0)
 				for range 60 {
 					tokens += w.step()
 				}
@@ -68,8 +71,15 @@ func newWalker(t *testing.T, mode api.UserPoolMfaType, seed uint64) *walker {
 	t.Helper()
 	h := newHouse(t)
 	w := &walker{h: h, random: rand.New(rand.NewPCG(seed, 7)), users: map[string]*walked{}}
-	w.pool = h.newPoolID(func(in *api.CreateUserPoolRequest) { in.UsernameAttributes = nil })
-	w.clients = []string{*h.newClient(w.pool, nil).ClientId, *h.newClient(w.pool, nil).ClientId}
+	w.pool = h.newPoolID(func(in *api.CreateUserPoolRequest) {
+		in.UsernameAttributes = nil
+		in.Policies.SignInPolicy = &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}
+	})
+	for range 2 {
+		w.clients = append(w.clients, *h.newClient(w.pool, func(in *api.CreateUserPoolClientRequest) {
+			in.ExplicitAuthFlows = append(in.ExplicitAuthFlows, "ALLOW_USER_AUTH")
+		}).ClientId)
+	}
 	password := func(proven []string) bool { return slices.Contains(proven, "password") }
 	second := func(kinds ...string) func([]string) bool {
 		return func(proven []string) bool {
@@ -121,6 +131,48 @@ func newWalker(t *testing.T, mode api.UserPoolMfaType, seed uint64) *walker {
 	return w
 }
 
+// addKeys adds users with passkeys; multi says whether these can stand for both factors.
+func (w *walker) addKeys(mode api.UserPoolMfaType, multi bool) {
+	h := w.h
+	c := api.WebAuthnConfigurationType{RelyingPartyId: ptr("example.com"), FactorConfiguration: "MULTI_FACTOR_WITH_USER_VERIFICATION"}
+	h.setWebAuthn(w.pool, "OFF", c)
+	has := func(proven []string, kinds ...string) bool {
+		return slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(proven, k) })
+	}
+	add := func(name string, needs func([]string) bool) string {
+		h.member(w.pool, name)
+		access := *h.mustSignIn(w.clients[0], name).AccessToken
+		w.users[name] = &walked{name: name, password: goodPass, key: h.register(access), needs: needs}
+		return access
+	}
+	if mode == "OFF" {
+		add("key", func(proven []string) bool { return has(proven, "password", "passkey", "verified passkey") })
+	} else {
+		h.setWebAuthn(w.pool, "OPTIONAL", c)
+		both := func(proven []string) bool {
+			return has(proven, "password", "passkey", "verified passkey") && has(proven, "totp")
+		}
+		for name, stands := range map[string]bool{"key": false, "both": true} {
+			access := add(name, func(proven []string) bool {
+				return both(proven) || stands && multi && has(proven, "verified passkey")
+			})
+			w.users[name].secret = h.token(&access)
+			must[*api.SetUserMFAPreferenceResponse](h.t)(h.c.SetUserMFAPreference(h.t.Context(), &api.SetUserMFAPreferenceRequest{
+				AccessToken: access, SoftwareTokenMfaSettings: &api.SoftwareTokenMfaSettingsType{Enabled: ptr(true)}, WebAuthnMfaSettings: &api.WebAuthnMfaSettingsType{Enabled: ptr(stands)},
+			}))
+		}
+		h.setMFA(w.pool, mode)
+	}
+	if !multi {
+		c.FactorConfiguration = "SINGLE_FACTOR"
+		now := must[*api.GetUserPoolMfaConfigResponse](h.t)(h.c.GetUserPoolMfaConfig(h.t.Context(), &api.GetUserPoolMfaConfigRequest{UserPoolId: w.pool}))
+		must[*api.SetUserPoolMfaConfigResponse](h.t)(h.c.SetUserPoolMfaConfig(h.t.Context(), &api.SetUserPoolMfaConfigRequest{
+			UserPoolId: w.pool, MfaConfiguration: now.MfaConfiguration, SmsMfaConfiguration: now.SmsMfaConfiguration, EmailMfaConfiguration: now.EmailMfaConfiguration,
+			SoftwareTokenMfaConfiguration: now.SoftwareTokenMfaConfiguration, WebAuthnConfiguration: &c,
+		}))
+	}
+}
+
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
 func (w *walker) note(format string, args ...any) {
@@ -149,7 +201,7 @@ func (w *walker) step() int {
 	if w.random.IntN(5) == 0 && from.kind == "MFA_SETUP" {
 		return w.setup(from)
 	}
-	kinds := []api.ChallengeNameType{"SOFTWARE_TOKEN_MFA", "SMS_MFA", "EMAIL_OTP", "SELECT_MFA_TYPE", "MFA_SETUP", "NEW_PASSWORD_REQUIRED", "PASSWORD_VERIFIER"}
+	kinds := []api.ChallengeNameType{"SOFTWARE_TOKEN_MFA", "SMS_MFA", "EMAIL_OTP", "SELECT_MFA_TYPE", "MFA_SETUP", "NEW_PASSWORD_REQUIRED", "PASSWORD_VERIFIER", "WEB_AUTHN", "SELECT_CHALLENGE"}
 	kind := from.kind
 	if w.random.IntN(5) == 0 {
 		kind = pick(w.random, kinds)
@@ -159,6 +211,14 @@ func (w *walker) step() int {
 
 func (w *walker) begin(u *walked) int {
 	client := pick(w.random, w.clients)
+	if u.key != nil && w.random.IntN(2) == 0 {
+		w.note("begin %s by passkey", u.name)
+		out, err := w.h.choose(client, u.name, "PREFERRED_CHALLENGE", "WEB_AUTHN")
+		if err != nil {
+			return 0
+		}
+		return w.got(u, client, nil, out.AuthenticationResult, out.ChallengeName, out.Session, out.ChallengeParameters)
+	}
 	password, proven := u.password, []string{"password"}
 	if w.random.IntN(5) == 0 {
 		password, proven = "Wrong-horse-77", nil
@@ -170,7 +230,7 @@ func (w *walker) begin(u *walked) int {
 	if err != nil {
 		return 0
 	}
-	return w.got(u, client, proven, out.AuthenticationResult, out.ChallengeName, out.Session)
+	return w.got(u, client, proven, out.AuthenticationResult, out.ChallengeName, out.Session, nil)
 }
 
 func (w *walker) respond(from held, u *walked, kind api.ChallengeNameType) int {
@@ -192,7 +252,7 @@ func (w *walker) respond(from held, u *walked, kind api.ChallengeNameType) int {
 	if kind == "NEW_PASSWORD_REQUIRED" {
 		u.password = goodPass
 	}
-	return w.got(w.users[from.user], client, proven, out.AuthenticationResult, out.ChallengeName, out.Session)
+	return w.got(w.users[from.user], client, proven, out.AuthenticationResult, out.ChallengeName, out.Session, out.ChallengeParameters)
 }
 
 // answers are the parameters of a response, and what they prove when right.
@@ -217,6 +277,27 @@ func (w *walker) answers(from held, u *walked, kind api.ChallengeNameType, right
 		return append(params, "ANSWER", pick(w.random, []string{mfaSMS, mfaEmail, mfaTOTP})), ""
 	case "NEW_PASSWORD_REQUIRED":
 		return append(params, "NEW_PASSWORD", goodPass), "new"
+	case "SELECT_CHALLENGE":
+		return append(params, "ANSWER", "WEB_AUTHN"), ""
+	case "WEB_AUTHN":
+		if u.key == nil || from.options == "" {
+			return append(params, "CREDENTIAL", "{}"), ""
+		}
+		key := *u.key
+		if !right {
+			pick(w.random, []func(){
+				func() { key.origin = "https://example.org" }, func() { key.party = "example.org" }, func() { key.id = make([]byte, 16) },
+				func() { key.counter = 0 }, func() { key.flags = 0 }, func() { key.ceremony = "webauthn.create" }, func() { key.challenge = "AAAA" },
+			})()
+		}
+		proves = "verified passkey"
+		if right && w.random.IntN(3) == 0 {
+			key.flags &^= flagVerified
+			proves = "passkey"
+		}
+		credential := key.get(from.options)
+		u.key.counter++
+		return append(params, "CREDENTIAL", credential), proves
 	}
 	return params, ""
 }
@@ -230,7 +311,7 @@ func (w *walker) setup(from held) int {
 		return 0
 	}
 	secret := seedOf(w.h.t, set.SecretCode)
-	w.held = append(w.held, held{set.Session, "MFA_SETUP", from.user, from.client, from.proven, ""})
+	w.held = append(w.held, held{set.Session, "MFA_SETUP", from.user, from.client, from.proven, "", ""})
 	code := "000000"
 	if right {
 		code = w.h.code(secret)
@@ -245,12 +326,12 @@ func (w *walker) setup(from held) int {
 	u.needs = func(proven []string) bool {
 		return before(proven) || slices.Contains(proven, "password") && slices.Contains(proven, "totp")
 	}
-	w.held = append(w.held, held{ok.Session, "MFA_SETUP", from.user, from.client, append(slices.Clone(from.proven), "setup"), ""})
+	w.held = append(w.held, held{ok.Session, "MFA_SETUP", from.user, from.client, append(slices.Clone(from.proven), "setup"), "", ""})
 	return 0
 }
 
 // got checks tokens against what was proven, and keeps a session.
-func (w *walker) got(u *walked, client string, proven []string, tokens *api.AuthenticationResultType, next api.ChallengeNameType, session *string) int {
+func (w *walker) got(u *walked, client string, proven []string, tokens *api.AuthenticationResultType, next api.ChallengeNameType, session *string, params map[string]string) int {
 	if tokens != nil {
 		if !u.needs(proven) {
 			w.h.t.Errorf("tokens of %s for proof of %v only", u.name, proven)
@@ -265,7 +346,7 @@ func (w *walker) got(u *walked, client string, proven []string, tokens *api.Auth
 		if next == "SMS_MFA" || next == "EMAIL_OTP" {
 			code = w.h.box.last(w.h.t).Code
 		}
-		w.held = append(w.held, held{session, next, u.name, client, proven, code})
+		w.held = append(w.held, held{session, next, u.name, client, proven, code, params["CREDENTIAL_REQUEST_OPTIONS"]})
 	}
 	return 0
 }

@@ -50,6 +50,9 @@ func (p *Pool) secondFactor(u *User, at attempt) api.ChallengeNameType {
 	if mode != string(api.UserPoolMfaTypeON) && mode != string(api.UserPoolMfaTypeOPTIONAL) || len(at.Proven) == 0 {
 		return ""
 	}
+	if p.passkeyIsMFA() && u.MFA.Passkey && at.has(provesPasskey) && at.has(provesVerification) {
+		return ""
+	}
 	usable := p.secondFactors(u)
 	usable = slices.DeleteFunc(usable, func(mfa string) bool { return factorOf(mfa) == at.Proven[0] })
 	for _, mfa := range usable {

@@ -53,13 +53,6 @@ func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 	case in.UserPoolAddOns != nil && in.UserPoolAddOns.AdvancedSecurityMode != api.AdvancedSecurityModeTypeOFF:
 		return notImplemented(operation, "threat protection is not available yet; AdvancedSecurityMode must be OFF.")
 	}
-	if p := in.Policies; p != nil && p.SignInPolicy != nil {
-		for _, f := range p.SignInPolicy.AllowedFirstAuthFactors {
-			if f == api.AuthFactorTypeWEB_AUTHN {
-				return notImplemented(operation, "passkeys are not available yet.")
-			}
-		}
-	}
 	return nil
 }
 
@@ -101,7 +94,9 @@ func newSettings(in *api.UpdateUserPoolRequest) (PoolSettings, error) {
 		}
 	}
 	if in.Policies != nil {
-		out.SignIn = in.Policies.SignInPolicy
+		if out.SignIn = in.Policies.SignInPolicy; out.SignIn != nil && slices.Equal(out.SignIn.AllowedFirstAuthFactors, []api.AuthFactorType{api.AuthFactorTypeWEB_AUTHN}) {
+			return out, refuse(invalidParameter, "WEB_AUTHN must be accompanied by at least one other first authentication factor.")
+		}
 	}
 	out.Password = passwordPolicy(in.Policies, out.AdminCreateUser.UnusedAccountValidityDays)
 	return out, nil

@@ -65,7 +65,7 @@ func TestService_CreateUserPool_refused(t *testing.T) {
 		"mfa by nothing":    {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "InvalidParameterException"},
 		"sender":            {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{KMSKeyID: wire.String("arn:aws:kms:eu-central-1:000000000000:key/k")}}, "NotImplemented"},
 		"threat protection": {api.CreateUserPoolRequest{UserPoolAddOns: &api.UserPoolAddOnsType{AdvancedSecurityMode: "ENFORCED"}}, "NotImplemented"},
-		"passkeys":          {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}}}, "NotImplemented"},
+		"passkeys alone":    {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"WEB_AUTHN"}}}}, "InvalidParameterException"},
 		"both name rules":   {api.CreateUserPoolRequest{AliasAttributes: []api.AliasAttributeType{"email"}, UsernameAttributes: []api.UsernameAttributeType{"email"}}, "InvalidParameterException"},
 		"required custom":   {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x"), Required: wire.Bool(true)}}}, "InvalidParameterException"},
 		"standard type":     {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("email"), AttributeDataType: "Number"}}}, "InvalidParameterException"},

@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	sealKey       = "userpool signing key"
-	sealVerifier  = "userpool verifier"
-	sealClient    = "userpool client secret"
-	sealCode      = "userpool code"
-	sealService   = "userpool secret"
-	sealChallenge = "userpool challenge"
-	sealPage      = "userpool page"
-	sealSeed      = "userpool software token"
+	sealKey          = "userpool signing key"
+	sealVerifier     = "userpool verifier"
+	sealClient       = "userpool client secret"
+	sealCode         = "userpool code"
+	sealService      = "userpool secret"
+	sealChallenge    = "userpool challenge"
+	sealPage         = "userpool page"
+	sealSeed         = "userpool software token"
+	sealPasskey      = "userpool passkey"
+	sealRegistration = "userpool passkey registration"
 )
 
 // secrets holds the service's own key, from which false salts and the

@@ -114,6 +114,7 @@ type User struct {
 type UserMFA struct {
 	Enabled   []string `json:",omitempty"` // names of challenges: SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP
 	Preferred string   `json:",omitempty"`
+	Passkey   bool     `json:",omitempty"` // a passkey stands for both factors, where the pool has that
 	Seed      []byte   `json:",omitempty"` // of the software token, sealed; nil: none was set up
 	Pending   []byte   `json:",omitempty"` // a seed whose first code was not seen yet, sealed
 	LastStep  int64    `json:",omitempty"` // period of the last accepted code: none counts twice
@@ -126,6 +127,8 @@ type PoolMFA struct {
 	SoftwareToken bool                    `json:",omitempty"`
 	SMS           bool                    `json:",omitempty"`
 	Email         *api.EmailMfaConfigType `json:",omitempty"`
+	// WebAuthn is how passkeys are used; the pool's sign-in policy says whether.
+	WebAuthn *api.WebAuthnConfigurationType `json:",omitempty"`
 }
 
 // OldPassword is a password that may not come back.
@@ -233,6 +236,7 @@ type tables struct {
 	sessions *store.Table[Session]
 	spent    *store.Table[Spent]
 	devices  *store.Table[Device]
+	passkeys *store.Table[Passkey]
 	reserve  *store.Table[ReserveKey]
 	secrets  *store.Table[Secret]
 	letters  *store.Table[Letter]
@@ -241,7 +245,7 @@ type tables struct {
 func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
-		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.reserve, t.secrets, t.letters,
+		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
 	}
 }
 
@@ -301,6 +305,7 @@ func newTables() tables {
 			Name: "userpool_devices", Key: []string{"pool", "username", "device"},
 			KeyOf: func(d *Device) []string { return []string{d.Pool, d.User, d.Key} },
 		}),
+		passkeys: newPasskeyTable(),
 		reserve: store.NewTable(store.Schema[ReserveKey]{
 			Name: "userpool_reserve_keys", Key: []string{"key_id"},
 			KeyOf: func(k *ReserveKey) []string { return []string{k.Key.ID} },

@@ -294,6 +294,9 @@ func (s *Service) removeUser(tx *store.Tx, u *User) error {
 	if _, err := s.tables.devices.DeleteAll(tx, u.Pool, u.Key); err != nil {
 		return err
 	}
+	if _, err := s.tables.passkeys.DeleteAll(tx, u.Pool, u.Key); err != nil {
+		return err
+	}
 	if _, err := s.tables.codes.DeleteAll(tx, u.Pool, u.Key); err != nil {
 		return err
 	}

@@ -65,6 +65,7 @@ type Service struct {
 	log       *slog.Logger
 	account   string
 	baseURL   string
+	domain    string
 	messenger Messenger
 	prompt    bool
 	postman   *postman
@@ -97,7 +98,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
-		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"),
+		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"), domain: cfg.Domain,
 		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler,
 		tables: newTables(),
 	}
