@@ -69,6 +69,13 @@ func Matches(id Identity, salt, verifier []byte, password string) bool {
 	return subtle.ConstantTimeCompare(Verifier(id, salt, password), verifier) == 1
 }
 
+// ValidVerifier says whether bytes from elsewhere can be a verifier: a group element of [Size]
+// bytes, and none of 0, 1 and N-1, by which a session key would be known to everybody.
+func ValidVerifier(verifier []byte) bool {
+	v, n, one := new(big.Int).SetBytes(verifier), modulus(), big.NewInt(1)
+	return len(verifier) == Size && v.Cmp(one) > 0 && v.Cmp(n.Sub(n, one)) < 0
+}
+
 // Public returns the server's public value B = k*v + g^b.
 func Public(verifier, b []byte) ([]byte, error) {
 	g := newGroup()

@@ -231,3 +231,20 @@ func TestParsePublic_recorded(t *testing.T) {
 		t.Errorf("only %d values", len(recorded.Values))
 	}
 }
+
+func TestValidVerifier(t *testing.T) {
+	t.Parallel()
+	fill := func(n *big.Int) []byte { return n.FillBytes(make([]byte, Size)) }
+	n, one := modulus(), big.NewInt(1)
+	good := Verifier(alice, []byte("0123456789abcdef"), "Correct horse 1")
+	if !ValidVerifier(good) || !ValidVerifier(fill(big.NewInt(2))) || !ValidVerifier(fill(new(big.Int).Sub(n, big.NewInt(2)))) {
+		t.Error("a verifier is refused")
+	}
+	for name, v := range map[string][]byte{
+		"none": nil, "zero": make([]byte, Size), "one": fill(one), "N-1": fill(new(big.Int).Sub(n, one)), "N": fill(n), "short": good[1:], "long": append([]byte{0}, good...),
+	} {
+		if ValidVerifier(v) {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

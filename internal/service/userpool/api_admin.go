@@ -162,6 +162,7 @@ func (s *Service) inviteAgain(ctx context.Context, in *api.AdminCreateUserReques
 			return refuse(unsupportedUserState, "Resend not possible. User status is not FORCE_CHANGE_PASSWORD")
 		}
 		now.Salt, now.Verifier, now.PasswordID = u.Salt, u.Verifier, u.PasswordID
+		now.Hash, now.Origin = u.Hash, u.Origin
 		now.History, now.TemporaryUntil = u.History, u.TemporaryUntil
 		return s.putUser(tx, &p, &now, false)
 	})

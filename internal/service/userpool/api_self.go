@@ -173,7 +173,7 @@ func (s *Service) changePassword(ctx context.Context, in *api.ChangePasswordRequ
 	if err != nil {
 		return err
 	}
-	right, err := s.matches(&b.pool, &b.user, b.user.Name, deref(in.PreviousPassword))
+	right, err := s.matches(ctx, &b.user, deref(in.PreviousPassword))
 	if err != nil {
 		return err
 	}

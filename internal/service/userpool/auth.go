@@ -205,14 +205,16 @@ func (s *Service) verifier(u *User) (v []byte, real bool, err error) {
 	return v, true, err
 }
 
-// matches says whether a password is the user's, at the same cost for everybody.
-func (s *Service) matches(p *Pool, u *User, name, password string) (bool, error) {
+// matches says whether a password is the user's, at the same cost for everybody; what that
+// means for hashes of other systems, see decoyHash.
+func (s *Service) matches(ctx context.Context, u *User, password string) (bool, error) {
 	verifier, real, err := s.verifier(u)
 	if err != nil {
 		return false, err
 	}
-	ok := srp.Matches(identity(p.ID, name), u.Salt, verifier, password)
-	return ok && real, nil
+	ok := srp.Matches(u.identity(), u.Salt, verifier, password)
+	foreign, err := s.matchesForeign(ctx, u, password)
+	return ok && real || foreign, err
 }
 
 // passwordSignIn takes the password itself.
@@ -235,11 +237,15 @@ func (s *Service) passwordSignIn(ctx context.Context, st *step) (answer, error) 
 	if err := s.preAuthentication(ctx, st, &u, known); err != nil {
 		return answer{}, err
 	}
-	right, err := s.matches(&st.pool, &u, u.Name, password)
+	right, err := s.matches(ctx, &u, password)
 	if err != nil {
 		return answer{}, err
 	}
-	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: known && right})
+	renew, err := s.renewal(&u, password, known && right)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: known && right, effect: renew})
 }
 
 // missingRequired lists the required attributes that a user lacks, as the

@@ -34,8 +34,11 @@ func (p *Pool) choices(u *User, passkey, everything bool) []api.ChallengeNameTyp
 	for _, f := range p.firstFactors() {
 		switch f {
 		case api.AuthFactorTypePASSWORD:
-			if everything || u.Verifier != nil {
-				out = append(out, api.ChallengeNameTypePASSWORD, api.ChallengeNameTypePASSWORD_SRP)
+			if everything || u.hasPassword() {
+				out = append(out, api.ChallengeNameTypePASSWORD)
+			}
+			if everything || u.Verifier != nil && u.Origin == nil {
+				out = append(out, api.ChallengeNameTypePASSWORD_SRP)
 			}
 		case api.AuthFactorTypeEMAIL_OTP:
 			if everything || u.reaches(loginEmail) {
@@ -172,12 +175,16 @@ func (s *Service) chosen(ctx context.Context, st *step, c *choice, kind api.Chal
 		if err != nil {
 			return answer{}, err
 		}
-		right, err := s.matches(&st.pool, &c.user, c.user.Name, password)
+		right, err := s.matches(ctx, &c.user, password)
+		if err != nil {
+			return answer{}, err
+		}
+		renew, err := s.renewal(&c.user, password, c.known && right)
 		if err != nil {
 			return answer{}, err
 		}
 		at := c.at(st)
-		return s.conclude(ctx, st, &proof{user: c.user, factor: provesPassword, right: c.known && right, from: c.from, at: &at})
+		return s.conclude(ctx, st, &proof{user: c.user, factor: provesPassword, right: c.known && right, from: c.from, at: &at, effect: renew})
 	}
 	var a []byte
 	if kind == api.ChallengeNameTypePASSWORD_SRP {

@@ -36,6 +36,7 @@ const (
 	refreshTokenReused
 	scopeUnknown
 	softwareTokenNotFound
+	tooManyRequests
 	unauthorized
 	unsupportedOperation
 	unsupportedTokenType
@@ -125,6 +126,8 @@ func exception(err error) error {
 		return &api.ScopeDoesNotExistException{Message: f.text}
 	case softwareTokenNotFound:
 		return &api.SoftwareTokenMFANotFoundException{Message: f.text}
+	case tooManyRequests:
+		return &api.TooManyRequestsException{Message: f.text}
 	case unauthorized:
 		return &api.UnauthorizedException{Message: f.text}
 	case unsupportedOperation:
@@ -180,7 +183,7 @@ func oauth(err error) *oauthError {
 			return &oauthError{http.StatusBadRequest, "invalid_client", f.text}
 		case invalidParameter:
 			return &oauthError{http.StatusBadRequest, "invalid_request", f.text}
-		case limitExceeded:
+		case limitExceeded, tooManyRequests:
 			return &oauthError{http.StatusTooManyRequests, "slow_down", f.text}
 		default:
 			return &oauthError{http.StatusBadRequest, "invalid_grant", f.text}

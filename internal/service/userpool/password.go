@@ -73,12 +73,13 @@ func (s *Service) newPassword(poolID, username, password string) (secret, error)
 // setPassword puts a password into u, the old one into the history.
 func (u *User) setPassword(p *Pool, n secret) {
 	if size := int(wire.Value(p.Settings.Password.PasswordHistorySize)); size > 0 && u.Verifier != nil {
-		u.History = append([]OldPassword{{u.Salt, u.Verifier}}, u.History...)
+		u.History = append([]OldPassword{{u.Salt, u.Verifier, u.Origin}}, u.History...)
 		u.History = u.History[:min(len(u.History), size)]
 	} else if size == 0 {
 		u.History = nil
 	}
 	u.Salt, u.Verifier, u.PasswordID = n.salt, n.verifier, n.id
+	u.Hash, u.Origin = nil, nil
 }
 
 // checkHistory refuses a password that the user had before, as far as the pool
@@ -88,13 +89,13 @@ func (s *Service) checkHistory(p *Pool, u *User, password string) error {
 	if size == 0 || u.Verifier == nil {
 		return nil
 	}
-	past := append([]OldPassword{{u.Salt, u.Verifier}}, u.History...)
+	past := append([]OldPassword{{u.Salt, u.Verifier, u.Origin}}, u.History...)
 	for _, old := range past[:min(len(past), size)] {
 		verifier, err := s.db.Unseal(sealVerifier, old.Verifier)
 		if err != nil {
 			return err
 		}
-		if srp.Matches(identity(u.Pool, u.Name), old.Salt, verifier, password) {
+		if srp.Matches(identityOf(u, old.Origin), old.Salt, verifier, password) {
 			return refuse(passwordInHistory, "Password has previously been used.")
 		}
 	}

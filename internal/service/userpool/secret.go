@@ -25,6 +25,8 @@ const (
 	sealSeed         = "userpool software token"
 	sealPasskey      = "userpool passkey"
 	sealRegistration = "userpool passkey registration"
+	sealForeign      = "userpool foreign hash"
+	sealExport       = "userpool export"
 )
 
 // secrets holds the service's own key, from which false salts and the

@@ -100,8 +100,10 @@ type User struct {
 	Status                string
 	Disabled              bool
 	Salt                  []byte
-	Verifier              []byte // SRP verifier, sealed; nil: no password
-	PasswordID            string // changes with every password
+	Verifier              []byte  // SRP verifier, sealed; nil: no password
+	PasswordID            string  // changes with every password
+	Origin                *Origin `json:",omitempty"` // for whom Verifier was made; nil: for the user
+	Hash                  []byte  `json:",omitempty"` // another system's hash, sealed, in place of Verifier until the first password sign-in
 	TemporaryUntil        time.Time
 	SignOuts              int       // sessions of an earlier count are revoked
 	SignedOutAt           time.Time // of the last one
@@ -133,7 +135,8 @@ type PoolMFA struct {
 
 // OldPassword is a password that may not come back.
 type OldPassword struct {
-	Salt, Verifier []byte // Verifier is sealed
+	Salt, Verifier []byte  // Verifier is sealed
+	Origin         *Origin `json:",omitempty"`
 }
 
 // Login is a name that leads to a user.
@@ -346,6 +349,7 @@ func newUserTable() *store.Table[User] {
 				},
 			},
 			{Name: "search", Columns: []string{"of_pool", "attribute", "value"}, Of: searchRows},
+			{Name: "foreign", Columns: []string{"of_pool"}, Of: foreignRows},
 		},
 	})
 }

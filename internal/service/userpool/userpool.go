@@ -77,6 +77,7 @@ type Service struct {
 	keys    *keyring
 	secrets *secrets
 	machine machine
+	slow    *slowHashes
 }
 
 // New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
@@ -113,6 +114,7 @@ func New(cfg Config) (*Service, error) {
 	s.keys = newKeyring(s)
 	s.machine = s.newMachine()
 	s.postman = newPostman(s)
+	s.slow = newSlowHashes()
 	s.db.Subscribe(topicPools, s.keys.forget)
 	return s, nil
 }
