@@ -184,6 +184,11 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	principal := q.Get("principal")
+	since, err := time.Parse(time.RFC3339, q.Get("since"))
+	if err != nil || principal == "" || len(principal) > 2048 {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "a principal and a time since when are needed"})
+		return
+	}
 	if !strings.HasPrefix(principal, "arn:") {
 		found, err := s.parts.iam.FindPrincipal(r.Context(), principal)
 		if err != nil {
@@ -192,11 +197,6 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		principal = found
-	}
-	since, err := time.Parse(time.RFC3339, q.Get("since"))
-	if err != nil || len(principal) > 2048 {
-		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "a principal and a time since when are needed"})
-		return
 	}
 	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
 	if err != nil {

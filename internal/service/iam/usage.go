@@ -127,13 +127,17 @@ func (s *Service) flushUsage(ctx context.Context) {
 	defer r.flushes.Unlock()
 	r.mu.Lock()
 	pending, signed, dropped := r.pending, r.signed, r.dropped
-	if len(pending)+len(signed) > 0 {
+	idle := len(pending)+len(signed) == 0
+	if !idle { // what is written from here on belongs to this call alone
 		r.pending, r.signed = map[useKey]lastUse{}, map[string]KeyUse{}
 	}
 	r.dropped = 0
 	r.mu.Unlock()
 	if dropped > 0 {
 		s.cfg.Log.Warn("last use of permissions: uses dropped, too many at once", "uses", dropped)
+	}
+	if idle {
+		return
 	}
 	if err := s.writeUsage(ctx, pending, signed); err != nil {
 		s.cfg.Log.Warn("last use of permissions: not written, will be tried again", "error", err)
