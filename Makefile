@@ -7,7 +7,7 @@ LDFLAGS := -s -w
 
 # Debian packages: what a run needs, what the tests need besides.
 RUN_PACKAGES := ca-certificates curl nodejs python3
-TEST_PACKAGES := $(RUN_PACKAGES) npm awscli postgresql gcc libc6-dev
+TEST_PACKAGES := $(RUN_PACKAGES) npm awscli chromium postgresql gcc libc6-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help run build test test-go test-race test-e2e bench bench-policy fmt vet generate deps-run deps-test clean
@@ -61,7 +61,7 @@ deps-run: deps-go
 	@PACKAGES='$(RUN_PACKAGES)' COMMANDS='curl node python3' SUDO='$(SUDO)' ./scripts/install
 
 deps-test: deps-go
-	@PACKAGES='$(TEST_PACKAGES)' COMMANDS='curl node npm python3 gcc /usr/bin/aws /usr/lib/postgresql/*/bin/initdb' SUDO='$(SUDO)' ./scripts/install
+	@PACKAGES='$(TEST_PACKAGES)' COMMANDS='curl node npm python3 gcc /usr/bin/aws /usr/bin/chromium* /usr/lib/postgresql/*/bin/initdb' SUDO='$(SUDO)' ./scripts/install
 
 clean:
 	rm -rf bin .moat bench/out e2e/node_modules
