@@ -40,9 +40,11 @@ func RequestKeys(c *Call) policy.Context {
 }
 
 // RequestTags adds the keys of tags that a request brings: aws:RequestTag and aws:TagKeys.
+// Tags whose names differ in letter case alone share a condition key, which then has
+// the values of both.
 func RequestTags(keys policy.Context, tags map[string]string) {
 	for k, v := range tags {
-		keys.Set("aws:RequestTag/"+k, v)
+		keys.Add("aws:RequestTag/"+k, v)
 	}
 	TagKeys(keys, slices.Sorted(maps.Keys(tags))...)
 }
@@ -53,7 +55,7 @@ func TagKeys(keys policy.Context, names ...string) { keys.Set("aws:TagKeys", nam
 // ResourceTags adds the keys of tags that a resource has: aws:ResourceTag.
 func ResourceTags(keys policy.Context, tags map[string]string) {
 	for k, v := range tags {
-		keys.Set("aws:ResourceTag/"+k, v)
+		keys.Add("aws:ResourceTag/"+k, v)
 	}
 }
 

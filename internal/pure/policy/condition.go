@@ -276,6 +276,9 @@ func (c *condition) holds(e *evaluation, allow bool) bool {
 		}
 		return c.kind.negated
 	}
+	if len(values) > 1 && ofOneTag(c.key) {
+		return !allow // which of them the tag has cannot be told
+	}
 	switch c.quantifier {
 	case forAllValues:
 		for _, v := range values {
@@ -300,6 +303,19 @@ func (c *condition) holds(e *evaluation, allow bool) bool {
 		}
 	}
 	return c.kind.negated
+}
+
+// ofOneTag says whether a key is of one tag, which has one value. It has several only
+// where tags differ in letter case alone, which keys do not (IAM user guide,
+// "Controlling access to AWS resources using tags": the key matches either, not both).
+func ofOneTag(key string) bool {
+	vendor, name, _ := strings.Cut(key, ":")
+	for _, kind := range [...]string{"requesttag/", "resourcetag/", "principaltag/"} {
+		if strings.HasPrefix(name, kind) {
+			return vendor == "aws" || vendor == "iam" || vendor == "ssm"
+		}
+	}
+	return false
 }
 
 // satisfied decides one value of the request: it equals one of the policy's

@@ -7,7 +7,10 @@
 // itself and never looks anything up.
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Kind says what sort of principal makes a request.
 type Kind string
@@ -64,6 +67,13 @@ func (c Context) Set(key string, values ...string) {
 		return
 	}
 	c[key] = values
+}
+
+// Add adds a value to those of a key, unless it is there already.
+func (c Context) Add(key, value string) {
+	if key = strings.ToLower(key); !slices.Contains(c[key], value) {
+		c[key] = append(slices.Clone(c[key]), value)
+	}
 }
 
 // Get returns the values of a key, nil when it is absent.

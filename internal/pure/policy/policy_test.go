@@ -351,6 +351,34 @@ func TestConditions_unresolvedInDeny(t *testing.T) {
 	}
 }
 
+// Tags whose names differ in letter case alone share a key. Which of them counts cannot
+// be told, so neither helps the request.
+func TestConditions_oneTagTwoValues(t *testing.T) {
+	t.Parallel()
+	keys := Context{}
+	keys.Add("aws:RequestTag/Team", "red")
+	keys.Add("aws:RequestTag/team", "blue")
+	keys.Add("aws:ResourceTag/Same", "red")
+	keys.Add("aws:ResourceTag/same", "red")
+	for _, tt := range []struct {
+		statements string
+		want       bool
+	}{
+		{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"red"}}}`, false},
+		{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringNotEquals":{"aws:RequestTag/team":"green"}}}`, false},
+		{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ForAnyValue:StringEqualsIfExists":{"aws:RequestTag/team":"red"}}}`, false},
+		{allowAll + `,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"blue"}}}`, false},
+		{allowAll + `,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringNotEquals":{"aws:RequestTag/team":"red"}}}`, false},
+		{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Null":{"aws:RequestTag/team":"false"}}}`, true},
+		{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/same":"red"}}}`, true},
+	} {
+		got := Evaluate(&Request{Principal: alice, Action: "a:b", Resource: "*", Context: keys}, &Policies{Identity: list(parse(t, "p", tt.statements))})
+		if got.Allowed != tt.want {
+			t.Errorf("%s: %v, want %v", tt.statements, got.Allowed, tt.want)
+		}
+	}
+}
+
 func TestEvaluate_requestCannotPoseAsPrincipal(t *testing.T) {
 	t.Parallel()
 	d := parse(t, "p", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/role":"admin"}}},

@@ -107,6 +107,6 @@ func (s *Service) tagKeys(c *wire.Call, keys policy.Context, name string) {
 	}
 	wire.ResourceTags(keys, tags)
 	for key, value := range tags {
-		keys.Set("ssm:resourceTag/"+key, value)
+		keys.Add("ssm:resourceTag/"+key, value)
 	}
 }
