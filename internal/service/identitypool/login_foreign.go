@@ -130,10 +130,11 @@ func (s *Service) verifySAML(ctx context.Context, arn, raw string) (proof, error
 	if a.Subject == "" {
 		return proof{}, notAuthorized("Invalid login token. The assertion names no subject.")
 	}
-	claims := token.Claims{"sub": a.Subject}
+	claims := token.Claims{}
 	for name, values := range a.Attributes {
 		claims[name] = texts(values)
 	}
+	claims["sub"] = a.Subject // who it is about, whatever an attribute of that name says
 	var roles []any
 	for _, pair := range a.Attributes[samlRoles] {
 		if role := roleFor(pair, arn); role != "" {

@@ -2,6 +2,8 @@ package identitypool
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"moat/internal/pure/policy"
@@ -18,9 +20,9 @@ func (s *Service) resources(_ *wire.Call, _ string, in any) []wire.Need {
 	case *api.CreateIdentityPoolInput:
 		wire.RequestTags(keys, in.IdentityPoolTags)
 	case *api.DescribeIdentityInput:
-		s.poolsOf(keys, in.IdentityId)
+		return s.eachPool([]string{in.IdentityId})
 	case *api.DeleteIdentitiesInput:
-		s.poolsOf(keys, in.IdentityIdsToDelete...)
+		return s.eachPool(in.IdentityIdsToDelete)
 	case *api.TagResourceInput:
 		wire.RequestTags(keys, in.Tags)
 		return s.onARN(keys, in.ResourceArn)
@@ -69,13 +71,22 @@ func (s *Service) onARN(keys policy.Context, arn string) []wire.Need {
 	return wire.Needs(keys, arn)
 }
 
-// poolsOf sets the pools of identities as a condition key. One that does not exist is of none.
-func (s *Service) poolsOf(keys policy.Context, ids ...string) {
-	var pools []string
+// eachPool is the need to act on identities: one for each pool that they are in, so that
+// the right to one pool does not carry over to another one's. An identity that does not
+// exist is of none.
+func (s *Service) eachPool(ids []string) []wire.Need {
+	pools := map[string]bool{}
 	for _, id := range ids {
 		if i, _, err := s.identity(context.Background(), id); err == nil {
-			pools = append(pools, s.poolARN(i.Pool))
+			pools[s.poolARN(i.Pool)] = true
 		}
 	}
-	keys.Set("cognito-identity:IdentityPoolArn", pools...)
+	if len(pools) == 0 {
+		return wire.Needs(policy.Context{}, "*")
+	}
+	var needs []wire.Need
+	for _, arn := range slices.Sorted(maps.Keys(pools)) {
+		needs = append(needs, wire.Need{Resource: "*", Keys: policy.Context{"cognito-identity:identitypoolarn": {arn}}})
+	}
+	return needs
 }
