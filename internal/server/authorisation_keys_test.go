@@ -247,12 +247,50 @@ func TestAuthorisation_ResourceKeys(t *testing.T) {
 			}
 		}
 	}
+	// A path counts as the operation reads it, with and without its slash.
+	m.parse(t, `{"Effect":"Allow","Action":"apigateway:PATCH","Resource":"*"}`)
+	gateway := byName["apigateway"]
+	for _, path := range []string{"/policy", "policy"} {
+		e := m.call(t, gateway, gateway.ByName()["UpdateRestApi"], &apigatewayapi.UpdateRestApiRequest{RestApiId: ids["api"], PatchOperations: patch(path, "{}")})
+		if !strings.Contains(e.ErrorMessage(), "apigateway:UpdateRestApiPolicy") {
+			t.Errorf("a resource policy written at %s: %v", path, e)
+		}
+	}
+	// Of identities of two pools each pool is decided by itself.
+	other := secondIdentity(t, m.server)
+	m.condition(t, "cognito-identity:IdentityPoolArn", "arn:aws:cognito-identity:us-east-1:000000000000:identitypool/"+ids["identities"])
+	pools := byName["cognito-identity"]
+	for n, in := range []*cognitoidentityapi.DeleteIdentitiesInput{{IdentityIdsToDelete: []string{ids["identity"]}}, {IdentityIdsToDelete: []string{ids["identity"], other}}, {IdentityIdsToDelete: []string{other, ids["identity"]}}} {
+		if e := m.call(t, pools, pools.ByName()["DeleteIdentities"], in); (e.HTTPStatus() == http.StatusNotImplemented) != (n == 0) {
+			t.Errorf("identities %v: %v", in.IdentityIdsToDelete, e)
+		}
+	}
 	// Of several parameters each is decided by its own tags.
 	m.condition(t, "aws:ResourceTag/team", "red")
 	ssm := byName["ssm"]
 	if e := m.call(t, ssm, ssm.ByName()["GetParameters"], &ssmapi.GetParametersRequest{Names: []string{"/red", "/plain"}}); !strings.Contains(e.ErrorMessage(), "parameter/plain") {
 		t.Errorf("a parameter without the tag: %v", e)
 	}
+}
+
+// secondIdentity makes a guest of a pool without tags.
+func secondIdentity(t *testing.T, s *Server) string {
+	t.Helper()
+	root, err := s.parts.iam.Credential(t.Context(), "test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := wire.WithCall(t.Context(), &wire.Call{Account: "000000000000", Region: "us-east-1", Caller: root.Caller})
+	client := cognitoidentityapi.Client(s.parts.pipeline)
+	pool, err := client.CreateIdentityPool(ctx, &cognitoidentityapi.CreateIdentityPoolInput{IdentityPoolName: "other", AllowUnauthenticatedIdentities: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := client.GetId(ctx, &cognitoidentityapi.GetIdInput{IdentityPoolId: pool.IdentityPoolId})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *id.IdentityId
 }
 
 // condition allows everything where a key has a value.

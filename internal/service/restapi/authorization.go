@@ -117,10 +117,11 @@ func (a *attributes) all(d *definition) {
 	}
 }
 
-// patches are the attributes that patch operations set, by their paths.
+// patches are the attributes that patch operations set, by their paths, which are read
+// as the operation itself reads them.
 func (a *attributes) patches(list []apigatewayapi.PatchOperation, names map[string]string) {
 	for _, p := range list {
-		path := wire.Value(p.Path)
+		path := "/" + strings.Join(escaped(pointer(wire.Value(p.Path))), "/")
 		for prefix, name := range names {
 			if path == prefix || strings.HasPrefix(path, prefix+"/") {
 				a.add(name, wire.Value(p.Value))

@@ -16,21 +16,25 @@ type PassRoler interface {
 	PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error
 }
 
-// roles are the roles that an API's integrations and authorizers work with.
-func (d *definition) roles() map[string]bool {
-	out := map[string]bool{}
-	add := func(arn *string) {
+// use is one place of an API that works with a role: an integration or an authorizer, and
+// what it calls with it.
+type use struct{ place, uri, role string }
+
+// roles are the roles that an API's integrations and authorizers work with, and for what.
+func (d *definition) roles() map[use]bool {
+	out := map[use]bool{}
+	add := func(place string, uri, arn *string) {
 		if a := wire.Value(arn); strings.Contains(a, ":role/") {
-			out[a] = true
+			out[use{place, wire.Value(uri), a}] = true
 		}
 	}
-	for _, a := range d.Authorizers {
-		add(a.AuthorizerCredentials)
+	for id, a := range d.Authorizers {
+		add("authorizer/"+id, a.AuthorizerUri, a.AuthorizerCredentials)
 	}
-	for _, r := range d.Resources {
-		for _, m := range r.ResourceMethods {
-			if m.MethodIntegration != nil {
-				add(m.MethodIntegration.Credentials)
+	for id, r := range d.Resources {
+		for verb, m := range r.ResourceMethods {
+			if i := m.MethodIntegration; i != nil {
+				add(id+"/"+verb, i.Uri, i.Credentials)
 			}
 		}
 	}
@@ -46,12 +50,13 @@ type errPass struct{}
 
 func (errPass) Error() string { return "restapi: roles are to be passed" }
 
-// check wants every role of after that is not in before (IAM User Guide, "Grant a user
-// permissions to pass a role to an AWS service").
-func (p *passes) check(before, after map[string]bool) error {
-	for role := range after {
-		if !before[role] && !p.granted[role] {
-			p.wanted[role] = true
+// check wants the role of every use that was not there before (IAM User Guide, "Grant a
+// user permissions to pass a role to an AWS service"). That an API works with a role
+// already, elsewhere or to call something else, gives nobody a right to it.
+func (p *passes) check(before, after map[use]bool) error {
+	for u := range after {
+		if !before[u] && !p.granted[u.role] {
+			p.wanted[u.role] = true
 		}
 	}
 	if len(p.wanted) > 0 {

@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"moat/internal/wire"
@@ -63,6 +64,31 @@ func TestCredentials_AreARoleThatTheCallerMayPass(t *testing.T) {
 		if err := by(mine); err != nil {
 			t.Errorf("%s with a role that may be passed: %v", name, err)
 		}
+	}
+	// That the API works with a role gives nobody a right to use it for something else.
+	s.cfg.PassRoler = only(admin)
+	put := func(uri, role string) error {
+		_, err := s.PutIntegration(ctx, &apigatewayapi.PutIntegrationRequest{RestApiId: id, ResourceId: root, HttpMethod: "GET", Type: "AWS_PROXY", IntegrationHttpMethod: wire.String("POST"), Uri: wire.String(uri), Credentials: &role})
+		return err
+	}
+	resources, err := s.GetResources(ctx, &apigatewayapi.GetResourcesRequest{RestApiId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = *resources.Items[0].Id
+	if err := put(uri, admin); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.PassRoler = only(mine)
+	other := strings.Replace(uri, "function:f/", "function:g/", 1)
+	if err := put(other, admin); !errors.Is(err, errMayNotPass) {
+		t.Errorf("a role that is there, for another function: got %v", err)
+	}
+	if _, err := s.CreateAuthorizer(ctx, &apigatewayapi.CreateAuthorizerRequest{RestApiId: id, Name: "again", Type: "TOKEN", AuthorizerUri: wire.String(uri), AuthorizerCredentials: wire.String(admin), IdentitySource: wire.String("method.request.header.Authorization")}); !errors.Is(err, errMayNotPass) {
+		t.Errorf("a role that is there, for an authorizer: got %v", err)
+	}
+	if _, err := s.PutMethod(ctx, &apigatewayapi.PutMethodRequest{RestApiId: id, ResourceId: root, HttpMethod: "POST", AuthorizationType: "NONE"}); err != nil {
+		t.Errorf("a change that passes no role: %v", err)
 	}
 	last, err := s.CreateAuthorizer(ctx, &apigatewayapi.CreateAuthorizerRequest{RestApiId: id, Name: "last", Type: "TOKEN", AuthorizerUri: wire.String(uri), IdentitySource: wire.String("method.request.header.Authorization")})
 	if err != nil {
