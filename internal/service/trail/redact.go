@@ -133,7 +133,8 @@ func patchesSecret(path any) bool {
 	if s != nil {
 		text = *s
 	}
-	return strings.HasPrefix(text, "/variables") || strings.HasPrefix(text, "/value")
+	text = strings.TrimPrefix(text, "/") // API Gateway's service reads a path without it, too
+	return strings.HasPrefix(text, "variables") || strings.HasPrefix(text, "value")
 }
 
 // secret tells of a member that the model does not call sensitive and that is, or may hold, one.
@@ -150,8 +151,8 @@ func secret(owner string, f reflect.StructField) bool {
 	case "TemplateBody", "ProcessedTemplate", "Payload", "ClientContext", "ClientMetadata", "ValidationData", "Logins", "LogEvents", "Variables", "StageVariables",
 		"ResolvedValue", "ParameterValue", "UserContextData", "ContextData":
 		return true
-	case "Value": // of an API key, of an SSM parameter
-		return strings.Contains(owner, "ApiKey") || strings.Contains(owner, "Parameter")
+	case "Value": // of an API key, also one in a plan, of an SSM parameter
+		return strings.Contains(owner, "ApiKey") || strings.Contains(owner, "PlanKey") || strings.Contains(owner, "Parameter")
 	case "Headers", "MultiValueHeaders", "Body", "PathWithQueryString":
 		return strings.HasPrefix(owner, "TestInvoke")
 	case "Message": // of a log event

@@ -115,6 +115,8 @@ func TestMessage_unmarked(t *testing.T) {
 		{"API keys in answers", &apigatewayapi.ApiKey{Name: s("shown"), Value: s("s3cr3t")}, "shown"},
 		{"stage variables", &apigatewayapi.CreateStageRequest{StageName: "shown", Variables: map[string]string{"a": "s3cr3t"}}, "shown"},
 		{"patched stage variables", &apigatewayapi.UpdateStageRequest{StageName: "shown", PatchOperations: []apigatewayapi.PatchOperation{{Path: s("/variables/a"), Value: s("s3cr3t")}}}, "/variables/a"},
+		{"patches without a slash", &apigatewayapi.UpdateStageRequest{StageName: "shown", PatchOperations: []apigatewayapi.PatchOperation{{Path: s("variables/a"), Value: s("s3cr3t")}}}, "variables/a"},
+		{"API keys of plans", &apigatewayapi.UsagePlanKey{Name: s("shown"), Value: s("s3cr3t")}, "shown"},
 		{"other patches are shown", &apigatewayapi.UpdateStageRequest{PatchOperations: []apigatewayapi.PatchOperation{{Path: s("/description"), Value: s("shown")}}}, "shown"},
 		{"session tokens", &stsapi.AssumeRoleResponse{Credentials: &stsapi.Credentials{AccessKeyId: "shown", SecretAccessKey: "s3cr3t", SessionToken: "s3cr3t"}}, "shown"},
 		{"one-time codes", &stsapi.GetSessionTokenRequest{SerialNumber: s("shown"), TokenCode: s("s3cr3t")}, "shown"},
