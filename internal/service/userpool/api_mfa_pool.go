@@ -77,6 +77,9 @@ func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolM
 			m.WebAuthn = p.Settings.MFA.WebAuthn
 		}
 		p.Settings.MFA, p.ModifiedAt = m, s.time()
+		if err := p.Settings.checkFactors(); err != nil {
+			return err
+		}
 		return s.tables.pools.Put(tx, p)
 	})
 	if err != nil {
@@ -101,6 +104,15 @@ func (m *PoolMFA) check() error {
 		if c.UserVerification == "" {
 			c.UserVerification = api.UserVerificationTypepreferred
 		}
+	}
+	return nil
+}
+
+// checkFactors refuses a pool that demands two factors and lets in by a code: who reads
+// somebody's mail could then set up the second one himself. The sentence is AWS's.
+func (s *PoolSettings) checkFactors() error {
+	if s.MFA.mode() == api.UserPoolMfaTypeON && s.passwordless() {
+		return refuse(invalidParameter, "Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled")
 	}
 	return nil
 }

@@ -51,6 +51,9 @@ func (s *Service) newPool(ctx context.Context, in *api.CreateUserPoolRequest) (P
 	if settings.MFA, err = (PoolMFA{}).updated(same); err != nil {
 		return p, err
 	}
+	if err := settings.checkFactors(); err != nil {
+		return p, err
+	}
 	schema, err := newSchema(in.Schema)
 	if err != nil {
 		return p, err
@@ -126,6 +129,9 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 			return err
 		}
 		if settings.MFA, err = p.Settings.MFA.updated(in); err != nil {
+			return err
+		}
+		if err := settings.checkFactors(); err != nil {
 			return err
 		}
 		p.Settings, p.ModifiedAt = settings, s.time()

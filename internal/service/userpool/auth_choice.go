@@ -10,19 +10,35 @@ import (
 )
 
 // firstFactors are what the pool lets a choice-based sign-in begin with.
-func (p *Pool) firstFactors() []api.AuthFactorType {
-	if s := p.Settings.SignIn; s != nil && len(s.AllowedFirstAuthFactors) > 0 {
-		return s.AllowedFirstAuthFactors
+func (s *PoolSettings) firstFactors() []api.AuthFactorType {
+	if s.SignIn != nil && len(s.SignIn.AllowedFirstAuthFactors) > 0 {
+		return s.SignIn.AllowedFirstAuthFactors
 	}
 	return []api.AuthFactorType{api.AuthFactorTypePASSWORD}
 }
 
 // passwordless says whether users of the pool can do without a password. A passkey is
 // not enough: it can only be registered by who is signed in.
-func (p *Pool) passwordless() bool {
-	return slices.ContainsFunc(p.firstFactors(), func(f api.AuthFactorType) bool {
+func (s *PoolSettings) passwordless() bool {
+	return slices.ContainsFunc(s.firstFactors(), func(f api.AuthFactorType) bool {
 		return f == api.AuthFactorTypeEMAIL_OTP || f == api.AuthFactorTypeSMS_OTP
 	})
+}
+
+func (p *Pool) passwordless() bool { return p.Settings.passwordless() }
+
+// codeLetsIn says whether a code that is sent to an address may be the first thing that
+// u proves. Who has a second factor begins with the password: a code would be the same
+// factor once more, or would leave the password out (Cognito developer guide, "Adding
+// MFA to a user pool", prerequisites).
+func (p *Pool) codeLetsIn(u *User, attribute string) bool {
+	switch p.Settings.MFA.mode() {
+	case api.UserPoolMfaTypeOFF:
+		return u.reaches(attribute)
+	case api.UserPoolMfaTypeOPTIONAL:
+		return u.reaches(attribute) && len(p.secondFactors(u)) == 0
+	}
+	return false
 }
 
 // choices are the challenges that a choice-based sign-in of u can begin with. A client
@@ -31,7 +47,7 @@ func (p *Pool) passwordless() bool {
 // to ask for.
 func (p *Pool) choices(u *User, passkey, everything bool) []api.ChallengeNameType {
 	var out []api.ChallengeNameType
-	for _, f := range p.firstFactors() {
+	for _, f := range p.Settings.firstFactors() {
 		switch f {
 		case api.AuthFactorTypePASSWORD:
 			if everything || u.hasPassword() {
@@ -41,11 +57,11 @@ func (p *Pool) choices(u *User, passkey, everything bool) []api.ChallengeNameTyp
 				out = append(out, api.ChallengeNameTypePASSWORD_SRP)
 			}
 		case api.AuthFactorTypeEMAIL_OTP:
-			if everything || u.reaches(loginEmail) {
+			if everything || p.codeLetsIn(u, loginEmail) {
 				out = append(out, api.ChallengeNameTypeEMAIL_OTP)
 			}
 		case api.AuthFactorTypeSMS_OTP:
-			if everything || u.reaches(loginPhone) {
+			if everything || p.codeLetsIn(u, loginPhone) {
 				out = append(out, api.ChallengeNameTypeSMS_OTP)
 			}
 		case api.AuthFactorTypeWEB_AUTHN:

@@ -88,13 +88,46 @@ func TestService_choice_preferred(t *testing.T) {
 	if out := must[*api.RespondToAuthChallengeResponse](t)(c.finish(c.proof(first.ChallengeParameters, goodPass))); out.AuthenticationResult == nil {
 		t.Errorf("got %+v", out)
 	}
-	h.setMFA(pool, "ON")
-	// The first factor is no second one.
+}
+
+// Who has a second factor begins with the password: a code alone lets nobody past it,
+// nor to setting up another one.
+func TestService_choice_secondFactor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool, client, quiet := h.choicePool()
+	h.member(pool, "ann", "email", "ann@example.com", "email_verified", "true")
+	h.member(pool, "bob", "email", "bob@example.com", "email_verified", "true")
+	const onlyPassword = "Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled"
+	token := &api.SoftwareTokenMfaConfigType{Enabled: wire.Bool(true)}
+	_, err := h.c.SetUserPoolMfaConfig(t.Context(), &api.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: "ON", SoftwareTokenMfaConfiguration: token})
+	want(t, err, "InvalidParameterException", onlyPassword)
+	h.setMFA(pool, "OPTIONAL")
+
+	begun := must[*api.InitiateAuthResponse](t)(h.choose(client, "ann", "PREFERRED_CHALLENGE", "EMAIL_OTP"))
+	code := h.box.last(t).Code
+	must[*api.AdminSetUserMFAPreferenceResponse](t)(h.c.AdminSetUserMFAPreference(t.Context(), &api.AdminSetUserMFAPreferenceRequest{
+		UserPoolId: pool, Username: "ann", EmailMfaSettings: &api.EmailMfaSettingsType{Enabled: wire.Bool(true)},
+	}))
+	_, err = h.answer(client, "EMAIL_OTP", begun.Session, "USERNAME", "ann", "EMAIL_OTP_CODE", code)
+	want(t, err, "CodeMismatchException", "")
 	out := must[*api.InitiateAuthResponse](t)(h.choose(client, "ann", "PREFERRED_CHALLENGE", "EMAIL_OTP"))
-	next := must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "EMAIL_OTP", out.Session, "USERNAME", "ann", "EMAIL_OTP_CODE", h.box.last(t).Code))
-	if next.AuthenticationResult != nil || next.ChallengeName != "MFA_SETUP" {
-		t.Errorf("got %+v", next)
+	if !slices.Equal(out.AvailableChallenges, []api.ChallengeNameType{"PASSWORD", "PASSWORD_SRP"}) {
+		t.Errorf("with a second factor: %+v", out)
 	}
+	// Where nobody must learn who exists it is offered, and no code goes out.
+	sent := h.box.last(t)
+	out = must[*api.InitiateAuthResponse](t)(h.choose(quiet, "ann", "PREFERRED_CHALLENGE", "EMAIL_OTP"))
+	if out.ChallengeName != "EMAIL_OTP" || h.box.last(t).Code != sent.Code {
+		t.Errorf("got %+v", out)
+	}
+	// The twins: the password and then the code, and somebody without a second factor.
+	out = must[*api.InitiateAuthResponse](t)(h.choose(client, "ann", "PREFERRED_CHALLENGE", "PASSWORD", "PASSWORD", goodPass))
+	next := must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "EMAIL_OTP", out.Session, "USERNAME", "ann", "EMAIL_OTP_CODE", h.box.last(t).Code))
+	h.claims(next.AuthenticationResult.IdToken)
+	out = must[*api.InitiateAuthResponse](t)(h.choose(client, "bob", "PREFERRED_CHALLENGE", "EMAIL_OTP"))
+	next = must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "EMAIL_OTP", out.Session, "USERNAME", "bob", "EMAIL_OTP_CODE", h.box.last(t).Code))
+	h.claims(next.AuthenticationResult.IdToken)
 }
 
 // A client that must not learn who exists sees the same of everybody.

@@ -54,7 +54,7 @@ func (s *Service) sendSignInCode(ctx context.Context, st *step, kind api.Challen
 		return answer{}, err
 	}
 	to := contactFor(how.attribute, u.Attributes[how.attribute])
-	reachable := c.known && to.destination != "" && (len(at.Proven) > 0 || u.reaches(how.attribute))
+	reachable := c.known && to.destination != "" && (len(at.Proven) > 0 || at.Flow == api.AuthFlowTypeCUSTOM_AUTH && u.reaches(how.attribute) || st.pool.codeLetsIn(u, how.attribute))
 	if !reachable {
 		to, sealed = s.imaginaryReach(&st.pool, c.login, how.attribute), nil
 	}
@@ -90,6 +90,9 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 		}
 		pr := &proof{user: u, factor: how.proves, right: ch.Known, from: &ch, retry: true, wrong: errSignInCode()}
 		pr.effect = func(tx *store.Tx, u *User) (verdict, err error) {
+			if len(ch.Proven) == 0 && ch.Flow == api.AuthFlowTypeUSER_AUTH && !st.pool.codeLetsIn(u, how.attribute) {
+				return errSignInCode(), nil // a second factor has been set up since
+			}
 			purpose := purposeSignIn(how.attribute)
 			sent, err := s.tables.codes.Get(tx, u.Pool, u.Key, purpose)
 			if errors.Is(err, store.ErrNotFound) || err == nil && sent.For != ch.ID {

@@ -83,7 +83,7 @@ func (s *Service) relyingParty(p *Pool) string {
 
 // passkeys says whether the pool lets users sign in by passkey.
 func (p *Pool) passkeys() bool {
-	return slices.Contains(p.firstFactors(), api.AuthFactorTypeWEB_AUTHN)
+	return slices.Contains(p.Settings.firstFactors(), api.AuthFactorTypeWEB_AUTHN)
 }
 
 // passkeyIsMFA says whether a passkey can stand for both factors, once the authenticator
