@@ -51,6 +51,7 @@ func (c *client) own(ctx context.Context, path string, out any) error {
 }
 
 func (a *app) printExplanation(x server.Explanation) {
+	makeVisible(&x)
 	p := newPalette(a.stdout, a.getenv)
 	for i := range x.Events {
 		e := &x.Events[i]

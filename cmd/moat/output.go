@@ -25,7 +25,7 @@ func (a *app) fail(code int, msg string) {
 		_ = enc.Encode(map[string]any{"event": "error", "message": msg, "exitCode": code})
 		return
 	}
-	fmt.Fprintf(a.stderr, "moat: %s\n", msg)
+	fmt.Fprintf(a.stderr, "moat: %s\n", visible(msg))
 }
 
 // palette colours text on a terminal and leaves it alone elsewhere (NO_COLOR is honoured).

@@ -110,6 +110,7 @@ func (a *app) policyCan(ctx context.Context, c *client, q server.PolicyQuestion)
 }
 
 func (a *app) printMay(out server.PolicyAnswer) {
+	makeVisible(&out)
 	what := fmt.Sprintf("%s may do %s on %s", shortARN(out.Principal), out.Action, out.Resource)
 	switch out.Answer.Answer {
 	case iam.Yes:
@@ -158,6 +159,7 @@ func shortARN(arn string) string {
 const maxNamed = 4
 
 func (a *app) printAllowances(out server.PolicyAnswer) {
+	makeVisible(&out)
 	if len(out.May) == 0 {
 		fmt.Fprintf(a.stdout, "%s may do nothing that exists here.\n", shortARN(out.Principal))
 		return
@@ -203,6 +205,7 @@ func (a *app) policyWhoCan(ctx context.Context, c *client, q server.PolicyQuesti
 }
 
 func (a *app) printWho(out server.PolicyAnswer) {
+	makeVisible(&out)
 	if len(out.Who) == 0 {
 		fmt.Fprintf(a.stdout, "Nobody can do %s on %s.\n", out.Action, out.Resource)
 		return

@@ -61,7 +61,7 @@ func (a *app) printSuggestion(s trail.Suggestion) error {
 	if err := json.Indent(&out, s.Document, "", "  "); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.stdout, out.String())
+	fmt.Fprintln(a.stdout, visible(out.String()))
 	fmt.Fprintf(a.stderr, "From %d calls of %s since %s", s.Events, s.Principal, s.Since.Format(time.RFC3339))
 	if s.Refused > 0 {
 		fmt.Fprintf(a.stderr, ", %d of them refused", s.Refused)
