@@ -15,6 +15,7 @@ import (
 	"moat/internal/service/iam"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
+	"moat/internal/wire/iamapi"
 	"moat/internal/wire/lambdaapi"
 )
 
@@ -46,11 +47,13 @@ func (s *Server) askPolicies(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST asks"})
 		return
 	}
+	const operation = "AskPolicies"
 	call, err := s.signedBy(r)
 	if err != nil {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": err.Error()})
+		s.refuse(w, r, operation, &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
 		return
 	}
+	call.Service, call.Operation = "moat", operation
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQuestion))
 	if sum := sha256.Sum256(body); err != nil || hex.EncodeToString(sum[:]) != r.Header.Get("X-Amz-Content-Sha256") {
 		answerJSON(w, http.StatusForbidden, map[string]string{"message": "x-amz-content-sha256 is not the hash of the body"})
@@ -62,8 +65,15 @@ func (s *Server) askPolicies(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, answer := s.answerPolicy(r.Context(), call, q)
+	if refused, ok := answer.(refusedQuestion); ok {
+		s.refuse(w, r, operation, call, "authorise", string(refused))
+		return
+	}
 	answerJSON(w, status, answer)
 }
+
+// refusedQuestion is why a caller may not ask.
+type refusedQuestion string
 
 // answerPolicy authorises and answers.
 func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQuestion) (int, any) {
@@ -78,7 +88,7 @@ func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQues
 		about = "*"
 	}
 	if why := s.maySimulate(ctx, call, about); why != "" {
-		return http.StatusForbidden, map[string]string{"message": why}
+		return http.StatusForbidden, refusedQuestion(why)
 	}
 	out := PolicyAnswer{Principal: q.Principal, Action: q.Action, Resource: q.Resource}
 	if err == nil {
@@ -121,12 +131,23 @@ func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) 
 	return err
 }
 
-// maySimulate asks whether a caller may know what a principal may do; why not, else.
+// maySimulate asks whether a caller may know what a principal may do; why not, else. It asks as
+// the call itself would: the principal's tags have their say.
 func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string) string {
-	const action = "iam:SimulatePrincipalPolicy"
-	d, err := s.parts.iam.Authorize(ctx, call.Caller, action, about, s.cfg.Account, wire.RequestKeys(call))
-	if err != nil || !d.Allowed {
-		return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + about
+	const operation, action = "SimulatePrincipalPolicy", "iam:SimulatePrincipalPolicy"
+	needs := []wire.Need{{Resource: about}}
+	if about != "*" {
+		needs = s.parts.iam.APIs()[0].Resources(call, operation, &iamapi.SimulatePrincipalPolicyRequest{PolicySourceArn: about})
+	}
+	for _, n := range needs {
+		keys := s.keysOf(call)
+		for k, v := range n.Keys {
+			keys.Set(k, v...)
+		}
+		d, err := s.parts.iam.Authorize(ctx, call.Caller, action, n.Resource, s.cfg.Account, keys)
+		if err != nil || !d.Allowed {
+			return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + n.Resource
+		}
 	}
 	return ""
 }

@@ -56,14 +56,8 @@ func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string
 		return nil, false
 	}
 	call.Service, call.Operation = "moat", operation
-	keys := policy.Context{}
-	keys.Set("aws:CurrentTime", call.Time.UTC().Format(time.RFC3339))
-	keys.Set("aws:EpochTime", strconv.FormatInt(call.Time.Unix(), 10))
-	keys.Set("aws:SecureTransport", strconv.FormatBool(call.Secure))
-	keys.Set("aws:RequestedRegion", call.Region)
-	keys.Set("aws:SourceIp", call.SourceIP)
 	const action = "cloudtrail:LookupEvents"
-	d, err := s.parts.iam.Authorize(r.Context(), call.Caller, action, "*", s.cfg.Account, keys)
+	d, err := s.parts.iam.Authorize(r.Context(), call.Caller, action, "*", s.cfg.Account, s.keysOf(call))
 	if err != nil {
 		s.cfg.Log.Error("who may look into the trail could not be decided", "error", err)
 		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the caller's policies cannot be read; see the log"})
@@ -75,6 +69,13 @@ func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string
 		return nil, false
 	}
 	return call, true
+}
+
+// keysOf are the condition keys of a call to one of Moat's own addresses: those of every call.
+func (s *Server) keysOf(call *wire.Call) policy.Context {
+	keys := wire.RequestKeys(call)
+	keys.Set("aws:ResourceAccount", s.cfg.Account)
+	return keys
 }
 
 // emptyHash is the SHA-256 of no bytes.

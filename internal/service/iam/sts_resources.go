@@ -24,7 +24,11 @@ func (s *Service) stsResources(c *wire.Call, _ string, in any) []wire.Need {
 		given.setKeys(keys)
 		return wire.Needs(keys, s.federatedARN(r.Name))
 	case *stsapi.AssumeRootRequest:
-		return wire.Needs(policy.Context{"sts:taskpolicyarn": {wire.Value(r.TaskPolicyArn.Arn)}}, "arn:aws:iam::"+r.TargetPrincipal+":root")
+		keys := policy.Context{}
+		if r.TaskPolicyArn != nil {
+			keys.Set("sts:TaskPolicyArn", wire.Value(r.TaskPolicyArn.Arn))
+		}
+		return wire.Needs(keys, "arn:aws:iam::"+r.TargetPrincipal+":root")
 	case *stsapi.GetWebIdentityTokenRequest:
 		given, keys := attributes{tags: tagsIn(r.Tags)}, policy.Context{}
 		given.setKeys(keys)
