@@ -37,6 +37,10 @@ type Config struct {
 	AllowPrivateTargets bool
 	SMTP, MailFrom      string
 
+	// BreachedPasswords is a file of hashes in the form of Have I Been Pwned; empty: the list that
+	// comes with the program.
+	BreachedPasswords string
+
 	// Guardrails are service control policies: they bind every principal of the account, its root
 	// too, and no service-linked role.
 	Guardrails []iam.Guardrail

@@ -27,6 +27,7 @@ import (
 	"moat/internal/service/stack/bundle"
 	"moat/internal/service/trail"
 	"moat/internal/service/userpool"
+	"moat/internal/service/userpool/breached"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -53,6 +54,7 @@ type parts struct {
 	gateway   *gateway.Gateway
 	restapi   *restapi.Service
 	stack     *stack.Service
+	breached  *breached.File // nil: the list that comes with the program
 	trail     *trail.Service
 	pipeline  *wire.Pipeline
 	access    *accessLog
@@ -118,8 +120,16 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	var leaked breached.List
+	if cfg.BreachedPasswords != "" {
+		if p.breached, err = breached.Open(cfg.BreachedPasswords); err != nil {
+			return fmt.Errorf("the list of leaked passwords cannot be used: %w", err)
+		}
+		leaked = p.breached
+	}
 	p.userpool, err = userpool.New(userpool.Config{
-		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
+		Breached: leaked,
+		DB:       p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
 		Messenger: messenger, Prompt: cfg.Dev, Invoker: triggerInvoker{p}, PassRoler: p.iam,
 		Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
 	})
@@ -230,6 +240,9 @@ func (p *parts) probe(log *slog.Logger) func(context.Context) error {
 func (p *parts) close() {
 	if p.host != nil {
 		_ = p.host.Close()
+	}
+	if p.breached != nil {
+		_ = p.breached.Close()
 	}
 }
 

@@ -177,13 +177,21 @@ func (s *Service) changePassword(ctx context.Context, in *api.ChangePasswordRequ
 	if err != nil {
 		return err
 	}
-	if right {
-		if err := checkPassword(b.pool.Settings.Password, in.ProposedPassword); err != nil {
-			return err
+	threat, err := s.threatOf(ctx, &b.pool, &b.client, origin{})
+	if err != nil {
+		return err
+	}
+	// What is wrong with the new password is told only to who has proven the old one: to
+	// anybody else it would tell that his guess was right, and uncounted.
+	refusal := checkPassword(b.pool.Settings.Password, in.ProposedPassword)
+	var leaked bool
+	if refusal == nil { // whether the old one was right or not: the same work
+		if leaked, refusal = s.checkLeaked(&threat, api.EventFilterTypePASSWORD_CHANGE, in.ProposedPassword); refusal == nil {
+			refusal = s.checkHistory(&b.pool, &b.user, in.ProposedPassword)
 		}
-		if err := s.checkHistory(&b.pool, &b.user, in.ProposedPassword); err != nil {
-			return err
-		}
+	}
+	if f := (*fault)(nil); refusal != nil && !errors.As(refusal, &f) {
+		return refusal
 	}
 	pw, err := s.newPassword(b.pool.ID, b.user.Name, in.ProposedPassword)
 	if err != nil {
@@ -198,7 +206,13 @@ func (s *Service) changePassword(ctx context.Context, in *api.ChangePasswordRequ
 		if verdict, err = s.settle(tx, u.Pool, u.Key, right && u.PasswordID == b.user.PasswordID); err != nil || verdict != nil {
 			return err
 		}
+		if verdict = refusal; verdict != nil {
+			return nil
+		}
 		u.setPassword(&b.pool, pw)
+		if err := s.note(tx, &threat, &u, api.EventTypePasswordChange, b.client.ID, leaked); err != nil {
+			return err
+		}
 		return s.putUser(tx, &b.pool, &u, false)
 	})
 	return errors.Join(err, verdict)

@@ -32,6 +32,8 @@ type step struct {
 	session   *string
 	flow      api.AuthFlowType // of the first step
 	on        occasion
+	from      origin
+	threat    threat
 }
 
 // maxParam bounds a parameter; the longest honest one is a secret block.
@@ -50,7 +52,7 @@ func (st *step) param(name string) (string, error) {
 
 // InitiateAuth begins a sign-in for an app.
 func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest) (*api.InitiateAuthResponse, error) {
-	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
+	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{user: in.UserContextData}}
 	a, err := s.initiate(ctx, &st, "", in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -60,7 +62,7 @@ func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest)
 
 // AdminInitiateAuth begins a sign-in for a server that has a key of its own.
 func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAuthRequest) (*api.AdminInitiateAuthResponse, error) {
-	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
+	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{admin: in.ContextData}}
 	a, err := s.initiate(ctx, &st, in.UserPoolId, in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -70,7 +72,7 @@ func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAu
 
 // RespondToAuthChallenge goes on with a sign-in.
 func (s *Service) RespondToAuthChallenge(ctx context.Context, in *api.RespondToAuthChallengeRequest) (*api.RespondToAuthChallengeResponse, error) {
-	st := step{operation: "RespondToAuthChallenge", params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
+	st := step{operation: "RespondToAuthChallenge", params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{user: in.UserContextData}}
 	a, err := s.respond(ctx, &st, "", in.ClientId, in.ChallengeName)
 	if err != nil {
 		return nil, exception(err)
@@ -80,7 +82,7 @@ func (s *Service) RespondToAuthChallenge(ctx context.Context, in *api.RespondToA
 
 // AdminRespondToAuthChallenge goes on with a sign-in, for a server.
 func (s *Service) AdminRespondToAuthChallenge(ctx context.Context, in *api.AdminRespondToAuthChallengeRequest) (*api.AdminRespondToAuthChallengeResponse, error) {
-	st := step{operation: "AdminRespondToAuthChallenge", admin: true, params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}}
+	st := step{operation: "AdminRespondToAuthChallenge", admin: true, params: in.ChallengeResponses, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{admin: in.ContextData}}
 	a, err := s.respond(ctx, &st, in.UserPoolId, in.ClientId, in.ChallengeName)
 	if err != nil {
 		return nil, exception(err)
@@ -90,7 +92,7 @@ func (s *Service) AdminRespondToAuthChallenge(ctx context.Context, in *api.Admin
 
 // enter reads the client and its pool; an administrator names the pool, too.
 func (s *Service) enter(ctx context.Context, st *step, poolID, clientID string) error {
-	return s.db.View(ctx, func(tx *store.Tx) (err error) {
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		if st.admin {
 			if _, err = s.poolHere(ctx, tx, poolID); err != nil {
 				return err
@@ -102,6 +104,13 @@ func (s *Service) enter(ctx context.Context, st *step, poolID, clientID string) 
 		st.pool, st.client, err = s.both(tx, clientID)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	if st.threat, err = s.threatOf(ctx, &st.pool, &st.client, st.from); err != nil {
+		return err
+	}
+	return st.threat.admit()
 }
 
 // initiate begins a sign-in by one of the flows of the machine.
@@ -241,11 +250,15 @@ func (s *Service) passwordSignIn(ctx context.Context, st *step) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
+	leaked, err := s.leaked(&st.threat, api.EventFilterTypeSIGN_IN, password)
+	if err != nil {
+		return answer{}, err
+	}
 	renew, err := s.renewal(&u, password, known && right)
 	if err != nil {
 		return answer{}, err
 	}
-	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: known && right, effect: renew})
+	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: known && right, leaked: leaked, effect: renew})
 }
 
 // missingRequired lists the required attributes that a user lacks, as the

@@ -199,8 +199,12 @@ func (s *Service) chosen(ctx context.Context, st *step, c *choice, kind api.Chal
 		if err != nil {
 			return answer{}, err
 		}
+		leaked, err := s.leaked(&st.threat, api.EventFilterTypeSIGN_IN, password)
+		if err != nil {
+			return answer{}, err
+		}
 		at := c.at(st)
-		return s.conclude(ctx, st, &proof{user: c.user, factor: provesPassword, right: c.known && right, from: c.from, at: &at, effect: renew})
+		return s.conclude(ctx, st, &proof{user: c.user, factor: provesPassword, right: c.known && right, from: c.from, at: &at, leaked: leaked, effect: renew})
 	}
 	var a []byte
 	if kind == api.ChallengeNameTypePASSWORD_SRP {

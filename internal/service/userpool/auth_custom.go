@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -226,13 +227,26 @@ func (s *Service) takeCustom(ctx context.Context, st *step) (answer, error) {
 		done.Metadata = &ch.Metadata
 	}
 	c.at.Custom = append(slices.Clone(c.at.Custom), done)
+	var verdict error
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		if err := s.spend(tx, &ch); err != nil || right {
+		verdict = nil
+		// Of many answers at once only the free ones may learn anything.
+		locked, err := s.lockedNow(tx, ch.Pool, ch.User)
+		if err != nil {
+			return err
+		}
+		if locked {
+			verdict = errLocked()
+		}
+		if err := s.spend(tx, &ch); err != nil || right || locked {
+			return err
+		}
+		if err := s.noteFailure(tx, st, &c.user, provesCustom, c.at); err != nil {
 			return err
 		}
 		return s.failed(tx, ch.Pool, ch.User)
 	})
-	if err != nil {
+	if err = errors.Join(err, verdict); err != nil {
 		return answer{}, err
 	}
 	return s.define(ctx, st, &c)

@@ -51,6 +51,9 @@ func (s *Service) newPasswordStep(ctx context.Context, st *step) (answer, error)
 	if err := checkPassword(st.pool.Settings.Password, password); err != nil {
 		return answer{}, err
 	}
+	if _, err := s.checkLeaked(&st.threat, api.EventFilterTypePASSWORD_CHANGE, password); err != nil {
+		return answer{}, err
+	}
 	if err := s.checkHistory(&st.pool, &u, password); err != nil {
 		return answer{}, err
 	}

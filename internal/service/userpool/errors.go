@@ -13,7 +13,8 @@ import (
 type kind int
 
 const (
-	aliasExists kind = iota + 1
+	addOnNotEnabled kind = iota + 1
+	aliasExists
 	codeDeliveryFailed
 	codeExpired
 	codeMismatch
@@ -80,6 +81,8 @@ func exception(err error) error {
 		return err
 	}
 	switch f.kind {
+	case addOnNotEnabled:
+		return &api.UserPoolAddOnNotEnabledException{Message: f.text}
 	case aliasExists:
 		return &api.AliasExistsException{Message: f.text}
 	case codeDeliveryFailed:

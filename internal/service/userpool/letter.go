@@ -111,6 +111,8 @@ func (m *Message) purpose() string {
 		return purposeSignIn(attribute)
 	case MessageInvitation:
 		return "invitation"
+	case MessageRisk:
+		return "risk"
 	}
 	return purposeAttribute(attribute)
 }

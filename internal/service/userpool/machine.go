@@ -34,6 +34,8 @@ type attempt struct {
 	Device      string       `json:",omitempty"` // key of the device that the client says it is
 	NewPassword bool         `json:",omitempty"` // a temporary password was replaced on the way
 	Custom      []customStep `json:",omitempty"` // CUSTOM_AUTH: the challenges so far, as its functions see them
+	Event       string       `json:",omitempty"` // where threat protection is on: the event of this sign-in, which was judged
+	Risk        string       `json:",omitempty"` // what its risk demands before tokens
 }
 
 func (a *attempt) has(f factor) bool { return slices.Contains(a.Proven, f) }
@@ -134,9 +136,9 @@ func (s *Service) next(p *Pool, u *User, at attempt, d *Device) (api.ChallengeNa
 		return api.ChallengeNameTypeDEVICE_SRP_AUTH, nil
 	}
 	if d != nil && d.Remembered && p.deviceForMFA() {
-		return "", nil // a device that is remembered stands for the second factor
+		return p.owed(u, at, true) // a device that is remembered stands for the second factor
 	}
-	return p.secondFactor(u, at), nil
+	return p.owed(u, at, false)
 }
 
 // proof is what the answer to one step amounts to.
@@ -147,6 +149,7 @@ type proof struct {
 	from        *challenge // what was answered; nil for what opens a sign-in
 	at          *attempt   // how far it had come where from does not say so
 	newPassword bool       // the answer replaced a temporary password
+	leaked      bool       // the password is one that attackers have
 	// retry lets a wrong answer be given again: the challenge is used up by a right one only.
 	retry bool
 	// wrong is what a wrong answer is told; nil stands for errWrongPassword.
@@ -180,9 +183,13 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 		out = concluded{session: session}
 		return s.count(tx, st, pr, at, fresh, &out)
 	})
+	if err == nil && out.notify {
+		s.notifyRisk(ctx, st, &out)
+	}
 	if err = errors.Join(err, out.verdict); err != nil {
 		return answer{}, err
 	}
+	at = out.at
 	if out.next != "" {
 		return s.put(ctx, st, out.next, &out.user, at)
 	}
@@ -239,6 +246,10 @@ type concluded struct {
 	session Session
 	// newDevice says that the session is on a device that was not seen before.
 	newDevice bool
+	at        attempt // as it goes on
+	event     AuthEvent
+	action    api.AccountTakeoverEventActionType // that the risk has brought about
+	notify    bool                               // and the user is told of
 }
 
 // count is the transaction of conclude.
@@ -276,15 +287,25 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevi
 		if out.verdict = wrong; wrong == nil {
 			out.verdict = errWrongPassword()
 		}
+		if err := s.noteFailure(tx, st, &pr.user, pr.factor, at); err != nil {
+			return err
+		}
 		return s.failed(tx, st.pool.ID, pr.user.Key)
 	}
-	out.user = u
+	if out.verdict, err = s.weigh(tx, st, pr, &u, &at, out); err != nil || out.verdict != nil {
+		out.user = u
+		return err
+	}
+	out.user, out.at = u, at
 	d, err := s.namedDevice(tx, &st.pool, &u, at.Device)
 	if err != nil {
 		return err
 	}
 	if out.next, out.verdict = s.next(&st.pool, &u, at, d); out.verdict != nil || out.next != "" {
-		return nil
+		return s.refusedBy(tx, out)
+	}
+	if err := s.passed(tx, out); err != nil {
+		return err
 	}
 	if err := s.clearFailures(tx, st.pool.ID, u.Key); err != nil {
 		return err

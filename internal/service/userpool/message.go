@@ -18,6 +18,7 @@ const (
 	MessageInvitation = "AdminCreateUser"
 	MessageSignIn     = "Authentication"
 	MessageUpdate     = "UpdateUserAttribute"
+	MessageRisk       = "RiskNotice" // of a sign-in that looked unusual; it has no code
 )
 
 // Media of a [Message].

@@ -50,8 +50,6 @@ func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 		return notImplemented(operation, "functions that send messages are not available yet.")
 	case in.LambdaConfig != nil && in.LambdaConfig.InboundFederation != nil:
 		return notImplemented(operation, "there is no federation yet whose profiles a function could change.")
-	case in.UserPoolAddOns != nil && in.UserPoolAddOns.AdvancedSecurityMode != api.AdvancedSecurityModeTypeOFF:
-		return notImplemented(operation, "threat protection is not available yet; AdvancedSecurityMode must be OFF.")
 	}
 	return nil
 }

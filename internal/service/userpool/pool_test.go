@@ -62,17 +62,16 @@ func TestService_CreateUserPool_refused(t *testing.T) {
 		in   api.CreateUserPoolRequest
 		code string
 	}{
-		"mfa by nothing":    {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "InvalidParameterException"},
-		"sender":            {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{KMSKeyID: wire.String("arn:aws:kms:eu-central-1:000000000000:key/k")}}, "NotImplemented"},
-		"threat protection": {api.CreateUserPoolRequest{UserPoolAddOns: &api.UserPoolAddOnsType{AdvancedSecurityMode: "ENFORCED"}}, "NotImplemented"},
-		"passkeys alone":    {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"WEB_AUTHN"}}}}, "InvalidParameterException"},
-		"both name rules":   {api.CreateUserPoolRequest{AliasAttributes: []api.AliasAttributeType{"email"}, UsernameAttributes: []api.UsernameAttributeType{"email"}}, "InvalidParameterException"},
-		"required custom":   {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x"), Required: wire.Bool(true)}}}, "InvalidParameterException"},
-		"standard type":     {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("email"), AttributeDataType: "Number"}}}, "InvalidParameterException"},
-		"custom twice":      {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x")}, {Name: wire.String("x")}}}, "InvalidParameterException"},
-		"constraints":       {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x"), StringAttributeConstraints: &api.StringAttributeConstraintsType{MinLength: wire.String("9"), MaxLength: wire.String("1")}}}}, "InvalidParameterException"},
-		"recovery twice":    {api.CreateUserPoolRequest{AccountRecoverySetting: &api.AccountRecoverySettingType{RecoveryMechanisms: []api.RecoveryOptionType{{Name: "verified_email", Priority: 1}, {Name: "admin_only", Priority: 2}}}}, "InvalidParameterException"},
-		"proof of nothing":  {api.CreateUserPoolRequest{UserAttributeUpdateSettings: &api.UserAttributeUpdateSettingsType{AttributesRequireVerificationBeforeUpdate: []api.VerifiedAttributeType{"email"}}}, "InvalidParameterException"},
+		"mfa by nothing":   {api.CreateUserPoolRequest{MfaConfiguration: "OPTIONAL"}, "InvalidParameterException"},
+		"sender":           {api.CreateUserPoolRequest{LambdaConfig: &api.LambdaConfigType{KMSKeyID: wire.String("arn:aws:kms:eu-central-1:000000000000:key/k")}}, "NotImplemented"},
+		"passkeys alone":   {api.CreateUserPoolRequest{Policies: &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"WEB_AUTHN"}}}}, "InvalidParameterException"},
+		"both name rules":  {api.CreateUserPoolRequest{AliasAttributes: []api.AliasAttributeType{"email"}, UsernameAttributes: []api.UsernameAttributeType{"email"}}, "InvalidParameterException"},
+		"required custom":  {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x"), Required: wire.Bool(true)}}}, "InvalidParameterException"},
+		"standard type":    {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("email"), AttributeDataType: "Number"}}}, "InvalidParameterException"},
+		"custom twice":     {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x")}, {Name: wire.String("x")}}}, "InvalidParameterException"},
+		"constraints":      {api.CreateUserPoolRequest{Schema: []api.SchemaAttributeType{{Name: wire.String("x"), StringAttributeConstraints: &api.StringAttributeConstraintsType{MinLength: wire.String("9"), MaxLength: wire.String("1")}}}}, "InvalidParameterException"},
+		"recovery twice":   {api.CreateUserPoolRequest{AccountRecoverySetting: &api.AccountRecoverySettingType{RecoveryMechanisms: []api.RecoveryOptionType{{Name: "verified_email", Priority: 1}, {Name: "admin_only", Priority: 2}}}}, "InvalidParameterException"},
+		"proof of nothing": {api.CreateUserPoolRequest{UserAttributeUpdateSettings: &api.UserAttributeUpdateSettingsType{AttributesRequireVerificationBeforeUpdate: []api.VerifiedAttributeType{"email"}}}, "InvalidParameterException"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

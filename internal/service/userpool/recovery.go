@@ -118,7 +118,15 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 	if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 		return err
 	}
+	threat, err := s.threatOf(ctx, &p, &c, origin{user: in.UserContextData})
+	if err = errors.Join(err, threat.admit()); err != nil {
+		return err
+	}
 	if err := checkPassword(p.Settings.Password, in.Password); err != nil {
+		return err
+	}
+	leaked, err := s.checkLeaked(&threat, api.EventFilterTypePASSWORD_CHANGE, in.Password)
+	if err != nil {
 		return err
 	}
 	_, refusal := recoverable(&p, &u, lookup)
@@ -156,6 +164,9 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 			return err
 		}
 		confirmed = u
+		if err := s.note(tx, &threat, &u, api.EventTypeForgotPassword, c.ID, leaked); err != nil {
+			return err
+		}
 		return s.putUser(tx, &p, &u, false)
 	})
 	if err = errors.Join(err, verdict); err != nil || refusal != nil {

@@ -25,7 +25,15 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 	if err != nil {
 		return nil, err
 	}
+	threat, err := s.threatOf(ctx, &p, &c, origin{user: in.UserContextData})
+	if err = errors.Join(err, threat.admit()); err != nil {
+		return nil, err
+	}
 	u, err := s.candidate(&p, &c, in)
+	if err != nil {
+		return nil, err
+	}
+	leaked, err := s.checkLeaked(&threat, api.EventFilterTypeSIGN_UP, deref(in.Password))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +61,10 @@ func (s *Service) signUp(ctx context.Context, in *api.SignUpRequest) (*api.SignU
 		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		if err := s.insertUser(tx, &p, &u, false); err != nil || !wanted {
+		if err := s.insertUser(tx, &p, &u, false); err != nil {
+			return err
+		}
+		if err := s.note(tx, &threat, &u, api.EventTypeSignUp, c.ID, leaked); err != nil || !wanted {
 			return err
 		}
 		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}

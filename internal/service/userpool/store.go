@@ -243,12 +243,17 @@ type tables struct {
 	reserve  *store.Table[ReserveKey]
 	secrets  *store.Table[Secret]
 	letters  *store.Table[Letter]
+
+	authEvents *store.Table[AuthEvent]
+	risks      *store.Table[RiskConfiguration]
+	sprayers   *store.Table[Sprayer]
 }
 
 func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
 		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
+		t.authEvents, t.risks, t.sprayers,
 	}
 }
 
@@ -298,7 +303,7 @@ func newTables() tables {
 			KeyOf:   func(l *Lockout) []string { return []string{l.Pool, l.Who} },
 			Expires: func(l *Lockout) time.Time { return l.Last.Add(2 * lockoutMemory) },
 		}),
-		sessions: newSessionTable(),
+		sessions: newSessionTable(), authEvents: newEventTable(), risks: newRiskTable(), sprayers: newSprayerTable(),
 		spent: store.NewTable(store.Schema[Spent]{
 			Name: "userpool_spent_challenges", Key: []string{"challenge"},
 			KeyOf:   func(c *Spent) []string { return []string{c.ID} },

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"moat/internal/service/userpool/breached"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -47,6 +48,8 @@ type Config struct {
 	Invoker Invoker
 	// PassRoler decides whether a caller may give a role to a group. nil: nobody is asked.
 	PassRoler PassRoler
+	// Breached lists passwords that attackers have. nil: the list that comes with the program.
+	Breached breached.List
 }
 
 // PassRoler decides on iam:PassRole: whether caller may give the role to the service.
@@ -72,6 +75,7 @@ type Service struct {
 	invoker   Invoker
 	record    func(wire.Record)
 	passRoler PassRoler
+	breached  breached.List
 
 	tables  tables
 	keys    *keyring
@@ -97,10 +101,13 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Record == nil {
 		cfg.Record = func(wire.Record) {}
 	}
+	if cfg.Breached == nil {
+		cfg.Breached = breached.NewCommon()
+	}
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"), domain: cfg.Domain,
-		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler,
+		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler, breached: cfg.Breached,
 		tables: newTables(),
 	}
 	if err := s.db.Create(s.tables.all()...); err != nil {
