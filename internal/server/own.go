@@ -27,6 +27,12 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	case suggestPath:
 		s.suggest(w, r)
 		return
+	case exportUsersPath:
+		s.exportUsers(w, r)
+		return
+	case importUsersPath:
+		s.importUsers(w, r)
+		return
 	}
 	if id, ok := strings.CutPrefix(path, explainPath); ok {
 		s.explain(w, r, id)
