@@ -187,6 +187,9 @@ func (s *Service) exportUser(tx *store.Tx, u *User) (*userfile.User, error) {
 	if out.Password, err = s.exportPassword(u); err != nil {
 		return nil, err
 	}
+	if out.Passkeys, err = s.exportPasskeys(tx, u); err != nil {
+		return nil, err
+	}
 	out.MFA, err = s.exportMFA(&u.MFA)
 	return out, err
 }
@@ -234,7 +237,7 @@ func (s *Service) exportMFA(m *UserMFA) (*userfile.MFA, error) {
 	if len(m.Enabled) == 0 && m.Preferred == "" && m.Seed == nil {
 		return nil, nil
 	}
-	out := &userfile.MFA{Enabled: m.Enabled, Preferred: m.Preferred}
+	out := &userfile.MFA{Enabled: m.Enabled, Preferred: m.Preferred, Passkey: m.Passkey}
 	if m.Seed != nil {
 		seed, err := s.db.Unseal(sealSeed, m.Seed)
 		if err != nil {

@@ -108,9 +108,13 @@ func (s *Service) importUsers(ctx context.Context, in *ImportRequest) (*ImportAn
 		}
 	}
 	ready := make([]User, len(in.Users)) // what costs something, before the transaction
+	keys := make([][]Passkey, len(in.Users))
 	wrong := make([]error, len(in.Users))
 	for i, u := range in.Users {
-		if ready[i], wrong[i] = s.imported(p, in, u); wrong[i] != nil && !isFault(wrong[i]) {
+		if ready[i], wrong[i] = s.imported(p, in, u); wrong[i] == nil {
+			keys[i], wrong[i] = s.importedPasskeys(&ready[i], u.Passkeys)
+		}
+		if wrong[i] != nil && !isFault(wrong[i]) {
 			return nil, wrong[i]
 		}
 	}
@@ -124,7 +128,7 @@ func (s *Service) importUsers(ctx context.Context, in *ImportRequest) (*ImportAn
 			return err
 		}
 		for i := range in.Users {
-			r, err := s.importUser(tx, p, in, i, ready[i], wrong[i])
+			r, err := s.importUser(tx, p, in, i, ready[i], keys[i], wrong[i])
 			if err != nil {
 				return err
 			}
@@ -224,7 +228,7 @@ func groupName(name string) bool {
 }
 
 // importUser puts one user into the pool, within the transaction of his batch.
-func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u User, wrong error) (ImportResult, error) {
+func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u User, keys []Passkey, wrong error) (ImportResult, error) {
 	r := ImportResult{Name: in.Users[i].Username}
 	if wrong != nil {
 		r.Outcome, r.Why = ImportInvalid, wrong.Error()
@@ -232,6 +236,10 @@ func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u 
 	}
 	var err error
 	if r.Outcome, r.Why, err = s.taken(tx, p, &u); err != nil || r.Outcome != "" {
+		return r, err
+	}
+	if taken, err := s.passkeyTaken(tx, keys); err != nil || taken {
+		r.Outcome, r.Why = ImportConflict, "Another user has the passkey."
 		return r, err
 	}
 	for _, name := range in.Users[i].Groups {
@@ -246,6 +254,9 @@ func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u 
 		if err := s.tables.members.Put(tx, Member{Pool: p.ID, Group: name, User: u.Key}); err != nil {
 			return r, err
 		}
+	}
+	if err := s.insertPasskeys(tx, keys); err != nil {
+		return r, err
 	}
 	if in.Foreign {
 		if err := s.joinDefaultGroup(tx, p, &u); err != nil {

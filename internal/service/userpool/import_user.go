@@ -176,7 +176,10 @@ func (s *Service) importMFA(u *User, from *userfile.MFA) (err error) {
 			return refuse(invalidParameter, "There is no second factor "+mfa+".")
 		}
 	}
-	u.MFA = UserMFA{Enabled: from.Enabled, Preferred: from.Preferred}
+	u.MFA = UserMFA{Enabled: from.Enabled, Preferred: from.Preferred, Passkey: from.Passkey}
+	if from.Passkey && len(from.Enabled) == 0 {
+		return refuse(invalidParameter, "A passkey stands for both factors only beside another second factor.")
+	}
 	if t := from.TOTP; t != nil {
 		if len(t.Seed) < 10 || len(t.Seed) > 128 || len(t.Name) > 1024 {
 			return refuse(invalidParameter, "This is not the secret of a software token.")

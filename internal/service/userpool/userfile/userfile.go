@@ -67,6 +67,7 @@ type User struct {
 	Modified   *time.Time        `json:"modified,omitempty"`
 	Password   *Password         `json:"password,omitempty"`
 	MFA        *MFA              `json:"mfa,omitempty"`
+	Passkeys   []Passkey         `json:"passkeys,omitempty"`
 }
 
 // Password is what is known of a user's password: a verifier, or a hash of another system.
@@ -86,6 +87,21 @@ type Verifier struct {
 	Verifier []byte `json:"verifier"`
 }
 
+// Passkey is a passkey's public half. The handle that its authenticator keeps is the user's sub.
+type Passkey struct {
+	ID             string     `json:"id"`     // base64url
+	Domain         string     `json:"domain"` // relying party id
+	Key            []byte     `json:"key"`    // COSE_Key (RFC 9052 section 7): ES256 or RS256
+	Counter        uint32     `json:"counter,omitempty"`
+	Name           string     `json:"name,omitempty"`
+	Transports     []string   `json:"transports,omitempty"`
+	Attachment     string     `json:"attachment,omitempty"`
+	BackupEligible bool       `json:"backupEligible,omitempty"`
+	BackedUp       bool       `json:"backedUp,omitempty"`
+	Created        *time.Time `json:"created,omitempty"`
+	Used           *time.Time `json:"used,omitempty"`
+}
+
 // FirebaseHash is a user's part of a Firebase hash, base64; the rest stands in the header.
 type FirebaseHash struct {
 	Hash string `json:"hash"`
@@ -97,6 +113,7 @@ type MFA struct {
 	Enabled   []string `json:"enabled,omitempty"` // SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP
 	Preferred string   `json:"preferred,omitempty"`
 	TOTP      *TOTP    `json:"totp,omitempty"`
+	Passkey   bool     `json:"passkey,omitempty"` // a passkey stands for both factors
 }
 
 // TOTP is a software token.
