@@ -37,7 +37,7 @@ func newDev(a *app) *cobra.Command {
 		Short: "Develop: deploy templates, watch them, see each request",
 		Long: `Runs a Moat for one person on one machine and deploys the templates into it (template.yaml, if
 it is there and none is named). Saving a template or a handler's file deploys it anew, without
-dropping a request. The access key test/test is root; codes that would be mailed are kept at
+dropping a request. The access key test/test is root; codes that would be sent are shown and kept at
 /_moat/outbox; everything else is enforced as in production.
 
 The first stack is named after its template's folder; further ones after folder and file. Where
@@ -92,7 +92,7 @@ func (a *app) dev(ctx context.Context, f *devFlags, args []string) error {
 		return err
 	}
 	d.lines = &requestLines{app: a, palette: d.palette, muted: true}
-	cfg.Dev, cfg.Record = true, d.lines.print
+	cfg.Dev, cfg.Record, cfg.Message = true, d.lines.print, d.lines.message
 	if cfg.Now, err = clock(a.getenv); err != nil {
 		return err
 	}

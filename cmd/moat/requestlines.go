@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"moat/internal/server"
 	"moat/internal/wire"
 )
 
@@ -71,6 +72,34 @@ func (l *requestLines) print(r wire.Record) {
 		line += "\n" + p.dim("          why: "+l.app.name+" explain "+r.RequestID)
 	}
 	fmt.Fprintln(l.app.stdout, line)
+}
+
+// messageEvent is the line of a message with --json.
+type messageEvent struct {
+	Event string `json:"event"`
+	server.Message
+}
+
+// message prints one line for a message that is kept instead of sent: medium, to whom, what
+// for, and the code, link or password in it.
+func (l *requestLines) message(m server.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.muted {
+		return
+	}
+	if l.app.json {
+		_ = l.app.printJSON(messageEvent{"message", m})
+		return
+	}
+	secret := "code " + m.Code
+	switch {
+	case m.Link != "":
+		secret = m.Link
+	case m.Password != "":
+		secret = "password " + m.Password
+	}
+	fmt.Fprintf(l.app.stdout, "%s  %-6s %-32s %s\n", l.palette.dim(m.Time.Local().Format("15:04:05")), m.Medium, m.Trigger+" to "+m.To, secret)
 }
 
 // reason says why a request was refused: the grounds of the deciding step, or the service's own

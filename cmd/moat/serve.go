@@ -20,15 +20,29 @@ administrator's access key and shows it once; nothing else is accepted until the
 more principals. Functions run only where the machine can isolate them.
 
   moat serve --data /var/lib/moat --base-url https://moat.example.com --domain moat.example.com
-  moat serve --database postgres://moat@db/moat --master-key-file /etc/moat/master.key`,
+  moat serve --database postgres://moat@db/moat --master-key-file /etc/moat/master.key
+
+Codes and invitations of user pools go out by e-mail and SMS, each where it is configured; a
+medium that is not reaches nobody, and the log says so. Messages wait in the database and are
+tried again until their code expires.
+
+  MOAT_SMTP=smtp://user:password@mail.example.com:587    STARTTLS is demanded
+  MOAT_SMTP=smtps://user:password@mail.example.com:465   TLS from the first byte
+  MOAT_SMTP=smtp://127.0.0.1:25?tls=none                 in the clear
+
+The SMS webhook gets {"id","to","message","code","kind","pool","poolName","expiresAt"} by POST,
+signed as Standard Webhooks describes (headers webhook-id, webhook-timestamp and
+webhook-signature). Make its secret with: echo whsec_$(openssl rand -base64 32)`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), &f) },
 	}
 	f.register(cmd, "000000000000", "require")
 	fl := cmd.Flags()
-	fl.StringVar(&f.smtp, "smtp", "", "smtp://user:password@host:port that sends mails with codes")
-	fl.StringVar(&f.mailFrom, "mail-from", "", "sender of those mails (default: no-reply@DOMAIN)")
-	fl.BoolVar(&f.allowPrivate, "allow-private-targets", false, "let HTTP integrations reach private and loopback addresses")
+	fl.StringVar(&f.smtp, "smtp", "", "mail server, as smtp://user:password@host:port or smtps://...; better given as MOAT_SMTP, which no list of processes shows")
+	fl.StringVar(&f.mailFrom, "mail-from", "", "sender of mails where a pool's EmailConfiguration names none (default: no-reply@DOMAIN)")
+	fl.StringVar(&f.smsWebhook, "sms-webhook", "", "https://... that gets each text message by POST")
+	fl.StringVar(&f.smsWebhookSecret, "sms-webhook-secret", "", "secret that signs those requests, whsec_...; better given as MOAT_SMS_WEBHOOK_SECRET")
+	fl.BoolVar(&f.allowPrivate, "allow-private-targets", false, "let HTTP integrations and the SMS webhook reach private and loopback addresses")
 	return cmd
 }
 
@@ -38,6 +52,7 @@ func (a *app) serve(ctx context.Context, f *serverFlags) error {
 		return err
 	}
 	cfg.SMTP, cfg.MailFrom, cfg.AllowPrivateTargets = f.smtp, f.mailFrom, f.allowPrivate
+	cfg.SMSWebhook, cfg.SMSWebhookSecret = f.smsWebhook, f.smsWebhookSecret
 	lines := &requestLines{app: a, palette: newPalette(a.stdout, a.getenv)}
 	cfg.Record = func(r wire.Record) {
 		if a.json {

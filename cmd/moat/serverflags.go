@@ -22,6 +22,7 @@ type serverFlags struct {
 	isolation, network            string
 	logLevel                      string
 	smtp, mailFrom                string
+	smsWebhook, smsWebhookSecret  string
 	allowPrivate                  bool
 	trailDays                     int
 	guardrails                    []string

@@ -36,6 +36,8 @@ type Config struct {
 	FunctionNetwork     string
 	AllowPrivateTargets bool
 	SMTP, MailFrom      string
+	SMSWebhook          string // https://... that gets text messages, signed with the secret
+	SMSWebhookSecret    string
 
 	// BreachedPasswords is a file of hashes in the form of Have I Been Pwned; empty: the list that
 	// comes with the program.
@@ -52,6 +54,7 @@ type Config struct {
 	Rand    io.Reader
 	Log     *slog.Logger
 	Record  func(wire.Record) // called after each answer; must not block
+	Message func(Message)     // called for each message that `moat dev` keeps; may be nil
 	// Building is told of each build of a function that really runs; it may be nil.
 	Building func(sentence string)
 }

@@ -1,68 +1,51 @@
 package server
 
 import (
-	"bufio"
-	"fmt"
+	"errors"
 	"log/slog"
-	"net"
-	"strings"
 	"testing"
 	"time"
 
 	"moat/internal/service/userpool"
 )
 
-// A mail is delivered whole, and nothing in it adds a line to its header.
-func TestSMTP_Delivers(t *testing.T) {
+func TestNewMessenger(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	got := make(chan string, 1)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		var all strings.Builder
-		fmt.Fprint(c, "220 x\r\n")
-		data := false
-		for in := bufio.NewScanner(c); in.Scan(); {
-			line := in.Text()
-			all.WriteString(line + "\n")
-			switch {
-			case data && line == ".":
-				data = false
-				fmt.Fprint(c, "250 ok\r\n")
-			case data:
-			case line == "DATA":
-				data = true
-				fmt.Fprint(c, "354 go\r\n")
-			case line == "QUIT":
-				fmt.Fprint(c, "221 bye\r\n")
-				got <- all.String()
-				return
-			default:
-				fmt.Fprint(c, "250 ok\r\n")
+	const mail, hook, secret = "smtp://mail.example.com", "https://sms.example.com", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	for name, tt := range map[string]struct {
+		cfg        Config
+		mail, text bool
+		refused    bool
+	}{
+		"nothing":                  {},
+		"mail":                     {cfg: Config{SMTP: mail}, mail: true},
+		"text":                     {cfg: Config{SMSWebhook: hook, SMSWebhookSecret: secret}, text: true},
+		"both":                     {cfg: Config{SMTP: mail, MailFrom: "a@example.com", SMSWebhook: hook, SMSWebhookSecret: secret}, mail: true, text: true},
+		"no mail server":           {cfg: Config{SMTP: "mail.example.com:25"}, refused: true},
+		"sender without a server":  {cfg: Config{MailFrom: "a@example.com"}, refused: true},
+		"webhook without a secret": {cfg: Config{SMSWebhook: hook}, refused: true},
+		"secret without a webhook": {cfg: Config{SMSWebhookSecret: secret}, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.cfg.Domain, tt.cfg.Now, tt.cfg.Log = "localhost:4566", time.Now, slog.New(slog.DiscardHandler)
+			m, err := newMessenger(&tt.cfg, nil)
+			if (err != nil) != tt.refused {
+				t.Fatalf("got %v", err)
 			}
-		}
-	}()
-	cfg := Config{SMTP: "smtp://" + l.Addr().String(), MailFrom: "school@example.com", Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	m, err := newMessenger(&cfg, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.SendCode(t.Context(), userpool.Message{Medium: userpool.MediumEmail, Destination: "a@example.com", Subject: "Code\r\nBcc: eve@example.com", Body: "123456"}); err != nil {
-		t.Fatal(err)
-	}
-	text := <-got
-	if !strings.Contains(text, "123456") || strings.Contains(text, "\nBcc:") {
-		t.Errorf("got %s", text)
-	}
-	if err := m.SendCode(t.Context(), userpool.Message{Medium: userpool.MediumEmail, Destination: "a@example.com>\r\nRCPT TO:<eve@example.com", Subject: "s"}); err == nil {
-		t.Error("an address with a line break was written to")
+			if err != nil {
+				return
+			}
+			for medium, carried := range map[string]bool{userpool.MediumEmail: tt.mail, userpool.MediumSMS: tt.text} {
+				if m.Carries(medium) != carried {
+					t.Errorf("carries %s: %t", medium, !carried)
+				}
+				if carried {
+					continue
+				}
+				if err := m.SendCode(t.Context(), userpool.Message{Medium: medium, Destination: "a@example.com"}); !errors.Is(err, userpool.ErrUndeliverable) {
+					t.Errorf("%s that nobody carries: %v", medium, err)
+				}
+			}
+		})
 	}
 }

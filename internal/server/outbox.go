@@ -13,16 +13,21 @@ const outboxLife = 24 * time.Hour
 
 // Message is a mail or text message that `moat dev` keeps instead of sending it.
 type Message struct {
-	Seq      string    `json:"-"`
-	Time     time.Time `json:"time"`
-	Medium   string    `json:"medium"`
-	To       string    `json:"to"`
-	Pool     string    `json:"userPoolId"`
-	User     string    `json:"username"`
-	Trigger  string    `json:"trigger"`
-	Code     string    `json:"code,omitempty"`
-	Password string    `json:"password,omitempty"` // of an invitation
-	Text     string    `json:"text"`
+	Seq       string    `json:"-"`
+	Time      time.Time `json:"time"`
+	Medium    string    `json:"medium"`
+	To        string    `json:"to"`
+	From      string    `json:"from,omitempty"` // as the pool names it
+	ReplyTo   string    `json:"replyTo,omitempty"`
+	Pool      string    `json:"userPoolId"`
+	User      string    `json:"username"`
+	Trigger   string    `json:"trigger"` // what the message is for: SignUp, ForgotPassword, ...
+	Code      string    `json:"code,omitempty"`
+	Link      string    `json:"link,omitempty"`     // in place of the code
+	Password  string    `json:"password,omitempty"` // of an invitation
+	Subject   string    `json:"subject,omitempty"`
+	Text      string    `json:"text"`
+	ExpiresAt time.Time `json:"expiresAt"` // of the code or password
 }
 
 // outbox keeps the messages of `moat dev`, so that a person or a test can read the code
@@ -43,9 +48,10 @@ func newOutbox(db *store.DB, now func() time.Time) (*outbox, error) {
 }
 
 // keep stores one message. Two of the same instant keep their order.
-func (o *outbox) keep(ctx context.Context, m Message) error {
+// It returns the message as it was kept.
+func (o *outbox) keep(ctx context.Context, m Message) (Message, error) {
 	m.Time = o.now()
-	return o.db.Update(ctx, func(tx *store.Tx) error {
+	err := o.db.Update(ctx, func(tx *store.Tx) error {
 		for n := 0; ; n++ {
 			m.Seq = fmt.Sprintf("%020d-%04d", m.Time.UnixNano(), n)
 			if err := o.table.Insert(tx, m); err != store.ErrExists {
@@ -53,6 +59,7 @@ func (o *outbox) keep(ctx context.Context, m Message) error {
 			}
 		}
 	})
+	return m, err
 }
 
 // list returns the kept messages to an address, oldest first; an empty address means all.

@@ -3,6 +3,7 @@ package userpool
 import (
 	"context"
 	"html"
+	"net/mail"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func invitation(p *Pool, u *User, medium, destination, password string) Message 
 func newMessage(p *Pool, u *User, kind, medium, destination string) Message {
 	m := Message{Kind: kind, PoolID: p.ID, PoolName: p.Name, Username: u.Name, Medium: medium, Destination: destination}
 	if e := p.Settings.Email; e != nil && medium == MediumEmail {
-		m.From, m.ReplyTo = deref(e.From), deref(e.ReplyToEmailAddress)
+		m.From, m.ReplyTo = sender(e), deref(e.ReplyToEmailAddress)
 	}
 	return m
 }
@@ -148,4 +149,33 @@ func firstRune(s string) string {
 		return string(r)
 	}
 	return ""
+}
+
+// sender is who a pool's mails come from; "" leaves it to the installation. Without
+// From, it is the address that the pool's SES identity is for.
+func sender(e *api.EmailConfigurationType) string {
+	if from := deref(e.From); from != "" {
+		return from
+	}
+	_, identity, _ := strings.Cut(deref(e.SourceArn), ":identity/")
+	if strings.Contains(identity, "@") {
+		return identity
+	}
+	return ""
+}
+
+// checkEmail refuses senders that no mail could bear.
+func checkEmail(e *api.EmailConfigurationType) error {
+	if e == nil {
+		return nil
+	}
+	for _, address := range []string{sender(e), deref(e.ReplyToEmailAddress)} {
+		if address == "" {
+			continue
+		}
+		if _, err := mail.ParseAddress(address); err != nil {
+			return refuse(invalidParameter, "Invalid email address: "+address)
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func newSettings(in *api.UpdateUserPoolRequest) (PoolSettings, error) {
 		UpdateSettings: in.UserAttributeUpdateSettings, AddOns: in.UserPoolAddOns, Tier: string(in.UserPoolTier),
 		Template: in.VerificationMessageTemplate, Lambda: in.LambdaConfig,
 	}
-	if err := checkLambda(out.Lambda); err != nil {
+	if err := errors.Join(checkLambda(out.Lambda), checkEmail(out.Email)); err != nil {
 		return out, err
 	}
 	if out.DeletionProtection == "" {
