@@ -71,12 +71,9 @@ func TestArchitecture_PackageComments(t *testing.T) {
 	}
 }
 
-// Pure packages depend on the standard library only, and do no I/O. The exceptions are decisions.
+// Pure packages depend on the standard library only, and do no I/O.
 func TestArchitecture_PureIsPure(t *testing.T) {
 	t.Parallel()
-	allowed := map[string][]string{
-		"internal/pure/srp": {"filippo.io/bigmod"}, // constant-time arithmetic, docs/decisions
-	}
 	forbidden := []string{"os", "net", "os/exec", "database/sql", "log", "log/slog", "io/ioutil"}
 	for _, p := range packages(t) {
 		if !strings.HasPrefix(p.path, "internal/pure/") {
@@ -88,7 +85,7 @@ func TestArchitecture_PureIsPure(t *testing.T) {
 				if slices.Contains(forbidden, path) {
 					t.Errorf("%s imports %s: pure packages do no I/O", p.path, path)
 				}
-				if strings.Contains(strings.SplitN(path, "/", 2)[0], ".") && !slices.Contains(allowed[p.path], path) {
+				if strings.Contains(strings.SplitN(path, "/", 2)[0], ".") {
 					t.Errorf("%s imports %s: pure packages use the standard library only", p.path, path)
 				}
 			}

@@ -3,8 +3,6 @@ package srp
 import (
 	"encoding/hex"
 	"io"
-
-	"filippo.io/bigmod"
 )
 
 // Client is the signing-in side of one exchange. It is good for one challenge.
@@ -18,8 +16,10 @@ func NewClient(random io.Reader) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := newGroup()
-	return &Client{a: a, public: g.powG(a).Bytes(g.n)}, nil
+	f := newField()
+	g := f.two()
+	f.exp(&g, &g, a)
+	return &Client{a: a, public: f.leave(&g)}, nil
 }
 
 // Public returns SRP_A as a client sends it: hexadecimal, unpadded.
@@ -39,17 +39,22 @@ func (c *Client) Key(id Identity, salt, serverPublic, password string) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	g := newGroup()
+	f := newField()
+	base, ok := f.enter(b)
+	if !ok {
+		return nil, ErrPublic
+	}
 	u := Scramble(c.public, b)
 	x := privateKey(id, rawSalt, password)
 	// S = (B - k*g^x)^(a + u*x) = (B - k*g^x)^a * ((B - k*g^x)^u)^x
-	base, err := bigmod.NewNat().SetBytes(b, g.n)
-	if err != nil {
-		return nil, ErrPublic
-	}
-	base.Sub(g.powG(x).Mul(g.multiplier(), g.n), g.n)
-	left := bigmod.NewNat().Exp(base, c.a, g.n)
-	right := bigmod.NewNat().Exp(base, u, g.n)
-	right = bigmod.NewNat().Exp(right, x, g.n)
-	return derive(u, left.Mul(right, g.n).Bytes(g.n)), nil
+	k, v := f.multiplier(), f.two()
+	f.exp(&v, &v, x[:])
+	f.mul(&v, &v, &k)
+	f.sub(&base, &base, &v)
+	var left, right element
+	f.exp(&left, &base, c.a)
+	f.exp(&right, &base, u)
+	f.exp(&right, &right, x[:])
+	f.mul(&left, &left, &right)
+	return derive(u, f.leave(&left)), nil
 }

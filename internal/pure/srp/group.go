@@ -3,8 +3,6 @@ package srp
 import (
 	"crypto/sha256"
 	"math/big"
-
-	"filippo.io/bigmod"
 )
 
 // modulusHex is the 3072-bit prime of RFC 5054 appendix A (RFC 3526 group 15); its generator here is 2.
@@ -27,35 +25,17 @@ func modulus() *big.Int {
 	return n
 }
 
-// group is the modulus prepared for constant-time work.
-type group struct {
-	n *bigmod.Modulus
-	k []byte
-}
-
-func newGroup() *group {
-	raw := modulus().Bytes()
-	n, err := bigmod.NewModulus(raw)
-	if err != nil { // an odd constant: cannot fail
-		panic(err)
-	}
-	h := sha256.New()
-	h.Write(pad(raw))
-	h.Write([]byte{2})
-	return &group{n: n, k: h.Sum(nil)}
-}
-
-// powG returns g to the power of a secret exponent.
-func (g *group) powG(e []byte) *bigmod.Nat {
-	two := bigmod.NewNat().SetUint(2).ExpandFor(g.n)
-	return bigmod.NewNat().Exp(two, e, g.n)
+// two is the generator.
+func (f *field) two() (g element) {
+	f.add(&g, &f.one, &f.one)
+	return g
 }
 
 // multiplier is k = H(padHex(N) | padHex(g)).
-func (g *group) multiplier() *bigmod.Nat {
-	k, err := bigmod.NewNat().SetOverflowingBytes(g.k, g.n)
-	if err != nil { // 256 bits below a 3072-bit modulus
-		panic(err)
-	}
+func (f *field) multiplier() element {
+	h := sha256.New()
+	h.Write(pad(f.n.bytes()))
+	h.Write([]byte{2})
+	k, _ := f.enter(h.Sum(nil)) // 256 bits are below N
 	return k
 }

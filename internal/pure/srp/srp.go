@@ -2,8 +2,8 @@
 // Amazon Cognito speaks it: SRP-6a over the 3072-bit group of RFC 5054, SHA-256,
 // and a session key derived under the label "Caldera Derived Key".
 //
-// The package holds no state and reads no clock. Exponentiations whose exponent is
-// secret are constant-time; numbers that travel in the open use [math/big].
+// The package holds no state and reads no clock. All arithmetic with secrets, be they exponents or verifiers, is
+// done in a time that does not depend on them; numbers that travel in the open use [math/big].
 package srp
 
 import (
@@ -14,8 +14,6 @@ import (
 	"errors"
 	"io"
 	"math/big"
-
-	"filippo.io/bigmod"
 )
 
 const (
@@ -32,6 +30,8 @@ var (
 	ErrPublic = errors.New("srp: illegal public value")
 	// ErrVerifier says that a verifier is not a group element.
 	ErrVerifier = errors.New("srp: illegal verifier")
+	// ErrSecret says that a secret is not of the length of [NewSecret].
+	ErrSecret = errors.New("srp: illegal secret")
 )
 
 // Identity names a user towards the protocol: the part of the pool's id after
@@ -58,15 +58,13 @@ func NewSecret(random io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// Verifier derives what a server keeps in place of a password: g to the power of x.
+// Verifier derives what a server keeps in place of a password: g to the power of x. It is for who derives one,
+// as a device does; a [Server] does it faster.
 func Verifier(id Identity, salt []byte, password string) []byte {
-	g := newGroup()
-	return g.powG(privateKey(id, salt, password)).Bytes(g.n)
-}
-
-// Matches says whether a password is the one behind a verifier, in constant time.
-func Matches(id Identity, salt, verifier []byte, password string) bool {
-	return subtle.ConstantTimeCompare(Verifier(id, salt, password), verifier) == 1
+	f := newField()
+	v, x := f.two(), privateKey(id, salt, password)
+	f.exp(&v, &v, x[:])
+	return f.leave(&v)
 }
 
 // ValidVerifier says whether bytes from elsewhere can be a verifier: a group element of [Size]
@@ -74,40 +72,6 @@ func Matches(id Identity, salt, verifier []byte, password string) bool {
 func ValidVerifier(verifier []byte) bool {
 	v, n, one := new(big.Int).SetBytes(verifier), modulus(), big.NewInt(1)
 	return len(verifier) == Size && v.Cmp(one) > 0 && v.Cmp(n.Sub(n, one)) < 0
-}
-
-// Public returns the server's public value B = k*v + g^b.
-func Public(verifier, b []byte) ([]byte, error) {
-	g := newGroup()
-	v, err := bigmod.NewNat().SetBytes(verifier, g.n)
-	if err != nil {
-		return nil, ErrVerifier
-	}
-	out := g.powG(b)
-	out.Add(v.Mul(g.multiplier(), g.n), g.n)
-	return out.Bytes(g.n), nil
-}
-
-// ServerKey derives the session key from the client's public value A, as
-// [ParsePublic] gives it, the scrambler u of [Scramble], the verifier and the
-// server's secret b.
-func ServerKey(a, u, verifier, b []byte) ([]byte, error) {
-	g := newGroup()
-	if allZero(u) {
-		return nil, ErrPublic
-	}
-	v, err := bigmod.NewNat().SetBytes(verifier, g.n)
-	if err != nil {
-		return nil, ErrVerifier
-	}
-	s, err := bigmod.NewNat().SetBytes(a, g.n)
-	if err != nil {
-		return nil, ErrPublic
-	}
-	base := bigmod.NewNat().Exp(v, u, g.n)
-	s.Mul(base, g.n)
-	s = bigmod.NewNat().Exp(s, b, g.n)
-	return derive(u, s.Bytes(g.n)), nil
 }
 
 // ParsePublic reads a public value as clients send it: hexadecimal, not always
@@ -147,7 +111,7 @@ func Hex(b []byte) string {
 }
 
 // privateKey is x = H(padHex(salt) | H(pool | user | ":" | password)).
-func privateKey(id Identity, salt []byte, password string) []byte {
+func privateKey(id Identity, salt []byte, password string) (x [SecretSize]byte) {
 	inner := sha256.New()
 	inner.Write([]byte(id.Pool))
 	inner.Write([]byte(id.User))
@@ -156,7 +120,8 @@ func privateKey(id Identity, salt []byte, password string) []byte {
 	outer := sha256.New()
 	outer.Write(pad(salt))
 	outer.Write(inner.Sum(nil))
-	return outer.Sum(nil)
+	outer.Sum(x[:0])
+	return x
 }
 
 // Scramble returns u = H(padHex(A) | padHex(B)), all that a server must remember

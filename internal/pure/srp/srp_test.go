@@ -12,7 +12,10 @@ import (
 	"testing"
 )
 
-var alice = Identity{Pool: "AbCdEf123", User: "alice"}
+var (
+	alice  = Identity{Pool: "AbCdEf123", User: "alice"}
+	server = NewServer()
+)
 
 // exchange runs one sign-in and says whether both sides agree.
 func exchange(t *testing.T, id Identity, salt, verifier []byte, password string) bool {
@@ -25,7 +28,7 @@ func exchange(t *testing.T, id Identity, salt, verifier []byte, password string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := Public(verifier, b)
+	public, err := server.Public(verifier, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,16 +36,16 @@ func exchange(t *testing.T, id Identity, salt, verifier []byte, password string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := ServerKey(a, Scramble(a, public), verifier, b)
+	key, err := server.Key(a, Scramble(a, public), verifier, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := c.Key(id, Hex(salt), Hex(public), password)
+	theirs, err := c.Key(id, Hex(salt), Hex(public), password)
 	if err != nil {
 		t.Fatal(err)
 	}
 	block := []byte("block")
-	return bytes.Equal(Proof(server, id, block, "now"), Proof(client, id, block, "now"))
+	return bytes.Equal(Proof(key, id, block, "now"), Proof(theirs, id, block, "now"))
 }
 
 func TestExchange(t *testing.T) {
@@ -71,7 +74,7 @@ func TestExchange(t *testing.T) {
 			if exchange(t, Identity{alice.Pool, "bob"}, s, v, "Correct horse 1") {
 				t.Error("another user accepted")
 			}
-			if !Matches(alice, s, v, "Correct horse 1") || Matches(alice, s, v, "correct horse 1") {
+			if !server.Matches(alice, s, v, "Correct horse 1") || server.Matches(alice, s, v, "correct horse 1") {
 				t.Error("Matches disagrees")
 			}
 		})
@@ -91,8 +94,9 @@ func TestServerKey_reference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		verifier := Verifier(alice, salt, "p")
-		x := new(big.Int).SetBytes(privateKey(alice, salt, "p"))
+		verifier := server.Verifier(alice, salt, "p")
+		private := privateKey(alice, salt, "p")
+		x := new(big.Int).SetBytes(private[:])
 		v := new(big.Int).Exp(g, x, n)
 		if v.Cmp(new(big.Int).SetBytes(verifier)) != 0 {
 			t.Fatal("verifier differs")
@@ -100,7 +104,7 @@ func TestServerKey_reference(t *testing.T) {
 		k := sha256.Sum256(append(append([]byte{0}, n.Bytes()...), 2))
 		want := new(big.Int).Mul(new(big.Int).SetBytes(k[:]), v)
 		want.Add(want, new(big.Int).Exp(g, new(big.Int).SetBytes(b), n)).Mod(want, n)
-		public, err := Public(verifier, b)
+		public, err := server.Public(verifier, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +119,7 @@ func TestServerKey_reference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := ServerKey(sent, Scramble(sent, public), verifier, b)
+		key, err := server.Key(sent, Scramble(sent, public), verifier, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,9 +187,20 @@ func TestPad(t *testing.T) {
 func BenchmarkPublic(b *testing.B) {
 	v := Verifier(alice, []byte("salt"), "p")
 	secret, _ := NewSecret(rand.Reader)
+	server.powers()
 	for b.Loop() {
-		if _, err := Public(v, secret); err != nil {
+		if _, err := server.Public(v, secret); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMatches(b *testing.B) {
+	v := Verifier(alice, []byte("salt"), "p")
+	server.powers()
+	for b.Loop() {
+		if !server.Matches(alice, []byte("salt"), v, "p") {
+			b.Fatal("no match")
 		}
 	}
 }
@@ -193,13 +208,20 @@ func BenchmarkPublic(b *testing.B) {
 func BenchmarkServerKey(b *testing.B) {
 	v := Verifier(alice, []byte("salt"), "p")
 	secret, _ := NewSecret(rand.Reader)
-	public, _ := Public(v, secret)
+	public, _ := server.Public(v, secret)
 	c, _ := NewClient(rand.Reader)
 	a, _ := ParsePublic(c.Public())
 	for b.Loop() {
-		if _, err := ServerKey(a, Scramble(a, public), v, secret); err != nil {
+		if _, err := server.Key(a, Scramble(a, public), v, secret); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What a server makes once.
+func BenchmarkPowers(b *testing.B) {
+	for b.Loop() {
+		NewServer().powers()
 	}
 }
 

@@ -221,7 +221,7 @@ func (s *Service) matches(ctx context.Context, u *User, password string) (bool, 
 	if err != nil {
 		return false, err
 	}
-	ok := srp.Matches(u.identity(), u.Salt, verifier, password)
+	ok := s.srp.Matches(u.identity(), u.Salt, verifier, password)
 	foreign, err := s.matchesForeign(ctx, u, password)
 	return ok && real || foreign, err
 }

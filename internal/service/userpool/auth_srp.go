@@ -53,7 +53,7 @@ func (s *Service) challengeSRP(st *step, u *User, known bool, name string, a []b
 	if err != nil {
 		return answer{}, err
 	}
-	public, err := srp.Public(verifier, b)
+	public, err := s.srp.Public(verifier, b)
 	if err != nil {
 		return answer{}, err
 	}
@@ -122,7 +122,7 @@ func (s *Service) proven(ch *challenge, u *User, c *claim) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	key, err := srp.ServerKey(ch.A, ch.U, verifier, ch.B)
+	key, err := s.srp.Key(ch.A, ch.U, verifier, ch.B)
 	if err != nil {
 		return false, err
 	}

@@ -87,7 +87,7 @@ func (s *Service) startDevice(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	public, err := srp.Public(verifier, b)
+	public, err := s.srp.Public(verifier, b)
 	if err != nil {
 		return answer{}, err
 	}
@@ -149,7 +149,7 @@ func (s *Service) proveDevice(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	key, err := srp.ServerKey(ch.A, ch.U, verifier, ch.B)
+	key, err := s.srp.Key(ch.A, ch.U, verifier, ch.B)
 	if err != nil {
 		return answer{}, err
 	}

@@ -66,7 +66,7 @@ func (s *Service) newPassword(poolID, username, password string) (secret, error)
 	if err != nil {
 		return secret{}, err
 	}
-	sealed, err := s.db.Seal(sealVerifier, srp.Verifier(identity(poolID, username), salt, password))
+	sealed, err := s.db.Seal(sealVerifier, s.srp.Verifier(identity(poolID, username), salt, password))
 	return secret{salt: salt, verifier: sealed, id: id, plain: password}, err
 }
 
@@ -95,7 +95,7 @@ func (s *Service) checkHistory(p *Pool, u *User, password string) error {
 		if err != nil {
 			return err
 		}
-		if srp.Matches(identityOf(u, old.Origin), old.Salt, verifier, password) {
+		if s.srp.Matches(identityOf(u, old.Origin), old.Salt, verifier, password) {
 			return refuse(passwordInHistory, "Password has previously been used.")
 		}
 	}

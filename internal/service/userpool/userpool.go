@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"moat/internal/pure/srp"
 	"moat/internal/service/userpool/breached"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -82,6 +83,7 @@ type Service struct {
 	secrets *secrets
 	machine machine
 	slow    *slowHashes
+	srp     *srp.Server
 }
 
 // New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
@@ -118,6 +120,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s.secrets = secrets
+	s.srp = srp.NewServer()
 	s.keys = newKeyring(s)
 	s.machine = s.newMachine()
 	s.postman = newPostman(s)
