@@ -95,6 +95,9 @@ func (x *Exchange) conditions() policy.Context {
 		"aws:securetransport": {strconv.FormatBool(x.Secure)},
 		"aws:currenttime":     {x.start.UTC().Format("2006-01-02T15:04:05Z")},
 		"aws:epochtime":       {strconv.FormatInt(x.start.Unix(), 10)},
+		"aws:requestedregion": {x.snap.def.Region},
+		"aws:resourceaccount": {x.snap.def.Account},
+		"aws:viaawsservice":   {"false"},
 	}
 	if v := x.get("User-Agent"); v != "" {
 		c["aws:useragent"] = []string{v}

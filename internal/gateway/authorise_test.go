@@ -16,6 +16,7 @@ func TestResourcePolicy(t *testing.T) {
 	const arn = `arn:aws:execute-api:us-east-1:********0000:abcdefghij/api/`
 	allowNet := `{"Version":"2012-10-17","Statement":[{"Sid":"Net","Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*","Condition":{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}}]}`
 	denyNet := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*"},{"Sid":"Bad","Effect":"Deny","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*","Condition":{"IpAddress":{"aws:SourceIp":"198.51.100.0/24"}}}]}`
+	denyRegion := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*"},{"Effect":"Deny","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*","Condition":{"StringEquals":{"aws:RequestedRegion":"us-east-1","aws:ResourceAccount":"000000000000"},"Bool":{"aws:ViaAWSService":"false"}}}]}`
 	guestOnly := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:role/Guest"},"Action":"execute-api:Invoke","Resource":"execute-api:/api/GET/progress"}]}`
 	for name, c := range map[string]struct {
 		policy, path, auth, from string
@@ -24,6 +25,8 @@ func TestResourcePolicy(t *testing.T) {
 		"open, in the net":           {allowNet, "/open", "", "203.0.113.7:1", ok},
 		"open, outside":              {allowNet, "/open", "", "198.51.100.7:1", want{403, deniedHead + `anonymous is not authorized to perform: execute-api:Invoke on resource: ` + arn + `GET/open"}`, "AccessDeniedException"}},
 		"open, denied net":           {denyNet, "/open", "", "198.51.100.7:1", want{403, deniedHead + `anonymous is not authorized to perform: execute-api:Invoke on resource: ` + arn + `GET/open with an explicit deny"}`, "AccessDeniedException"}},
+		"open, denied region":        {denyRegion, "/open", "", "203.0.113.7:1", want{403, "", "AccessDeniedException"}},
+		"member, denied region":      {denyRegion, "/progress", "ASIAMEMBER", "203.0.113.7:1", want{403, "", "AccessDeniedException"}},
 		"forwarded-for is no source": {allowNet, "/open", "xff", "198.51.100.7:1", want{403, "", "AccessDeniedException"}},
 		"token, in the net":          {allowNet, "/courses", "token", "203.0.113.7:1", ok},
 		"token, outside":             {allowNet, "/courses", "token", "198.51.100.7:1", want{403, "", "AccessDeniedException"}},
