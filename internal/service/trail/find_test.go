@@ -59,6 +59,7 @@ func TestService_Suggest(t *testing.T) {
 	old.Time = since.Add(-time.Minute)
 	pass := a(c, "pass", "CreateFunction")
 	pass.Checks = append(pass.Checks, wire.Check{Action: "iam:PassRole", Resource: "arn:aws:iam::000000000000:role/r", PassedTo: "lambda.amazonaws.com", Decision: policy.Decision{Allowed: true}})
+	pass.Checks = append(pass.Checks, wire.Check{Action: "iam:ListPolicies", Resource: "policy path /", Decision: policy.Decision{Allowed: true}})
 	refused := a(c, "refused", "DeleteUser")
 	refused.Checks[0].Decision = policy.Decision{}
 	other := a(c, "other", "OtherCall")
@@ -79,6 +80,7 @@ func TestService_Suggest(t *testing.T) {
 		return string(out.Document)
 	}
 	const want = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:CreateFunction","iam:CreateUser","iam:GetUser"],"Resource":["arn:aws:iam::000000000000:user/bob"]},` +
+		`{"Effect":"Allow","Action":["iam:ListPolicies"],"Resource":["*"]},` +
 		`{"Effect":"Allow","Action":["iam:PassRole"],"Resource":["arn:aws:iam::000000000000:role/r"],"Condition":{"StringEquals":{"iam:PassedToService":["lambda.amazonaws.com"]}}}]}`
 	if got := suggest(SuggestOptions{}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -64,6 +64,9 @@ func (s *Service) Suggest(ctx context.Context, principal string, opt SuggestOpti
 					}
 				}
 				n := Need{d.Action, d.Resource, d.PassedTo}
+				if !strings.HasPrefix(n.Resource, "arn:") { // what has no ARN is allowed by "*" alone
+					n.Resource = "*"
+				}
 				if opt.Generalise {
 					n.Resource = generalised(n.Resource)
 				}
