@@ -88,7 +88,7 @@ func (s *Server) mayDeploy(ctx context.Context, call *wire.Call, name string) st
 		operation := strings.TrimSuffix(reflect.TypeOf(in).Elem().Name(), "Input")
 		action := api.Action + ":" + operation
 		for _, need := range api.Resources(call, operation, in) {
-			keys := wire.RequestKeys(call)
+			keys := s.keysOf(call)
 			for k, v := range need.Keys {
 				keys.Set(k, v...)
 			}
