@@ -109,7 +109,7 @@ func (s *Service) storeChange(tx *store.Tx, p *Pool, before *User, c *change, se
 		if c.pending[to.attribute] && slices.Contains(p.UsernameAttributes, to.attribute) {
 			other, err := s.userByLogin(tx, p, to.attribute, p.fold(to.destination))
 			if err == nil && other.Key != c.user.Key {
-				return refuse(aliasExists, "An account with the given "+to.attribute+" already exists.")
+				return errAliasTaken(p, to.attribute)
 			}
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err

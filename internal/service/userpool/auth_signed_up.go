@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"slices"
 
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -28,19 +29,33 @@ func (s *Service) signedUpSession(c *Client, u *User) (*string, error) {
 	return &text, err
 }
 
-// confirmedSession is what ConfirmSignUp gives for that session: whoever has it has
-// begun the sign-up and shown the code.
-func (s *Service) confirmedSession(before *challenge, c *Client, u *User, attribute string) (*string, error) {
+// confirmedSession is what ConfirmSignUp gives to whoever has begun the sign-up and shown
+// the code, and to whoever has shown the code where [Pool.signsInByCode] says so.
+func (s *Service) confirmedSession(c *Client, u *User, attribute string) (*string, error) {
 	proves := provesEmail
 	if attribute == loginPhone {
 		proves = provesSMS
 	}
-	ch, err := s.newChallenge(sessionConfirmed, c, u, before.attempt.with(proves))
+	ch, err := s.newChallenge(sessionConfirmed, c, u, attempt{Flow: api.AuthFlowTypeUSER_AUTH}.with(proves))
 	if err != nil {
 		return nil, err
 	}
 	text, err := s.sealJSON(sealChallenge, ch)
 	return &text, err
+}
+
+// signsInByCode says whether u could begin a sign-in by choice with a code sent to an
+// address of his. Amplify for JavaScript confirms without the session of its sign-up and
+// expects to go on; where such a code would not let in, this one does not either.
+func (p *Pool) signsInByCode(c *Client, u *User, attribute string) bool {
+	if !c.allows(api.AuthFlowTypeUSER_AUTH) {
+		return false
+	}
+	code := api.ChallengeNameTypeEMAIL_OTP
+	if attribute == loginPhone {
+		code = api.ChallengeNameTypeSMS_OTP
+	}
+	return attribute != "" && slices.Contains(p.choices(u, false, false), code)
 }
 
 // afterSignUp signs in with the session of a confirmed sign-up.

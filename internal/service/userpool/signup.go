@@ -191,8 +191,8 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 		return nil, exception(err)
 	}
 	out := &api.ConfirmSignUpResponse{}
-	if in.Session != nil {
-		if out.Session, err = s.confirmedSession(&begun, &c, &u, proven); err != nil {
+	if in.Session != nil || p.signsInByCode(&c, &u, proven) {
+		if out.Session, err = s.confirmedSession(&c, &u, proven); err != nil {
 			return nil, err
 		}
 	}

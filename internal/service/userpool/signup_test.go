@@ -216,7 +216,7 @@ func TestService_aliases(t *testing.T) {
 	}
 	h.mustSignIn(client, "ANN@example.com")
 	h.mustSignIn(client, "aNN")
-	want(t, confirm("eve", second, false), "AliasExistsException", "An account with the given email already exists.")
+	want(t, confirm("eve", second, false), "AliasExistsException", "An account with the email already exists.")
 	sub := h.claims(h.mustSignIn(client, "ann@example.com").IdToken).String("cognito:username")
 	if sub != "ann" {
 		t.Errorf("got username %q", sub)

@@ -122,12 +122,12 @@ func (s *Service) putUser(tx *store.Tx, p *Pool, u *User, force bool) error {
 			return err
 		}
 		if !force || l.Kind == loginSub || l.Kind == loginName {
-			return refuse(aliasExists, "An account with the given "+loginWord(l.Kind)+" already exists.")
+			return errAliasTaken(p, loginWord(l.Kind))
 		}
 		other.Attributes[l.Kind+"_verified"] = "false"
 		other.Logins = p.logins(&other)
 		if slices.Contains(other.Logins, l) { // a sign-in name by the pool's rules, not an alias
-			return refuse(aliasExists, "An account with the given "+loginWord(l.Kind)+" already exists.")
+			return errAliasTaken(p, loginWord(l.Kind))
 		}
 		if err := s.tables.users.Put(tx, other); err != nil {
 			return err
@@ -135,6 +135,16 @@ func (s *Service) putUser(tx *store.Tx, p *Pool, u *User, force bool) error {
 	}
 	u.ModifiedAt = s.time()
 	return s.tables.users.Put(tx, *u)
+}
+
+// errAliasTaken says that an address or name is another user's, in AWS's words: they differ
+// between aliases and addresses that stand for usernames.
+func errAliasTaken(p *Pool, attribute string) error {
+	given := ""
+	if slices.Contains(p.UsernameAttributes, attribute) {
+		given = "given "
+	}
+	return refuse(aliasExists, "An account with the "+given+attribute+" already exists.")
 }
 
 func loginWord(kind string) string {
