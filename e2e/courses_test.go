@@ -157,6 +157,7 @@ func TestCourses(t *testing.T) {
 		t.Run("javascript", func(t *testing.T) { t.Parallel(); javascript(t, c) })
 		t.Run("go", func(t *testing.T) { t.Parallel(); goSDK(t, c) })
 		t.Run("identity", func(t *testing.T) { t.Parallel(); identityPools(t, c) })
+		t.Run("user pools", func(t *testing.T) { t.Parallel(); userPools(t, c) })
 		t.Run("curl", func(t *testing.T) { t.Parallel(); curl(t, c) })
 		t.Run("signed", func(t *testing.T) { t.Parallel(); signedRequests(t, c) })
 		t.Run("moat", func(t *testing.T) { t.Parallel(); moatCommands(t, c) })

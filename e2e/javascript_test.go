@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,19 @@ func (r report) ok(t *testing.T, name string, want map[string]string) {
 			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) { answer{body: string(b)}.checkMembers(t, want) })
+	}
+}
+
+// gives checks that a step succeeded with a plain value.
+func (r report) gives(t *testing.T, name, want string) {
+	t.Helper()
+	switch s, there := r[name]; {
+	case !there:
+		t.Errorf("%s: the script took no such step", name)
+	case !s.OK:
+		t.Errorf("%s: %s (%s): %s", name, s.Name, s.Class, s.Message)
+	case fmt.Sprint(s.Value) != want:
+		t.Errorf("%s: got %v, want %s", name, s.Value, want)
 	}
 }
 

@@ -1,23 +1,12 @@
 // amazon-cognito-identity-js: sign-up, confirmation, SRP sign-in, refresh, sign-out.
-import cognito from "amazon-cognito-identity-js";
+import { AuthenticationDetails, CognitoRefreshToken, CognitoUser, CognitoUserAttribute, Storage, poolOf } from "./cij.mjs";
 import { call, config, done, mailedCode, step } from "./lib.mjs";
-
-const { AuthenticationDetails, CognitoRefreshToken, CognitoUser, CognitoUserAttribute, CognitoUserPool } = cognito;
-
-// storage of one visitor, in memory.
-class Storage {
-  #items = new Map();
-  setItem(k, v) { this.#items.set(k, v); }
-  getItem(k) { return this.#items.get(k) ?? null; }
-  removeItem(k) { this.#items.delete(k); }
-  clear() { this.#items.clear(); }
-}
 
 const { email, password } = config;
 
 function visitor(name = email) {
   const storage = new Storage();
-  const pool = new CognitoUserPool({ UserPoolId: config.pool, ClientId: config.publicClient, endpoint: config.endpoint, Storage: storage });
+  const pool = poolOf(config, storage);
   return { pool, user: new CognitoUser({ Username: name, Pool: pool, Storage: storage }) };
 }
 
