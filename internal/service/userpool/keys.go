@@ -47,6 +47,7 @@ type poolKeys struct {
 	signer *token.SigningKey
 	public token.Keys
 	jwks   []byte
+	until  time.Time // when this is to be read anew, since a retired key goes; zero: never
 }
 
 func newKeyring(s *Service) *keyring {
@@ -73,7 +74,7 @@ func (k *keyring) of(ctx context.Context, poolID string) (*poolKeys, error) {
 	k.mu.Lock()
 	found, epoch := k.pools[poolID], k.epoch
 	k.mu.Unlock()
-	if found != nil {
+	if found != nil && (found.until.IsZero() || k.s.now().Before(found.until)) {
 		return found, nil
 	}
 	p, err := k.withKey(ctx, poolID)
@@ -122,6 +123,20 @@ func (k *keyring) load(p Pool) (*poolKeys, error) {
 		}
 		if i == 0 {
 			out.signer = signer
+		}
+		out.public[signer.ID] = signer.Key()
+		public = append(public, signer.Key())
+	}
+	for _, old := range p.Retired {
+		if !k.s.now().Before(old.Until) {
+			continue
+		}
+		signer, err := k.signer(old.Key)
+		if err != nil {
+			return nil, fmt.Errorf("userpool: retired key of %s: %w", p.ID, err)
+		}
+		if out.until.IsZero() || old.Until.Before(out.until) {
+			out.until = old.Until
 		}
 		out.public[signer.ID] = signer.Key()
 		public = append(public, signer.Key())

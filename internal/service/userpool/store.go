@@ -20,8 +20,9 @@ type Pool struct {
 	CaseSensitive             bool
 	UsernameConfigured        bool // UsernameConfiguration was given
 	Tags                      map[string]string
-	Keys                      []PoolKey // the first signs; all are published
-	Domain                    string    // prefix domain, "" without one
+	Keys                      []PoolKey    // the first signs; all are published
+	Retired                   []RetiredKey `json:",omitempty"` // sign no more, and are published while tokens of theirs may live
+	Domain                    string       // prefix domain, "" without one
 	Settings                  PoolSettings
 }
 
