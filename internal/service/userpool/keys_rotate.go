@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"moat/internal/pure/policy"
 	"moat/internal/store"
+	"moat/internal/wire"
 )
 
 const (
@@ -24,9 +26,9 @@ type RetiredKey struct {
 
 // Rotation is what a rotation of signing keys did.
 type Rotation struct {
-	Signs string    // id of the key that signs now
-	Old   string    // id of the one that did
-	Until time.Time // until when the old one is published; zero: no longer
+	Signs string    `json:"signs"` // id of the key that signs now
+	Old   string    `json:"old"`   // id of the one that did
+	Until time.Time `json:"until"` // until when the old one is published; zero: no longer
 }
 
 // RotateKeys lets the pool's second key sign, which verifiers have known since it was
@@ -84,8 +86,9 @@ func (s *Service) rotateKeys(ctx context.Context, poolID string, drop bool) (out
 	return out, err
 }
 
-// PoolARN is the ARN of a pool of this server, which need not exist.
-func (s *Service) PoolARN(poolID string) (string, bool) {
-	p := Pool{Account: s.account, Region: regionOf(poolID), ID: poolID}
-	return s.poolARN(&p), isPoolID(poolID)
+// RotateNeeds is what somebody needs who rotates the keys of a pool.
+func (s *Service) RotateNeeds(poolID string) []wire.Need {
+	needs := s.onPool(policy.Context{}, poolID)
+	needs[0].Action = "moat:RotateKeys"
+	return needs
 }
