@@ -13,7 +13,12 @@ import (
 )
 
 func newKeys(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "The signing keys of user pools"}
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Rotate the signing keys of user pools",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newKeysRotate(a))
 	return cmd
 }
