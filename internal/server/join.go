@@ -131,7 +131,8 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 		Breached: leaked,
 		DB:       p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
 		Messenger: messenger, Prompt: cfg.Dev, Invoker: triggerInvoker{p}, PassRoler: p.iam,
-		Record: func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
+		AppendLog: p.appendLines,
+		Record:    func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"moat/internal/service/function"
+	"moat/internal/service/userpool"
 )
 
 // own serves Moat's own addresses below /_moat/.
@@ -43,6 +44,10 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	if strings.HasPrefix(path, function.CodePath) {
 		s.parts.function.ServeCode(w, r)
+		return
+	}
+	if strings.HasPrefix(path, userpool.ImportPath) {
+		s.parts.userpool.ServeImport(w, r)
 		return
 	}
 	if s.cfg.Dev && (path == "/_moat/outbox" || path == "/_moat/reset") {

@@ -34,6 +34,7 @@ const (
 	notFound
 	passwordInHistory
 	passwordResetRequired
+	preconditionNotMet
 	refreshTokenReused
 	scopeUnknown
 	softwareTokenNotFound
@@ -64,10 +65,13 @@ func (f *fault) Error() string { return f.text }
 
 func refuse(k kind, text string) error { return &fault{k, text} }
 
+// asFault finds the refusal in err.
+func asFault(err error) (*fault, bool) { return errors.AsType[*fault](err) }
+
 // is says whether err is a fault of kind k.
 func is(err error, k kind) bool {
-	var f *fault
-	return errors.As(err, &f) && f.kind == k
+	f, ok := asFault(err)
+	return ok && f.kind == k
 }
 
 // errWrongPassword is what every failed sign-in says, whatever failed.
@@ -123,6 +127,8 @@ func exception(err error) error {
 		return &api.PasswordHistoryPolicyViolationException{Message: f.text}
 	case passwordResetRequired:
 		return &api.PasswordResetRequiredException{Message: f.text}
+	case preconditionNotMet:
+		return &api.PreconditionNotMetException{Message: f.text}
 	case refreshTokenReused:
 		return &api.RefreshTokenReuseException{Message: f.text}
 	case scopeUnknown:

@@ -285,7 +285,7 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevi
 		return nil
 	case !right:
 		if out.verdict = wrong; wrong == nil {
-			out.verdict = errWrongPassword()
+			out.verdict = wrongPassword(&st.client, &pr.user)
 		}
 		if err := s.noteFailure(tx, st, &pr.user, pr.factor, at); err != nil {
 			return err

@@ -408,6 +408,7 @@ func TestService_otherPool(t *testing.T) {
 	must[*api.CreateGroupResponse](t)(h.c.CreateGroup(ctx, &api.CreateGroupRequest{UserPoolId: theirs, GroupName: "User"}))
 	must[*api.CreateResourceServerResponse](t)(h.c.CreateResourceServer(ctx, &api.CreateResourceServerRequest{UserPoolId: theirs, Identifier: "courses", Name: "courses"}))
 	must[*api.CreateUserPoolDomainResponse](t)(h.c.CreateUserPoolDomain(ctx, &api.CreateUserPoolDomainRequest{UserPoolId: theirs, Domain: "theirs"}))
+	job := *h.importJob(theirs).JobId
 	fill := func(in any, pool string) bool {
 		v := reflect.ValueOf(in).Elem()
 		f := v.FieldByName("UserPoolId")
@@ -430,6 +431,12 @@ func TestService_otherPool(t *testing.T) {
 		set("AuthFlow", "ADMIN_USER_PASSWORD_AUTH")
 		set("ChallengeName", "NEW_PASSWORD_REQUIRED")
 		set("ClientSecretId", "x")
+		set("JobId", job)
+		set("JobName", "job")
+		set("CloudWatchLogsRoleArn", logsRole)
+		if f := v.FieldByName("MaxResults"); f.IsValid() && f.Kind() == reflect.Int32 {
+			f.SetInt(1)
+		}
 		return true
 	}
 	// These make or list something of their own, or read the pool itself.
@@ -437,6 +444,7 @@ func TestService_otherPool(t *testing.T) {
 		"AdminCreateUser": true, "CreateGroup": true, "CreateResourceServer": true, "CreateUserPoolClient": true, "DescribeUserPool": true,
 		"UpdateUserPool": true, "DeleteUserPool": true, "AddCustomAttributes": true, "ListGroups": true, "ListUsers": true, "ListUserPoolClients": true,
 		"ListResourceServers": true, "GetUserPoolMfaConfig": true, "SetUserPoolMfaConfig": true,
+		"GetCSVHeader": true, "CreateUserImportJob": true, "ListUserImportJobs": true,
 	}
 	tried := 0
 	for _, op := range api.New(h.Service).Operations {

@@ -31,6 +31,9 @@ func (s *Service) resources(_ *wire.Call, _ string, in any) []wire.Need {
 	case *api.UpdateUserPoolRequest:
 		wire.RequestTags(keys, in.UserPoolTags)
 		return passSMSRole(s.onPool(keys, in.UserPoolId), in.SmsConfiguration)
+	case *api.CreateUserImportJobRequest:
+		needs := s.onPool(keys, in.UserPoolId)
+		return append(needs, wire.PassRole(in.CloudWatchLogsRoleArn, servicePrincipal, needs[0].Resource))
 	case *api.SetUserPoolMfaConfigRequest:
 		needs := s.onPool(keys, in.UserPoolId)
 		if in.SmsMfaConfiguration != nil {

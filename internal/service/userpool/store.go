@@ -244,6 +244,8 @@ type tables struct {
 	reserve  *store.Table[ReserveKey]
 	secrets  *store.Table[Secret]
 	letters  *store.Table[Letter]
+	imports  *store.Table[ImportJob]
+	parts    *store.Table[ImportPart]
 
 	authEvents *store.Table[AuthEvent]
 	risks      *store.Table[RiskConfiguration]
@@ -254,6 +256,7 @@ func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
 		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
+		t.imports, t.parts,
 		t.authEvents, t.risks, t.sprayers,
 	}
 }
@@ -274,6 +277,8 @@ func newTables() tables {
 		}),
 		users:   newUserTable(),
 		letters: newLetterTable(),
+		imports: newImportTable(),
+		parts:   newPartTable(),
 		groups: store.NewTable(store.Schema[Group]{
 			Name: "userpool_groups", Key: []string{"pool", "name"},
 			KeyOf: func(g *Group) []string { return []string{g.Pool, g.Name} },

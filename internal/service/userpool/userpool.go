@@ -47,6 +47,8 @@ type Config struct {
 	Record func(wire.Record)
 	// Invoker runs triggers. nil: a trigger fails, and with it what it guards.
 	Invoker Invoker
+	// AppendLog keeps lines in a log group of a region; nil drops them.
+	AppendLog func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
 	// PassRoler decides whether a caller may give a role to a group. nil: nobody is asked.
 	PassRoler PassRoler
 	// Breached lists passwords that attackers have. nil: the list that comes with the program.
@@ -77,6 +79,7 @@ type Service struct {
 	record    func(wire.Record)
 	passRoler PassRoler
 	breached  breached.List
+	appendLog func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
 
 	tables  tables
 	keys    *keyring
@@ -84,6 +87,7 @@ type Service struct {
 	machine machine
 	slow    *slowHashes
 	srp     *srp.Server
+	started chan struct{} // says that an import may have work
 }
 
 // New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
@@ -110,7 +114,8 @@ func New(cfg Config) (*Service, error) {
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"), domain: cfg.Domain,
 		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler, breached: cfg.Breached,
-		tables: newTables(),
+		tables:    newTables(),
+		appendLog: cfg.AppendLog, started: make(chan struct{}, 1),
 	}
 	if err := s.db.Create(s.tables.all()...); err != nil {
 		return nil, err
@@ -136,12 +141,13 @@ func (s *Service) APIs() []*wire.API {
 	return []*wire.API{a}
 }
 
-// Run keeps signing keys in reserve, gives young pools their second one, and delivers
-// messages, until ctx ends.
+// Run keeps signing keys in reserve, gives young pools their second one, delivers
+// messages and carries out import jobs, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.keys.run(ctx) })
 	group.Go(func() error { return s.postman.run(ctx) })
+	group.Go(func() error { return s.runImports(ctx) })
 	return group.Wait()
 }
 
