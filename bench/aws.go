@@ -153,3 +153,13 @@ func unsignedJSON(host, target string, in any) ([]byte, error) {
 	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
 	return request{method: http.MethodPost, path: "/", header: header, body: body}.raw(host), nil
 }
+
+// signedJSON writes a signed call of the JSON protocol.
+func signedJSON(host, service, target string, in any, c sigv4.Credentials) ([]byte, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
+	return request{method: http.MethodPost, path: "/", header: header, body: body}.signed(host, service, c), nil
+}

@@ -25,6 +25,7 @@ type bench struct {
 	binary, example string // bin/moat and the example's template
 	dir             string // scratch folder on a real disk, removed at the end
 	starts          int    // starts per figure
+	million         bool   // measure among a million users, too
 	progress        io.Writer
 	report          report
 }
@@ -41,6 +42,7 @@ func chapters() []chapter {
 	return []chapter{
 		{name: "start", alone: measureStarts},
 		{name: "signin", on: measureSignIns},
+		{name: "users", alone: measureUsers},
 		{name: "assume", on: measureAssumeRole},
 		{name: "gateway", on: measureGateway},
 		{name: "function", on: measureFunctions},
@@ -63,8 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&b.binary, "binary", "bin/moat", "the program to measure")
 	flags.StringVar(&b.example, "example", "examples/courses/template.yaml", "the template to start with")
 	flags.IntVar(&b.starts, "starts", 15, "starts per figure")
+	flags.BoolVar(&b.million, "million", false, "let the chapter users go on to a million of them: some minutes, and 3 GB")
 	scratch := flags.String("dir", "bench/out", "folder for data; it must be on the disk that is meant")
-	only := flags.String("only", "", "chapters to run, separated by commas: start, signin, gateway, function, writes")
+	only := flags.String("only", "", "chapters to run, separated by commas: start, signin, users, assume, gateway, function, writes")
 	asJSON := flags.Bool("json", false, "print JSON instead of tables")
 	if err := flags.Parse(args); err != nil {
 		return err

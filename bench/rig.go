@@ -17,6 +17,7 @@ import (
 type rig struct {
 	*process
 	aws           *aws
+	dir           string // its data
 	host, address string // as requests name it, and where it listens
 	backend       *backend
 	pool          pool
@@ -43,9 +44,8 @@ func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &rig{}
-	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", dir, "--allow-private-targets", "--isolation", "prefer"}
-	if r.process, err = b.start(ctx, readyText, nil, args...); err != nil {
+	r = &rig{dir: dir}
+	if err = r.serve(ctx, b, readyText); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -53,9 +53,6 @@ func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
 			r.stop()
 		}
 	}()
-	r.host = strings.TrimPrefix(r.event.Endpoint, "http://")
-	_, port, _ := strings.Cut(r.host, ":")
-	r.address = "127.0.0.1:" + port
 	r.aws = &aws{
 		endpoint:    "http://" + r.address,
 		credentials: sigv4.Credentials{AccessKeyID: r.event.Administrator.AccessKeyID, SecretAccessKey: r.event.Administrator.SecretAccessKey},
@@ -68,6 +65,20 @@ func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
 		return nil, fmt.Errorf("the user pool: %w", err)
 	}
 	return r, r.calm(ctx)
+}
+
+// serve starts the server on the rig's data.
+func (r *rig) serve(ctx context.Context, b *bench, ready func(string, *readyEvent) bool) error {
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", r.dir, "--allow-private-targets", "--isolation", "prefer"}
+	p, err := b.start(ctx, ready, nil, args...)
+	if err != nil {
+		return err
+	}
+	r.process = p
+	r.host = strings.TrimPrefix(r.event.Endpoint, "http://")
+	_, port, _ := strings.Cut(r.host, ":")
+	r.address = "127.0.0.1:" + port
+	return nil
 }
 
 // calm waits until the server has nothing of its own left to do: a new user pool has it
@@ -96,7 +107,9 @@ func (r *rig) stop() {
 	if r.aws != nil {
 		r.aws.http.CloseIdleConnections()
 	}
-	r.process.stop()
+	if r.process != nil {
+		r.process.stop()
+	}
 	if r.backend != nil {
 		r.backend.close()
 	}
