@@ -141,7 +141,7 @@ func trusted(r *userfile.Reader, byPassphrase bool, signedBy string) error {
 	case signedBy != "":
 		return r.End.SignedBy(signedBy)
 	case !byPassphrase:
-		return usagef("anybody could have sealed this file; --signed-by says who must have signed it (it names itself signed by %s)", r.End.Key)
+		return usagef("anybody could have sealed this file: --signed-by is needed, with what the export said (the file says %s)", visible(r.End.Key))
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func (j *importJob) tell(what string, r userpool.ImportResult) {
 		_ = j.a.printJSON(map[string]string{"event": r.Outcome, what: r.Name, "message": r.Why})
 		return
 	}
-	fmt.Fprintf(j.a.stderr, "%s %q: %s\n", what, r.Name, r.Why)
+	fmt.Fprintf(j.a.stderr, "%s %q: %s\n", what, r.Name, visible(r.Why))
 }
 
 func (j *importJob) report(r *userfile.Reader) error {

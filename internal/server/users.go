@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -69,7 +70,9 @@ func (s *Server) ofUsers(w http.ResponseWriter, r *http.Request, operation strin
 		s.refuse(w, r, operation, call, "authenticate", "x-amz-content-sha256 is not the hash of the body")
 		return nil, false
 	}
-	if err := json.Unmarshal(body, in); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields() // of a user nothing is passed over
+	if err := dec.Decode(in); err != nil {
 		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "the request cannot be read: " + err.Error()})
 		return nil, false
 	}

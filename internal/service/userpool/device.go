@@ -36,6 +36,14 @@ func (s *Service) deviceGroup(poolID, user, key string) string {
 	return "-" + hex.EncodeToString(s.secrets.mac("device group", poolID, user, key)[:6])
 }
 
+// groupOf is the group that a device knows: one that came in keeps the one that it has.
+func (s *Service) groupOf(d *Device) string {
+	if d.Group != "" {
+		return d.Group
+	}
+	return s.deviceGroup(d.Pool, d.User, d.Key)
+}
+
 func (s *Service) deviceMetadata(x *Session) *api.NewDeviceMetadataType {
 	return &api.NewDeviceMetadataType{DeviceKey: wire.String(x.Device), DeviceGroupKey: wire.String(s.deviceGroup(x.Pool, x.User, x.Device))}
 }
@@ -153,7 +161,7 @@ func (s *Service) proveDevice(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	id := srp.Identity{Pool: s.deviceGroup(d.Pool, d.User, d.Key), User: d.Key}
+	id := srp.Identity{Pool: s.groupOf(d), User: d.Key}
 	right := claim.proves(key, id) && u.PasswordID == ch.PasswordID
 	return s.conclude(ctx, st, &proof{user: u, factor: provesDevice, right: right, from: &ch, effect: func(tx *store.Tx, _ *User) (verdict, err error) {
 		now, err := s.tables.devices.Get(tx, d.Pool, d.User, d.Key)

@@ -190,6 +190,9 @@ func (s *Service) exportUser(tx *store.Tx, u *User) (*userfile.User, error) {
 	if out.Passkeys, err = s.exportPasskeys(tx, u); err != nil {
 		return nil, err
 	}
+	if out.Devices, err = s.exportDevices(tx, u); err != nil {
+		return nil, err
+	}
 	out.MFA, err = s.exportMFA(&u.MFA)
 	return out, err
 }
@@ -234,7 +237,7 @@ func (s *Service) exportVerifier(u *User, p OldPassword) (userfile.Verifier, err
 }
 
 func (s *Service) exportMFA(m *UserMFA) (*userfile.MFA, error) {
-	if len(m.Enabled) == 0 && m.Preferred == "" && m.Seed == nil {
+	if len(m.Enabled) == 0 && m.Preferred == "" && m.Seed == nil && !m.Passkey {
 		return nil, nil
 	}
 	out := &userfile.MFA{Enabled: m.Enabled, Preferred: m.Preferred, Passkey: m.Passkey}

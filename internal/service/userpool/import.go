@@ -107,14 +107,10 @@ func (s *Service) importUsers(ctx context.Context, in *ImportRequest) (*ImportAn
 			return nil, err
 		}
 	}
-	ready := make([]User, len(in.Users)) // what costs something, before the transaction
-	keys := make([][]Passkey, len(in.Users))
+	ready := make([]arrival, len(in.Users)) // what costs something, before the transaction
 	wrong := make([]error, len(in.Users))
 	for i, u := range in.Users {
-		if ready[i], wrong[i] = s.imported(p, in, u); wrong[i] == nil {
-			keys[i], wrong[i] = s.importedPasskeys(&ready[i], u.Passkeys)
-		}
-		if wrong[i] != nil && !isFault(wrong[i]) {
+		if ready[i], wrong[i] = s.arriving(p, in, u); wrong[i] != nil && !isFault(wrong[i]) {
 			return nil, wrong[i]
 		}
 	}
@@ -128,7 +124,7 @@ func (s *Service) importUsers(ctx context.Context, in *ImportRequest) (*ImportAn
 			return err
 		}
 		for i := range in.Users {
-			r, err := s.importUser(tx, p, in, i, ready[i], keys[i], wrong[i])
+			r, err := s.importUser(tx, p, in, i, ready[i], wrong[i])
 			if err != nil {
 				return err
 			}
@@ -228,17 +224,18 @@ func groupName(name string) bool {
 }
 
 // importUser puts one user into the pool, within the transaction of his batch.
-func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u User, keys []Passkey, wrong error) (ImportResult, error) {
+func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, a arrival, wrong error) (ImportResult, error) {
 	r := ImportResult{Name: in.Users[i].Username}
 	if wrong != nil {
 		r.Outcome, r.Why = ImportInvalid, wrong.Error()
 		return r, nil
 	}
 	var err error
+	u := a.user
 	if r.Outcome, r.Why, err = s.taken(tx, p, &u); err != nil || r.Outcome != "" {
 		return r, err
 	}
-	if taken, err := s.passkeyTaken(tx, keys); err != nil || taken {
+	if taken, err := s.passkeyTaken(tx, a.passkeys); err != nil || taken {
 		r.Outcome, r.Why = ImportConflict, "Another user has the passkey."
 		return r, err
 	}
@@ -255,7 +252,10 @@ func (s *Service) importUser(tx *store.Tx, p *Pool, in *ImportRequest, i int, u 
 			return r, err
 		}
 	}
-	if err := s.insertPasskeys(tx, keys); err != nil {
+	if err := s.insertPasskeys(tx, a.passkeys); err != nil {
+		return r, err
+	}
+	if err := s.insertDevices(tx, a.devices); err != nil {
 		return r, err
 	}
 	if in.Foreign {

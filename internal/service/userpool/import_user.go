@@ -18,7 +18,26 @@ import (
 // subShape is the form of a sub, which is used as a key and in tokens elsewhere.
 var subShape = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// imported makes the record of a user from elsewhere. A fault says what is wrong with him.
+// arrival is a user on his way into a pool, with what stands in tables of its own.
+type arrival struct {
+	user     User
+	passkeys []Passkey
+	devices  []Device
+}
+
+// arriving makes the records of a user from elsewhere. A fault says what is wrong with him.
+func (s *Service) arriving(p *Pool, in *ImportRequest, from *userfile.User) (a arrival, err error) {
+	if a.user, err = s.imported(p, in, from); err != nil {
+		return a, err
+	}
+	if a.passkeys, err = s.importedPasskeys(&a.user, from.Passkeys); err != nil {
+		return a, err
+	}
+	a.devices, err = s.importedDevices(&a.user, from.Devices)
+	return a, err
+}
+
+// imported makes the record of the user himself.
 func (s *Service) imported(p *Pool, in *ImportRequest, from *userfile.User) (User, error) {
 	now := s.time()
 	u := User{

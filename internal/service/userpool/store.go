@@ -209,6 +209,7 @@ type Device struct {
 	LastSignIn            time.Time
 	LastIP                string
 	Salt, Verifier        []byte // Verifier is sealed
+	Group                 string `json:",omitempty"` // for which group Verifier was made; "": its own
 	Remembered            bool
 }
 

@@ -68,6 +68,7 @@ type User struct {
 	Password   *Password         `json:"password,omitempty"`
 	MFA        *MFA              `json:"mfa,omitempty"`
 	Passkeys   []Passkey         `json:"passkeys,omitempty"`
+	Devices    []Device          `json:"devices,omitempty"`
 }
 
 // Password is what is known of a user's password: a verifier, or a hash of another system.
@@ -121,6 +122,20 @@ type TOTP struct {
 	Seed     []byte `json:"seed"`
 	LastStep int64  `json:"lastStep,omitempty"` // period of the last code that was accepted
 	Name     string `json:"name,omitempty"`
+}
+
+// Device is a browser or phone that the user's sign-ins know again.
+type Device struct {
+	Key        string     `json:"key"`
+	Group      string     `json:"group"` // the name that stands for the pool in its SRP
+	Name       string     `json:"name,omitempty"`
+	Salt       []byte     `json:"salt"`
+	Verifier   []byte     `json:"verifier"`
+	Remembered bool       `json:"remembered,omitempty"`
+	LastIP     string     `json:"lastIP,omitempty"`
+	LastSignIn *time.Time `json:"lastSignIn,omitempty"`
+	Created    *time.Time `json:"created,omitempty"`
+	Modified   *time.Time `json:"modified,omitempty"`
 }
 
 // End is the last line of an export.
