@@ -144,7 +144,7 @@ func TestService_import(t *testing.T) {
 		t.Errorf("got %+v: %d %d %d", j, *j.ImportedUsers, *j.SkippedUsers, *j.FailedUsers)
 	}
 	for i, want := range []string{
-		"[SUCCEEDED] Line Number 2 - The import succeeded.", "[SKIPPED] Line Number 3 - The user already exists.", "[FAILED] Line Number 4 - An account with the given email already exists.",
+		"[SUCCEEDED] Line Number 2 - The import succeeded.", "[SKIPPED] Line Number 3 - The user already exists.", "[FAILED] Line Number 4 - An account with the email already exists.",
 		"[FAILED] Line Number 5 - The User Record does not set any of the auto verified attributes to true. (Example: email_verified to true).",
 		"[FAILED] Line Number 6 - Attributes did not conform to the schema: custom:plan: String must be no longer than 4 characters",
 		"[FAILED] Line Number 7 - The field cognito:mfa_enabled", "[FAILED] Line Number 8 - The field cognito:mfa_enabled", "[FAILED] Line Number 9 - The birthdate",
