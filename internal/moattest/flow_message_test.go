@@ -1,7 +1,11 @@
 package moattest
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"net"
@@ -227,4 +231,83 @@ func TestFlow_outbox(t *testing.T) {
 	if told[0].Code != got.Code {
 		t.Errorf("told %+v", told[0])
 	}
+}
+
+// senderCode is a custom sender of Node.js alone. In place of a mail it uses the code: it
+// confirms the user to whom it was to be sent.
+const senderCode = `
+const crypto = require('crypto');
+const key = PRIVATE_KEY;
+const open = (jwe) => {
+  const [header, wrapped, iv, text, tag] = jwe.split('.'), raw = (s) => Buffer.from(s, 'base64url');
+  const content = crypto.privateDecrypt({ key, oaepHash: 'sha256' }, raw(wrapped));
+  const aes = crypto.createDecipheriv('aes-256-gcm', content, raw(iv)).setAAD(Buffer.from(header)).setAuthTag(raw(tag));
+  return aes.update(raw(text), null, 'utf8') + aes.final('utf8');
+};
+exports.handler = async (event) => {
+  const answer = await fetch(process.env.AWS_ENDPOINT_URL, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/x-amz-json-1.1', 'X-Amz-Target': 'AWSCognitoIdentityProviderService.ConfirmSignUp' },
+    body: JSON.stringify({ ClientId: event.callerContext.clientId, Username: event.userName, ConfirmationCode: open(event.request.code) }),
+  });
+  if (!answer.ok) throw new Error(await answer.text());
+};`
+
+// A real function opens the code that is sealed to its key, whose public half lies in a parameter.
+func TestFlow_customEmailSender(t *testing.T) {
+	t.Parallel()
+	m := New(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := func(kind string, der []byte) string {
+		b, err := json.Marshal(string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	function := m.function(t, "sender", m.role(t, "exec", trusts("lambda.amazonaws.com")), strings.Replace(senderCode, "PRIVATE_KEY", quoted("PRIVATE KEY", private), 1))
+	if status, answer := m.signed(t, rootKey(), "lambda", "POST", "/2015-03-31/functions/sender/policy",
+		`{"StatementId":"pools","Action":"lambda:InvokeFunction","Principal":"cognito-idp.amazonaws.com"}`); status != 201 {
+		t.Fatalf("AddPermission: %d %s", status, answer)
+	}
+	if status, answer := m.signed(t, rootKey(), "ssm", "POST", "/", `{"Name":"/pools/key","Type":"String","Value":`+quoted("PUBLIC KEY", public)+`}`,
+		"X-Amz-Target", "AmazonSSM.PutParameter", "Content-Type", "application/x-amz-json-1.1"); status != 200 {
+		t.Fatalf("PutParameter: %d %s", status, answer)
+	}
+	lambdaConfig := `{"KMSKeyID":"arn:aws:ssm:us-east-1:` + flowAccount + `:parameter/pools/key","CustomEmailSender":{"LambdaVersion":"V1_0","LambdaArn":"` + function + `"}}`
+	pool, client := m.mailPool(t, rootKey(), `,"LambdaConfig":`+lambdaConfig)
+	m.anybody(t, "SignUp", strings.ReplaceAll(signUpBody, "CLIENT", client))
+	user := func() string {
+		return m.pools(t, rootKey(), "AdminGetUser", `{"UserPoolId":"`+pool+`","Username":"ann@example.com"}`)
+	}
+	confirmed := func() bool { return strings.Contains(user(), `"UserStatus":"CONFIRMED"`) }
+	for late := time.After(20 * time.Second); !confirmed(); { // a cold function may take longer than its sign-up waits
+		select {
+		case <-late:
+			t.Fatalf("the function did not open the code: %s", user())
+		case <-time.After(50 * time.Millisecond):
+			m.Clock.Advance(time.Second)
+		}
+	}
+
+	// Who may not read the parameter cannot name it.
+	ada := m.user(t, "ada", allows("cognito-idp:*", "*"))
+	status, answer := m.signed(t, ada, "cognito-idp", "POST", "/", `{"PoolName":"p","LambdaConfig":`+lambdaConfig+`}`,
+		"X-Amz-Target", "AWSCognitoIdentityProviderService.CreateUserPool", "Content-Type", "application/x-amz-json-1.1")
+	if status != 400 || !strings.Contains(answer, "is not authorized to perform: ssm:GetParameter") {
+		t.Errorf("ada, who may not read the key: %d %s", status, answer)
+	}
+	m.allow(t, "User", "ada", allows("cognito-idp:*", "*"), allows("ssm:GetParameter", "*"))
+	m.pools(t, ada, "CreateUserPool", `{"PoolName":"p","LambdaConfig":`+lambdaConfig+`}`)
 }

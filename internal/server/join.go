@@ -76,7 +76,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 		func() (err error) { p.authority, err = openAuthority(ctx, db, cfg); return err },
 		func() (err error) { p.outbox, err = newOutbox(db, cfg.Now); return err },
 		func() error { return p.makeTrail(cfg) },
-		func() error { return p.makeDirectory(ctx, cfg) },
+		func() error { return p.makeDirectory(ctx, cfg, inProcess) },
 		func() error { return p.makeFunctions(cfg, at) },
 		func() error { return p.makeGateway(ctx, cfg) },
 		func() error { return p.makeStacks(cfg, inProcess) },
@@ -107,7 +107,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 }
 
 // makeDirectory makes the services that know people, principals and what they may do.
-func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
+func (p *parts) makeDirectory(ctx context.Context, cfg *Config, inv wire.Invoker) (err error) {
 	if p.iam, err = iam.New(iam.Config{DB: p.db, Account: cfg.Account, Issuers: p.issuers, Foreign: p.issuers, SAMLRecipients: []string{strings.TrimSuffix(cfg.BaseURL, "/") + "/saml"}, Guardrails: cfg.Guardrails, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log}); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (p *parts) makeDirectory(ctx context.Context, cfg *Config) (err error) {
 	p.userpool, err = userpool.New(userpool.Config{
 		Breached: leaked,
 		DB:       p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain,
-		Messenger: messenger, Prompt: cfg.Dev, Invoker: triggerInvoker{p}, PassRoler: p.iam,
+		Messenger: messenger, Prompt: cfg.Dev, Invoker: triggerInvoker{p}, PassRoler: p.iam, SenderKeys: senderKeys{ssmapi.Client(inv)},
 		AppendLog: p.appendLines,
 		Record:    func(r wire.Record) { p.trail.Record(r); cfg.Record(r) },
 	})
@@ -342,6 +342,21 @@ func (t triggerInvoker) InvokeTrigger(ctx context.Context, functionARN, poolARN 
 		}
 	}
 	return userpool.TriggerResult{Payload: res.Payload, Failed: res.FunctionError != ""}, err
+}
+
+// senderKeys reads the public keys of custom senders, in the name of who names them.
+type senderKeys struct{ parameters ssmapi.Service }
+
+func (k senderKeys) SenderKey(ctx context.Context, parameterARN string) (string, error) {
+	call := *wire.CallFrom(ctx)
+	if call.Via == "" {
+		call.Via = "cognito-idp.amazonaws.com"
+	}
+	out, err := k.parameters.GetParameter(wire.WithCall(ctx, &call), &ssmapi.GetParameterRequest{Name: parameterARN, WithDecryption: wire.Bool(true)})
+	if err != nil {
+		return "", err
+	}
+	return wire.Value(out.Parameter.Value), nil
 }
 
 func accountOf(arn string) string {

@@ -51,6 +51,9 @@ func (s *Service) newPool(ctx context.Context, in *api.CreateUserPoolRequest) (P
 	if settings.MFA, err = (PoolMFA{}).updated(same); err != nil {
 		return p, err
 	}
+	if settings.SenderKey, err = s.senderKey(ctx, "CreateUserPool", in.LambdaConfig); err != nil {
+		return p, err
+	}
 	if err := settings.checkFactors(); err != nil {
 		return p, err
 	}
@@ -120,6 +123,9 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 		return nil, err
 	}
 	settings, err := newSettings(in)
+	if err == nil {
+		settings.SenderKey, err = s.senderKey(ctx, "UpdateUserPool", in.LambdaConfig)
+	}
 	if err != nil {
 		return nil, exception(err)
 	}

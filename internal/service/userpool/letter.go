@@ -120,9 +120,11 @@ func (m *Message) purpose() string {
 // post words a message as the pool's function wants it, and sees that it is delivered.
 // An error is one of the function, or says that nobody could deliver it.
 func (s *Service) post(ctx context.Context, p *Pool, u *User, m Message, on occasion) error {
-	err := s.postable(&m)
-	if err == nil {
-		err = s.customise(ctx, p, u, &m, on)
+	var err error
+	if p.customSender(m.Medium) == "" {
+		if err = s.postable(&m); err == nil {
+			err = s.customise(ctx, p, u, &m, on)
+		}
 	}
 	if err != nil {
 		s.log.Warn("a message was not sent", "kind", m.Kind, "pool", m.PoolID, "medium", m.Medium, "error", err)
@@ -176,7 +178,9 @@ func (s *Service) posted(ctx context.Context, p *Pool, user, purpose string) {
 	})
 	switch {
 	case err == nil && !l.Blank:
-		s.postman.carry(context.WithoutCancel(ctx), l)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), triggerTime)
+		defer cancel()
+		s.postman.carry(ctx, l)
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		s.log.Error("a message waits for its next attempt", "pool", p.ID, "error", err)
 	}

@@ -47,8 +47,6 @@ func (s *Service) poolARN(p *Pool) string {
 // notBuilt refuses what a pool may ask for and does not get.
 func notBuilt(operation string, in *api.UpdateUserPoolRequest) error {
 	switch {
-	case in.LambdaConfig != nil && (in.LambdaConfig.CustomEmailSender != nil || in.LambdaConfig.CustomSMSSender != nil || in.LambdaConfig.KMSKeyID != nil):
-		return notImplemented(operation, "functions that send messages are not available yet.")
 	case in.LambdaConfig != nil && in.LambdaConfig.InboundFederation != nil:
 		return notImplemented(operation, "there is no federation yet whose profiles a function could change.")
 	}

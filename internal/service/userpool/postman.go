@@ -22,6 +22,8 @@ const (
 
 	firstPause   = 2 * time.Second
 	longestPause = 15 * time.Minute
+
+	functionTries = 3
 )
 
 // ErrUndeliverable is what a [Messenger] wraps when trying again is pointless.
@@ -175,9 +177,12 @@ func (q *postman) deliver(ctx context.Context, l *Letter) (Message, error) {
 
 // send hands a message to who delivers it.
 func (s *Service) send(ctx context.Context, p *Pool, u *User, m Message, text *letterText) error {
+	if p.customSender(m.Medium) != "" {
+		return s.sendByFunction(ctx, p, u, &m, text)
+	}
 	if !text.Worded {
 		if err := s.customise(ctx, p, u, &m, occasion{client: text.Client, metadata: text.Metadata}); err != nil {
-			return err
+			return functionFailed{err}
 		}
 	}
 	if s.messenger == nil {
@@ -190,8 +195,11 @@ func (s *Service) send(ctx context.Context, p *Pool, u *User, m Message, text *l
 // the one that was claimed, and stays.
 func (q *postman) settle(ctx context.Context, l Letter, m Message, failed error) error {
 	l.Tries++
-	l.Due = q.s.time().Add(pauseAfter(l.Tries))
-	over := failed == nil || errors.Is(failed, errNobody) || errors.Is(failed, ErrUndeliverable) || !l.Due.Before(l.ExpiresAt)
+	var byFunction functionFailed
+	isFunction := errors.As(failed, &byFunction)
+	l.Due = q.s.time().Add(pauseAfter(l.Tries, isFunction))
+	over := failed == nil || errors.Is(failed, errNobody) || errors.Is(failed, ErrUndeliverable) ||
+		isFunction && l.Tries >= functionTries || !l.Due.Before(l.ExpiresAt)
 	q.tell(&l, &m, failed, over)
 	return q.s.db.Update(ctx, func(tx *store.Tx) error {
 		now, err := q.s.tables.letters.Get(tx, l.Pool, l.User, l.Purpose)
@@ -223,7 +231,12 @@ func (q *postman) tell(l *Letter, m *Message, failed error, over bool) {
 	}
 }
 
-// pauseAfter is how long to wait after so many attempts.
-func pauseAfter(tries int) time.Duration {
+// pauseAfter is how long to wait after so many attempts. Functions are asked again after
+// one and two minutes, as Lambda does with asynchronous events (Lambda developer guide,
+// "How Lambda handles errors and retries with asynchronous invocation").
+func pauseAfter(tries int, function bool) time.Duration {
+	if function {
+		return time.Duration(tries) * time.Minute
+	}
 	return min(firstPause<<min(tries-1, 16), longestPause)
 }

@@ -47,6 +47,7 @@ type PoolSettings struct {
 	Template                 *api.VerificationMessageTemplateType
 	MFA                      PoolMFA
 	Lambda                   *api.LambdaConfigType
+	SenderKey                string `json:",omitempty"` // public key that KMSKeyID named, PEM
 }
 
 // PoolKey is a signing key: its PKCS #8 form, sealed.

@@ -80,17 +80,7 @@ type call struct {
 // fire runs a trigger and fills in its response. A pool without the trigger, for
 // which function is empty, is the caller's to see.
 func (s *Service) fire(ctx context.Context, p *Pool, c call) error {
-	ev := triggerEvent{
-		Version: c.version, TriggerSource: c.name + "_" + c.source, Region: p.Region, UserPoolID: p.ID, UserName: c.user,
-		CallerContext: triggerCaller{"aws-sdk-unknown-unknown", c.on.client}, Request: c.request, Response: c.response,
-	}
-	if ev.Version == "" {
-		ev.Version = "1"
-	}
-	if ev.CallerContext.Client == "" {
-		ev.CallerContext.Client = noClientID
-	}
-	event, err := json.Marshal(ev)
+	event, err := c.event(p)
 	if err != nil {
 		return err
 	}
@@ -114,6 +104,21 @@ func (s *Service) fire(ctx context.Context, p *Pool, c call) error {
 		return refuse(lambdaUnreadable, "Unrecognizable lambda output")
 	}
 	return nil
+}
+
+// event is what the function gets.
+func (c *call) event(p *Pool) ([]byte, error) {
+	ev := triggerEvent{
+		Version: c.version, TriggerSource: c.name + "_" + c.source, Region: p.Region, UserPoolID: p.ID, UserName: c.user,
+		CallerContext: triggerCaller{"aws-sdk-unknown-unknown", c.on.client}, Request: c.request, Response: c.response,
+	}
+	if ev.Version == "" {
+		ev.Version = "1"
+	}
+	if ev.CallerContext.Client == "" {
+		ev.CallerContext.Client = noClientID
+	}
+	return json.Marshal(ev)
 }
 
 // invokeTrigger asks a function up to three times, each for five seconds. A function

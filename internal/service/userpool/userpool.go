@@ -49,6 +49,8 @@ type Config struct {
 	Invoker Invoker
 	// AppendLog keeps lines in a log group of a region; nil drops them.
 	AppendLog func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
+	// SenderKeys reads the public keys of custom senders. nil: no pool can have one.
+	SenderKeys SenderKeys
 	// PassRoler decides whether a caller may give a role to a group. nil: nobody is asked.
 	PassRoler PassRoler
 	// Breached lists passwords that attackers have. nil: the list that comes with the program.
@@ -65,21 +67,22 @@ type PassRoler interface {
 type Service struct {
 	api.Unimplemented
 
-	db        *store.DB
-	now       func() time.Time
-	rand      io.Reader
-	log       *slog.Logger
-	account   string
-	baseURL   string
-	domain    string
-	messenger Messenger
-	prompt    bool
-	postman   *postman
-	invoker   Invoker
-	record    func(wire.Record)
-	passRoler PassRoler
-	breached  breached.List
-	appendLog func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
+	db         *store.DB
+	now        func() time.Time
+	rand       io.Reader
+	log        *slog.Logger
+	account    string
+	baseURL    string
+	domain     string
+	messenger  Messenger
+	prompt     bool
+	postman    *postman
+	invoker    Invoker
+	record     func(wire.Record)
+	passRoler  PassRoler
+	senderKeys SenderKeys
+	breached   breached.List
+	appendLog  func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
 
 	tables  tables
 	keys    *keyring
@@ -113,7 +116,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		db: cfg.DB, now: cfg.Now, rand: cfg.Rand, log: cfg.Log,
 		account: cfg.Account, baseURL: strings.TrimRight(cfg.BaseURL, "/"), domain: cfg.Domain,
-		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler, breached: cfg.Breached,
+		messenger: cfg.Messenger, prompt: cfg.Prompt, invoker: cfg.Invoker, record: cfg.Record, passRoler: cfg.PassRoler, senderKeys: cfg.SenderKeys, breached: cfg.Breached,
 		tables:    newTables(),
 		appendLog: cfg.AppendLog, started: make(chan struct{}, 1),
 	}
