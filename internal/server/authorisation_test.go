@@ -29,7 +29,7 @@ func sample(api, member string) string {
 		"ResourceArn": arn, "resourceArn": arn, "Resource": arn, "Arn": arn, "PolicySourceArn": arn, "PolicyArn": "arn:aws:iam::000000000000:policy/sample",
 		"PermissionsBoundary": "arn:aws:iam::000000000000:policy/boundary", "OpenIDConnectProviderArn": "arn:aws:iam::000000000000:oidc-provider/sample.example",
 		"SAMLProviderArn": "arn:aws:iam::000000000000:saml-provider/sample", "SerialNumber": "arn:aws:iam::000000000000:mfa/sample", "Url": "https://sample.example",
-		"RoleArn": "arn:aws:iam::000000000000:role/sample", "SnsCallerArn": "arn:aws:iam::000000000000:role/sample", "Layers": "arn:aws:lambda:us-east-1:000000000000:layer:sample:1", "RoleARN": "arn:aws:iam::000000000000:role/sample", "DeletionTaskId": "task/aws-service-role/lambda.amazonaws.com/sample/1",
+		"RoleArn": "arn:aws:iam::000000000000:role/sample", "SnsCallerArn": "arn:aws:iam::000000000000:role/sample", "CloudWatchLogsRoleArn": "arn:aws:iam::000000000000:role/sample", "Layers": "arn:aws:lambda:us-east-1:000000000000:layer:sample:1", "RoleARN": "arn:aws:iam::000000000000:role/sample", "DeletionTaskId": "task/aws-service-role/lambda.amazonaws.com/sample/1",
 		"AWSServiceName": "cloudtrail.amazonaws.com", "CodeSigningConfigArn": "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0",
 		"DurableExecutionArn": "arn:aws:lambda:us-east-1:000000000000:function:sample:1/durable-execution/sample/1", "TargetPrincipal": "000000000000", "EntityPath": "o-a1b2c3d4e5/r-a1b2",
 		"EntityArn": "arn:aws:iam::000000000000:delegation-request/sample", "DomainArn": "", "PathPrefix": "/", "Path": "/", "NewPath": "/new/",

@@ -961,6 +961,7 @@ func operations(s Service) []wire.Operation {
 			Action: "cognito-idp:CreateUserImportJob", Access: "Write",
 			On:       []string{"arn:${Partition}:cognito-idp:${Region}:${Account}:userpool/${UserPoolId}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
+			Also:     []string{"iam:PassRole"},
 			Errors:   []string{"ResourceNotFoundException", "InvalidParameterException", "TooManyRequestsException", "PreconditionNotMetException", "NotAuthorizedException", "LimitExceededException", "InternalErrorException"},
 			Validate: func(in any, v *wire.Violations) { in.(*CreateUserImportJobRequest).validate(v, "") },
 		}, s.CreateUserImportJob),
