@@ -95,6 +95,12 @@ func TestUsers(t *testing.T) {
 		{"making a pool", maker, importUsersPath, batch(gone, create), "", 200, `"outcome":"created"`},
 		{"making a pool, not allowed", tagged, importUsersPath, batch("us-east-1_Gone00001", create), "", 403, "moat:ImportUsers"},
 		{"making a pool of another region", maker, importUsersPath, batch("eu-west-1_Gone00000", create), "", 400, "A pool keeps its id only in its region, eu-west-1."},
+		{"a pool whose attribute has no name", maker, importUsersPath, batch("us-east-1_Gone00002", func(in *userpool.ImportRequest) {
+			in.Create = &userfile.Pool{ID: in.Pool, Record: json.RawMessage(`{"ID":"us-east-1_Gone00002","Schema":[{"Name":"sub"},{}]}`)}
+		}), "", 400, "The pool in the file cannot be read."},
+		{"another pool's record", maker, importUsersPath, batch("us-east-1_Gone00003", func(in *userpool.ImportRequest) {
+			in.Create = &userfile.Pool{ID: in.Pool, Record: json.RawMessage(`{"ID":"` + one + `","Schema":[{"Name":"sub"}]}`)}
+		}), "", 400, "The pool in the file cannot be read."},
 		{"a pool that is none", maker, importUsersPath, batch("us-east-1_../x", create), "", 400, ""},
 		{"an unknown member", maker, importUsersPath, map[string]any{"pool": one, "admins": []string{"eve"}}, "", 400, "admins"},
 		{"another body than was signed", mover, exportUsersPath, export(one), " ", 403, "hash of the body"},

@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -33,6 +34,9 @@ func (s *Service) exportDevices(tx *store.Tx, u *User) ([]userfile.Device, error
 // maxImportDevices bounds what one user brings; Cognito knows no limit.
 const maxImportDevices = 100
 
+// deviceKeyShape is the pattern of device keys in the API's model.
+var deviceKeyShape = regexp.MustCompile(`^[\w-]+_[0-9a-f-]+$`)
+
 // importedDevices checks and seals the devices of a user. They keep the group that they know: its
 // name is part of what they prove.
 func (s *Service) importedDevices(u *User, from []userfile.Device) ([]Device, error) {
@@ -43,7 +47,7 @@ func (s *Service) importedDevices(u *User, from []userfile.Device) ([]Device, er
 	var out []Device
 	for _, d := range from {
 		twice := slices.ContainsFunc(out, func(o Device) bool { return o.Key == d.Key })
-		if d.Key == "" || len(d.Key) > 55 || d.Group == "" || len(d.Group) > 128 || len(d.Name) > 1024 || len(d.Salt) == 0 || len(d.Salt) > maxDeviceSalt || twice || !srp.ValidVerifier(d.Verifier) {
+		if !deviceKeyShape.MatchString(d.Key) || len(d.Key) > 55 || d.Group == "" || len(d.Group) > 128 || len(d.Name) > 1024 || len(d.Salt) == 0 || len(d.Salt) > maxDeviceSalt || twice || !srp.ValidVerifier(d.Verifier) {
 			return nil, refuse(invalidParameter, "This is not a device that can be used here.")
 		}
 		sealed, err := s.db.Seal(sealVerifier, d.Verifier)

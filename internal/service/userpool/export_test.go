@@ -270,7 +270,9 @@ func TestService_ImportUsers_conflicts(t *testing.T) {
 			u.Attributes = map[string]string{"email": "ann@example.com", "email_verified": "true"}
 		}), ImportConflict, "Another user signs in with the same email."},
 		{"no sub", user(1, "eve", func(u *userfile.User) { u.Sub = "" }), ImportInvalid, "A sub is a UUID in lower case."},
-		{"no name", user(1, "", nil), ImportInvalid, "A username has 1 to 128 characters."},
+		{"no name", user(1, "", nil), ImportInvalid, "A username has 1 to 128 letters, marks, digits, signs and punctuation."},
+		{"a space in the name", user(1, "e ve", nil), ImportInvalid, ""},
+		{"broken name", user(1, "e\xffve", nil), ImportInvalid, ""},
 		{"status", user(1, "eve", func(u *userfile.User) { u.Status = "ROOT" }), ImportInvalid, "There is no status ROOT with which a user can come in."},
 		{"attribute", user(1, "eve", func(u *userfile.User) { u.Attributes = map[string]string{"custom:x": "y"} }), ImportInvalid, ""},
 		{"sub as attribute", user(1, "eve", func(u *userfile.User) { u.Attributes = map[string]string{"sub": mine} }), ImportInvalid, ""},

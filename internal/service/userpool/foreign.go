@@ -74,13 +74,16 @@ func (q *slowHashes) matches(ctx context.Context, h *pwhash.Hash, password strin
 // matchesForeign checks a password against the hash that a user came with. For somebody imaginary
 // it does that work too, for as large a share of all names as the pool has such users.
 func (s *Service) matchesForeign(ctx context.Context, u *User, password string) (bool, error) {
+	share, err := s.hashShare(ctx, u.Pool) // by everybody: that it is counted anew must not show in the time of some
+	if err != nil {
+		return false, err
+	}
 	var h *pwhash.Hash
-	var err error
 	switch {
 	case u.Hash != nil:
 		h, err = s.foreignHash(u)
 	case u.Sub == "":
-		h, err = s.decoyHash(ctx, u)
+		h = s.decoyHash(share, u)
 	}
 	if err != nil || h == nil {
 		return false, err
@@ -110,24 +113,26 @@ const hashShareLife = time.Minute
 // has not signed in since the import". Names that are nobody's give it as often as users do, each
 // name always alike, and turn quick, one after the other, as the users sign in: so the time
 // tells nothing about who exists.
-func (s *Service) decoyHash(ctx context.Context, u *User) (*pwhash.Hash, error) {
-	found, err := s.hashShare(ctx, u.Pool)
-	if err != nil || found.hash == nil {
-		return nil, err
-	}
+func (s *Service) decoyHash(of hashShare, u *User) *pwhash.Hash {
 	place := binary.BigEndian.Uint64(s.secrets.mac("decoy hash", u.Pool, u.Key))
-	if float64(place)/math.MaxUint64 >= found.share {
-		return nil, nil
+	if float64(place)/math.MaxUint64 >= of.share {
+		return nil
 	}
-	return found.hash, nil
+	return of.hash
 }
 
+// hashShare counts a pool's users and those with such a hash, once in a while: one request counts
+// anew, the others go on with what was counted before.
 func (s *Service) hashShare(ctx context.Context, poolID string) (hashShare, error) {
 	now := s.time()
 	s.slow.mu.Lock()
 	found, known := s.slow.shares[poolID]
+	stale := !known || now.Sub(found.at) >= hashShareLife
+	if known && stale {
+		s.slow.shares[poolID] = hashShare{at: now, share: found.share, hash: found.hash}
+	}
 	s.slow.mu.Unlock()
-	if known && now.Sub(found.at) < hashShareLife {
+	if !stale {
 		return found, nil
 	}
 	found = hashShare{at: now}

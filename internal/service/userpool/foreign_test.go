@@ -181,11 +181,11 @@ func TestService_decoyHash(t *testing.T) {
 	pool, client := h.foreignPool()
 	slow := func(name string) bool {
 		u := User{Pool: pool, Key: name}
-		d, err := h.decoyHash(t.Context(), &u)
+		share, err := h.hashShare(t.Context(), pool)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return d != nil
+		return h.decoyHash(share, &u) != nil
 	}
 	share := func() (n int) {
 		for i := range 400 {

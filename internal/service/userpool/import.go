@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
-	"strings"
+	"unicode/utf8"
 
 	"moat/internal/pure/policy"
 	"moat/internal/service/userpool/pwhash"
@@ -155,7 +156,7 @@ func (s *Service) importPool(ctx context.Context, in *ImportRequest) (*Pool, err
 		return nil, nil
 	}
 	var p Pool
-	if in.Create.ID != in.Pool || json.Unmarshal(in.Create.Record, &p) != nil || p.ID != in.Pool || len(p.Schema) == 0 {
+	if in.Create.ID != in.Pool || json.Unmarshal(in.Create.Record, &p) != nil || p.ID != in.Pool || !soundSchema(p.Schema) {
 		return nil, refuse(invalidParameter, "The pool in the file cannot be read.")
 	}
 	if !isPoolID(p.ID) || regionOf(p.ID) != wire.CallFrom(ctx).Region {
@@ -173,6 +174,19 @@ func (s *Service) importPool(ctx context.Context, in *ImportRequest) (*Pool, err
 		return nil, err
 	}
 	return nil, nil
+}
+
+// soundSchema says whether a schema from elsewhere holds attributes with names, each once.
+func soundSchema(schema []api.SchemaAttributeType) bool {
+	seen := map[string]bool{}
+	for _, a := range schema {
+		name := deref(a.Name)
+		if name == "" || seen[name] || checkConstraints(a) != nil {
+			return false
+		}
+		seen[name] = true
+	}
+	return seen["sub"]
 }
 
 // insertPool makes a pool with its old id, and new keys: tokens of the old issuer stay with it.
@@ -198,7 +212,7 @@ func (s *Service) importGroups(tx *store.Tx, p *Pool, groups []*userfile.Group, 
 	now := s.time()
 	for _, g := range groups {
 		r := ImportResult{Name: g.Name, Outcome: ImportCreated}
-		if !groupName(g.Name) || g.Precedence != nil && *g.Precedence < 0 || len(deref(g.Description)) > 4*2048 || len(deref(g.Role)) > 2048 {
+		if !isName(g.Name) || g.Precedence != nil && *g.Precedence < 0 || len(deref(g.Description)) > 4*2048 || len(deref(g.Role)) > 2048 {
 			r.Outcome, r.Why = ImportInvalid, "This is not a group: its name or one of its members is out of bounds."
 			out.Groups = append(out.Groups, r)
 			continue
@@ -218,9 +232,12 @@ func (s *Service) importGroups(tx *store.Tx, p *Pool, groups []*userfile.Group, 
 	return nil
 }
 
-// groupName keeps to what CreateGroup's model allows.
-func groupName(name string) bool {
-	return name != "" && len([]rune(name)) <= 128 && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0xfffd })
+// nameShape is the pattern of usernames and group names in the API's model.
+var nameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
+
+// isName says whether a name can be one of a user or group.
+func isName(name string) bool {
+	return utf8.ValidString(name) && utf8.RuneCountInString(name) <= 128 && nameShape.MatchString(name)
 }
 
 // importUser puts one user into the pool, within the transaction of his batch.

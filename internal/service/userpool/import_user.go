@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"moat/internal/pure/srp"
 	"moat/internal/service/userpool/pwhash"
@@ -74,8 +73,8 @@ func (s *Service) imported(p *Pool, in *ImportRequest, from *userfile.User) (Use
 // nameImported gives a user his username and sub. An export keeps both. Of a foreign user who
 // brings no sub, it is derived from the name, so that the same file brings the same user again.
 func (s *Service) nameImported(p *Pool, in *ImportRequest, u *User) error {
-	if n := utf8.RuneCountInString(u.Name); !utf8.ValidString(u.Name) || n < 1 || n > 128 || strings.ContainsFunc(u.Name, func(r rune) bool { return r < ' ' }) {
-		return refuse(invalidParameter, "A username has 1 to 128 characters.")
+	if !isName(u.Name) {
+		return refuse(invalidParameter, "A username has 1 to 128 letters, marks, digits, signs and punctuation.")
 	}
 	if u.Sub == "" && in.Foreign {
 		u.Sub = formatUUID(s.secrets.derive(16, "imported sub", p.ID, p.fold(u.Name)))
