@@ -149,6 +149,7 @@ func (s *Service) postable(m *Message) error {
 	if s.messenger == nil || s.messenger.Carries(m.Medium) {
 		return nil
 	}
+	s.log.Warn("messages of this medium have no way out", "pool", m.PoolID, "medium", m.Medium)
 	return refuse(codeDeliveryFailed, "Failed to send the message.")
 }
 

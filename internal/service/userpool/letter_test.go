@@ -97,6 +97,26 @@ func TestPostman_triesAgainAcrossRestarts(t *testing.T) {
 	}
 }
 
+// What a program had in hand when it was killed is free again after the lease.
+func TestPostman_crash(t *testing.T) {
+	t.Parallel()
+	h, _, client := letterHouse(t)
+	h.mustSignUp(client, "ann@example.com")
+	if batch, _, err := h.postman.claim(t.Context(), 1); err != nil || len(batch) != 1 {
+		t.Fatal(batch, err)
+	}
+	h.open(h.db)
+	h.prompt = false
+	h.advance(letterLease - time.Second)
+	if n := h.round(); n != 0 {
+		t.Error("another node took what is being delivered")
+	}
+	h.advance(time.Second)
+	if n := h.round(); n != 1 || h.box.count() != 1 {
+		t.Errorf("%d attempts, %d messages after the lease", n, h.box.count())
+	}
+}
+
 // A message is dropped when the code in it no longer counts, and counted.
 func TestPostman_givesUpWhenTheCodeExpires(t *testing.T) {
 	t.Parallel()
