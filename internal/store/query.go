@@ -48,12 +48,22 @@ func (t *Table[T]) List(tx *Tx, q Query) ([]T, error) {
 
 // Count returns how many records a query selects; Limit and Reverse do not count.
 func (t *Table[T]) Count(tx *Tx, q Query) (int, error) {
+	q.Limit = 0
+	return t.CountUpTo(tx, q)
+}
+
+// CountUpTo is Count that reads no more than q.Limit records: so many means at least so many.
+func (t *Table[T]) CountUpTo(tx *Tx, q Query) (int, error) {
 	sel, ok, err := t.selection(q)
 	if err != nil || !ok {
 		return 0, err
 	}
 	var n int64
-	err = tx.query("SELECT count(*) FROM "+sel.from+sel.where(), sel.args, []any{&n}, func() error { return nil })
+	query := "SELECT count(*) FROM " + sel.from + sel.where()
+	if q.Limit > 0 {
+		query = "SELECT count(*) FROM (SELECT 1 FROM " + sel.from + sel.where() + " LIMIT " + strconv.Itoa(q.Limit) + ") AS some"
+	}
+	err = tx.query(query, sel.args, []any{&n}, func() error { return nil })
 	return int(n), err
 }
 
@@ -124,6 +134,7 @@ type selection struct {
 	conds   []string
 	args    []any
 	columns []string // that are left open, in order, as SQL
+	single  bool     // a unique index with all its columns fixed: there is no order of one row
 }
 
 func (s *selection) arg(v string) string {
@@ -141,6 +152,9 @@ func (s *selection) where() string {
 func (s *selection) order(q Query) string {
 	var b strings.Builder
 	for i, c := range s.columns {
+		if s.single {
+			break // a planner could take the order for a reason to read another table first
+		}
 		if i == 0 {
 			b.WriteString(" ORDER BY ")
 		} else {
@@ -210,7 +224,8 @@ func (t *Table[T]) from(q Query) (sel *selection, columns, fixed []string, err e
 			on[i] = fmt.Sprintf("t.%q = i.%q", t.s.Key[i], k[i])
 		}
 		from := fmt.Sprintf("%q i JOIN %q t ON %s", ix.table(t.s.Name), t.s.Name, strings.Join(on, " AND "))
-		return &selection{from: from}, aliased("i.", append(slices.Clone(a), k...)), q.Values, nil
+		single := ix.Unique && len(q.Values) == len(ix.Columns)
+		return &selection{from: from, single: single}, aliased("i.", append(slices.Clone(a), k...)), q.Values, nil
 	}
 	return nil, nil, nil, fmt.Errorf("store: %s has no index %q", t.s.Name, q.Index)
 }

@@ -107,7 +107,7 @@ func (s *Service) DescribeUserPool(ctx context.Context, in *api.DescribeUserPool
 		if p, err = s.poolHere(ctx, tx, in.UserPoolId); err != nil {
 			return err
 		}
-		users, err = s.tables.users.Count(tx, store.Query{Prefix: []string{p.ID}})
+		users, err = s.users(tx, p.ID)
 		return err
 	})
 	if err != nil {

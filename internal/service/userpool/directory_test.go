@@ -1,9 +1,11 @@
 package userpool
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -182,6 +184,48 @@ func TestService_defaultGroup(t *testing.T) {
 	h.mustSignIn(client, "ann@example.com")
 	if groups("ann@example.com") != 0 {
 		t.Error("who was taken out of the group is back")
+	}
+}
+
+// A large pool is not counted each time; what it is said to have follows.
+func TestService_estimate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool := h.newPoolID(nil)
+	add := func(from, to int) {
+		t.Helper()
+		err := h.db.Update(t.Context(), func(tx *store.Tx) error {
+			for i := from; i < to; i++ {
+				id := fmt.Sprint(i)
+				if err := h.tables.users.Insert(tx, User{Pool: pool, Key: id, Name: id, Sub: id}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := func() int32 {
+		t.Helper()
+		return *must[*api.DescribeUserPoolResponse](t)(h.c.DescribeUserPool(t.Context(), &api.DescribeUserPoolRequest{UserPoolId: pool})).UserPool.EstimatedNumberOfUsers
+	}
+	add(0, 10)
+	if n := said(); n != 10 {
+		t.Errorf("%d users", n)
+	}
+	add(10, exactUsers+5)
+	if n := said(); n != exactUsers+5 {
+		t.Errorf("%d users", n)
+	}
+	add(exactUsers+5, exactUsers+6)
+	if n := said(); n != exactUsers+5 {
+		t.Errorf("counted anew: %d users", n)
+	}
+	h.advance(estimateLife)
+	if n := said(); n != exactUsers+6 {
+		t.Errorf("%d users", n)
 	}
 }
 

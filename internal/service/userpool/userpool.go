@@ -84,13 +84,14 @@ type Service struct {
 	breached   breached.List
 	appendLog  func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
 
-	tables  tables
-	keys    *keyring
-	secrets *secrets
-	machine machine
-	slow    *slowHashes
-	srp     *srp.Server
-	started chan struct{} // says that an import may have work
+	tables    tables
+	keys      *keyring
+	secrets   *secrets
+	machine   machine
+	slow      *slowHashes
+	srp       *srp.Server
+	estimates estimates
+	started   chan struct{} // says that an import may have work
 }
 
 // New creates the tables and the service's own secret. It starts nothing: see [Service.Run].
