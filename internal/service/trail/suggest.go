@@ -66,6 +66,8 @@ func (s *Service) Suggest(ctx context.Context, principal string, opt SuggestOpti
 				n := Need{d.Action, d.Resource, d.PassedTo}
 				if !strings.HasPrefix(n.Resource, "arn:") { // what has no ARN is allowed by "*" alone
 					n.Resource = "*"
+				} else {
+					n.Resource = literal(n.Resource)
 				}
 				if opt.Generalise {
 					n.Resource = generalised(n.Resource)
@@ -128,6 +130,12 @@ func document(needs []Need) json.RawMessage {
 		Version   string
 		Statement []*statement
 	}{"2012-10-17", statements})
+}
+
+// literal writes a resource so that a policy means it alone. A call may have named
+// `*`, and what a principal could ask for must not widen what is suggested for it.
+func literal(resource string) string {
+	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(resource)
 }
 
 // generalised writes `*` for what names one resource among others of its type.
