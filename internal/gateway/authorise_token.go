@@ -203,7 +203,7 @@ func (x *Exchange) published(id *identity) bool {
 		return false
 	}
 	key, ok := keys.Key(id.key.ID)
-	return ok && (key == id.key || key.Public == id.key.Public || key.Public.Equal(id.key.Public))
+	return ok && key.Equal(id.key)
 }
 
 // trusts reports whether an issuer is one of the authorizer's pools.

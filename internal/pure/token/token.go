@@ -1,4 +1,5 @@
-// Package token reads, verifies and signs JSON Web Tokens (RFC 7519) under RS256.
+// Package token reads and verifies JSON Web Tokens (RFC 7519) under RS256, RS384,
+// RS512, ES256, ES384 and ES512, and signs them under RS256.
 //
 // It is strict where other readers are generous: the algorithm follows from the
 // key and never from the token, a header that points at another key is refused,
@@ -23,7 +24,8 @@ const MaxLength = 16 << 10
 var (
 	// ErrMalformed says that the text is not a JSON Web Token in compact form.
 	ErrMalformed = errors.New("token: malformed")
-	// ErrUnsupported says that the token asks for something other than plain RS256.
+	// ErrUnsupported says that the token asks for something that is not read here, or for another
+	// algorithm than its key's.
 	ErrUnsupported = errors.New("token: unsupported header")
 	// ErrSignature says that the signature was not made with the given key.
 	ErrSignature = errors.New("token: wrong signature")
@@ -45,12 +47,13 @@ type Token struct {
 	Type   string // header typ, "" when absent
 	Claims Claims
 
+	alg       string // header alg
 	signed    string // header and payload as they were sent
 	signature []byte
 }
 
 // Parse splits and decodes a compact token without verifying it. It fails with
-// [ErrMalformed] or [ErrUnsupported]; an algorithm other than RS256, the header
+// [ErrMalformed] or [ErrUnsupported]; another algorithm than those of the package, the header
 // parameters jwk, jku, x5u and x5c, and critical extensions are unsupported.
 func Parse(raw string) (*Token, error) {
 	t, payload, err := parse(raw)
@@ -109,7 +112,8 @@ func (t *Token) header(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if h["alg"] != "RS256" {
+	t.alg, _ = h["alg"].(string)
+	if schemeOf(t.alg).hash == 0 {
 		return ErrUnsupported
 	}
 	for _, name := range []string{"crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc"} {
@@ -131,16 +135,13 @@ func (t *Token) header(raw []byte) error {
 	return nil
 }
 
-// Verify checks the signature against k and nothing else. A nil key refuses.
+// Verify checks the signature against k, in k's algorithm, and nothing else. A nil
+// key refuses.
 func (t *Token) Verify(k *Key) error {
 	if k == nil || k.Public == nil {
 		return ErrUnknownKey
 	}
-	sum := sha256.Sum256([]byte(t.signed))
-	if rsa.VerifyPKCS1v15(k.Public, crypto.SHA256, sum[:], t.signature) != nil {
-		return ErrSignature
-	}
-	return nil
+	return k.verify(t.alg, t.signed, t.signature)
 }
 
 // VerifyWith finds the token's key in keys and verifies with it. A token without a

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -207,7 +206,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok := set.Key("key/1")
-	if !ok || got.Public.N.Cmp(k.Private.N) != 0 || got.Public.E != k.Private.E {
+	if !ok || !got.Equal(k.Key()) || got.Equal(testKey(t).Key()) || got.Equal(nil) {
 		t.Errorf("got %+v", got)
 	}
 	n := base64.RawURLEncoding.EncodeToString(k.Private.N.Bytes())
@@ -229,7 +228,7 @@ func TestJWKS(t *testing.T) {
 	for name, raw := range map[string]string{
 		"encryption key": `{"keys":[{"kty":"RSA","kid":"a","use":"enc","n":"` + n + `","e":"AQAB"}]}`,
 		"other alg":      `{"keys":[{"kty":"RSA","kid":"a","alg":"PS256","n":"` + n + `","e":"AQAB"}]}`,
-		"elliptic curve": `{"keys":[{"kty":"EC","kid":"a"}]}`,
+		"no curve":       `{"keys":[{"kty":"EC","kid":"a"}]}`,
 		"nameless":       `{"keys":[{"kty":"RSA","n":"` + n + `","e":"AQAB"}]}`,
 	} {
 		if set, err := ParseJWKS([]byte(raw)); err != nil || len(set) != 0 {
@@ -244,88 +243,6 @@ func TestSigningKey_redacted(t *testing.T) {
 	if s := k.String() + k.GoString(); strings.Contains(s, k.Private.D.String()) || !strings.Contains(s, "[redacted]") {
 		t.Errorf("got %s", s)
 	}
-}
-
-// Wycheproof's vectors: payloads there are not JSON, so this drives the layer below Parse.
-func TestWycheproof(t *testing.T) {
-	t.Parallel()
-	for _, file := range []string{"json_web_signature_test.json", "json_web_key_test.json"} {
-		raw, err := os.ReadFile("testdata/" + file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var doc struct {
-			TestGroups []struct {
-				Public, Private json.RawMessage
-				Tests           []struct {
-					TcID         int
-					Comment, Jws string
-					Result       string
-				}
-			}
-		}
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			t.Fatal(err)
-		}
-		accepted, refused := 0, 0
-		for _, g := range doc.TestGroups {
-			material := g.Public
-			if material == nil {
-				material = g.Private
-			}
-			keys := wycheproofKeys(material)
-			for _, tt := range g.Tests {
-				rs256 := strings.Contains(headerOf(tt.Jws), `"RS256"`)
-				err := wycheproofVerify(tt.Jws, keys)
-				switch {
-				case tt.Result == "invalid" && err == nil:
-					t.Errorf("%s %d (%s): accepted", file, tt.TcID, tt.Comment)
-				case tt.Result == "valid" && rs256 && err != nil:
-					t.Errorf("%s %d (%s): refused: %v", file, tt.TcID, tt.Comment, err)
-				case tt.Result == "valid" && !rs256 && err == nil:
-					t.Errorf("%s %d (%s): accepted, not RS256", file, tt.TcID, tt.Comment)
-				}
-				if err == nil {
-					accepted++
-				} else {
-					refused++
-				}
-			}
-		}
-		t.Logf("%s: %d accepted, %d refused", file, accepted, refused)
-	}
-}
-
-func wycheproofVerify(raw string, keys KeySet) error {
-	tok, _, err := parse(raw)
-	if err != nil {
-		return err
-	}
-	return tok.VerifyWith(keys)
-}
-
-func headerOf(raw string) string {
-	head, _, _ := strings.Cut(raw, ".")
-	b, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil {
-		return ""
-	}
-	return string(b)
-}
-
-func wycheproofKeys(material json.RawMessage) Keys {
-	var one struct{ Keys json.RawMessage }
-	if json.Unmarshal(material, &one) != nil {
-		return nil
-	}
-	if one.Keys == nil {
-		material = json.RawMessage(`{"keys":[` + string(material) + `]}`)
-	}
-	set, err := ParseJWKS(material)
-	if err != nil {
-		return nil
-	}
-	return set
 }
 
 func FuzzParse(f *testing.F) {

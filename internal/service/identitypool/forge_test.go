@@ -13,7 +13,7 @@ import (
 )
 
 // The algorithm follows from the key (CVE-2026-39999, CVE-2026-33322): whatever a
-// header says, nothing but RS256 with the issuer's published key signs in.
+// header says, nothing but the published key of the issuer, in its algorithm, signs in.
 func TestLogin_forged(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -44,6 +44,8 @@ func TestLogin_forged(t *testing.T) {
 			"a key of its own":         b64(`{"alg":"RS256","kid":"k1","jwk":{}}`) + "." + parts[1] + "." + parts[2],
 			"a key elsewhere":          b64(`{"alg":"RS256","kid":"k1","jku":"https://evil.example"}`) + "." + parts[1] + "." + parts[2],
 			"a certificate elsewhere":  b64(`{"alg":"RS256","kid":"k1","x5u":"https://evil.example"}`) + "." + parts[1] + "." + parts[2],
+			"another algorithm":        b64(`{"alg":"RS512","kid":"k1"}`) + "." + parts[1] + "." + parts[2],
+			"a curve's algorithm":      b64(`{"alg":"ES256","kid":"k1"}`) + "." + parts[1] + "." + parts[2],
 			"critical":                 b64(`{"alg":"RS256","kid":"k1","crit":["x"]}`) + "." + parts[1] + "." + parts[2],
 			"another key":              b64(`{"alg":"RS256","kid":"k2"}`) + "." + parts[1] + "." + parts[2],
 			"other claims":             parts[0] + "." + b64(`{"sub":"root"}`) + "." + parts[2],
