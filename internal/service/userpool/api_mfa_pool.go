@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"slices"
 
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -77,6 +78,9 @@ func (s *Service) SetUserPoolMfaConfig(ctx context.Context, in *api.SetUserPoolM
 			m.WebAuthn = p.Settings.MFA.WebAuthn
 		}
 		p.Settings.MFA, p.ModifiedAt = m, s.time()
+		if p.Settings.passkeyOwes() {
+			return refuse(invalidParameter, "Cannot set WebAuthn factor configuration to SINGLE_FACTOR if MFA is required and WebAuthn is an allowed first auth factor")
+		}
 		if err := p.Settings.checkFactors(); err != nil {
 			return err
 		}
@@ -94,6 +98,8 @@ func (m *PoolMFA) check() error {
 	switch {
 	case m.mode() == api.UserPoolMfaTypeOFF && any:
 		return refuse(invalidParameter, "Invalid MFA configuration given, can't turn off MFA and configure an MFA together.")
+	case m.mode() != api.UserPoolMfaTypeOFF && !any && m.WebAuthn != nil:
+		return refuse(invalidParameter, "Invalid MFA Configuration given. SMS MFA, Email MFA, or Software Token MFA must be enabled.")
 	case m.mode() != api.UserPoolMfaTypeOFF && !any:
 		return refuse(invalidParameter, "Invalid MFA configuration given, can't disable all MFAs with an MFA configuration of required or optional.")
 	}
@@ -109,12 +115,23 @@ func (m *PoolMFA) check() error {
 }
 
 // checkFactors refuses a pool that demands two factors and lets in by a code: who reads
-// somebody's mail could then set up the second one himself. The sentence is AWS's.
+// somebody's mail could then set up the second one himself. Nor does it let in by a
+// passkey that is not both of them. The sentences are AWS's.
 func (s *PoolSettings) checkFactors() error {
 	if s.MFA.mode() == api.UserPoolMfaTypeON && s.passwordless() {
 		return refuse(invalidParameter, "Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled")
 	}
+	if s.passkeyOwes() {
+		return refuse(invalidParameter, "WEB_AUTHN cannot be used as an auth factor when MFA is enabled if not configured for MFA.")
+	}
 	return nil
+}
+
+// passkeyOwes says whether a pool that demands two factors would let sign-ins begin with
+// a passkey that is but one.
+func (s *PoolSettings) passkeyOwes() bool {
+	return s.MFA.mode() == api.UserPoolMfaTypeON && slices.Contains(s.firstFactors(), api.AuthFactorTypeWEB_AUTHN) &&
+		(s.MFA.WebAuthn == nil || s.MFA.WebAuthn.FactorConfiguration != api.WebAuthnFactorConfigurationTypeMULTI_FACTOR_WITH_USER_VERIFICATION)
 }
 
 // updated is the MFA setting of a pool after a creation or an update, which can only

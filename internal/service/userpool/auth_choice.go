@@ -132,7 +132,13 @@ func (s *Service) startChoice(ctx context.Context, st *step) (answer, error) {
 		return answer{}, err
 	}
 	ch.Known, ch.Login = c.known, c.login
-	out, err := s.offered(ch, map[string]string{"USERNAME": c.user.Name})
+	params := map[string]string{"USERNAME": c.user.Name}
+	if slices.Contains(can, api.ChallengeNameTypeWEB_AUTHN) { // the choice can bring the signature along
+		if params[credentialOptions], err = s.askForPasskey(ctx, st, &c.user, &ch); err != nil {
+			return answer{}, err
+		}
+	}
+	out, err := s.offered(ch, params)
 	out.available = can
 	return out, err
 }
@@ -149,7 +155,7 @@ func (st *step) brings(kind api.ChallengeNameType) bool {
 }
 
 // takeChoice goes on with the challenge that was chosen; the answer carries its first
-// step already, where that is a password or a public value.
+// step already, where that is a password, a public value or a passkey's signature.
 func (s *Service) takeChoice(ctx context.Context, st *step) (answer, error) {
 	kind, err := st.param("ANSWER")
 	if err != nil {
@@ -205,6 +211,13 @@ func (s *Service) chosen(ctx context.Context, st *step, c *choice, kind api.Chal
 		}
 		at := c.at(st)
 		return s.conclude(ctx, st, &proof{user: c.user, factor: provesPassword, right: c.known && right, from: c.from, at: &at, leaked: leaked, effect: renew})
+	}
+	if kind == api.ChallengeNameTypeWEB_AUTHN && c.from != nil && st.params["CREDENTIAL"] != "" {
+		given, err := assertion(st)
+		if err != nil {
+			return answer{}, err
+		}
+		return s.provePasskey(ctx, st, c.from, c.user, given)
 	}
 	var a []byte
 	if kind == api.ChallengeNameTypePASSWORD_SRP {

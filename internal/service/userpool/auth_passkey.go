@@ -31,18 +31,30 @@ type requestOptions struct {
 // does not exist, is asked for some that nobody has: the caller has decided that this
 // must not show.
 func (s *Service) challengePasskey(ctx context.Context, st *step, c *choice, at attempt) (answer, error) {
-	u := &c.user
-	list, err := s.usablePasskeys(ctx, &st.pool, u)
-	if err != nil {
-		return answer{}, err
-	}
-	ch, err := s.newChallenge(api.ChallengeNameTypeWEB_AUTHN, &st.client, u, at)
+	ch, err := s.newChallenge(api.ChallengeNameTypeWEB_AUTHN, &st.client, &c.user, at)
 	if err != nil {
 		return answer{}, err
 	}
 	ch.Known, ch.Login = c.known, c.login
-	if ch.Nonce, err = s.random(nonceSize); err != nil {
+	options, err := s.askForPasskey(ctx, st, &c.user, &ch)
+	if err != nil {
 		return answer{}, err
+	}
+	return s.offered(ch, map[string]string{credentialOptions: options})
+}
+
+// credentialOptions names what a browser needs to answer by a passkey.
+const credentialOptions = "CREDENTIAL_REQUEST_OPTIONS"
+
+// askForPasskey lets a challenge be answered by a passkey of u, and says what a browser
+// needs for it.
+func (s *Service) askForPasskey(ctx context.Context, st *step, u *User, ch *challenge) (string, error) {
+	list, err := s.usablePasskeys(ctx, &st.pool, u)
+	if err != nil {
+		return "", err
+	}
+	if ch.Nonce, err = s.random(nonceSize); err != nil {
+		return "", err
 	}
 	options := requestOptions{
 		Challenge: credentialID(ch.Nonce), Timeout: st.client.challengeValidity().Milliseconds(),
@@ -56,10 +68,7 @@ func (s *Service) challengePasskey(ctx context.Context, st *step, c *choice, at 
 		options.AllowCredentials = s.imaginaryPasskeys(u)
 	}
 	raw, err := json.Marshal(options)
-	if err != nil {
-		return answer{}, err
-	}
-	return s.offered(ch, map[string]string{"CREDENTIAL_REQUEST_OPTIONS": string(raw)})
+	return string(raw), err
 }
 
 // imaginaryPasskeys are always the same for the same user. Ids and transports are as
@@ -89,32 +98,46 @@ func (s *Service) imaginaryPasskeys(u *User) []credentialDescriptor {
 	return out
 }
 
-// takePasskey checks such a signature (WebAuthn Level 3, section 7.2). Whatever is wrong
-// with it is told in one sentence.
+// takePasskey takes the answer to such a challenge.
 func (s *Service) takePasskey(ctx context.Context, st *step) (answer, error) {
-	text, err := st.param("CREDENTIAL")
+	given, err := assertion(st)
 	if err != nil {
 		return answer{}, err
-	}
-	given, err := protocol.ParseCredentialRequestResponseBytes([]byte(text))
-	if err != nil {
-		return answer{}, refuse(invalidParameter, "Invalid value for parameter CREDENTIAL")
 	}
 	ch, u, err := s.resumeAnybody(ctx, st, api.ChallengeNameTypeWEB_AUTHN)
 	if err != nil {
 		return answer{}, err
 	}
+	return s.provePasskey(ctx, st, &ch, u, given)
+}
+
+// assertion reads what an authenticator has signed.
+func assertion(st *step) (*protocol.ParsedCredentialAssertionData, error) {
+	text, err := st.param("CREDENTIAL")
+	if err != nil {
+		return nil, err
+	}
+	given, err := protocol.ParseCredentialRequestResponseBytes([]byte(text))
+	if err != nil {
+		return nil, refuse(invalidParameter, "Invalid value for parameter CREDENTIAL")
+	}
+	return given, nil
+}
+
+// provePasskey checks such a signature (WebAuthn Level 3, section 7.2). Whatever is wrong
+// with it is told in one sentence.
+func (s *Service) provePasskey(ctx context.Context, st *step, ch *challenge, u User, given *protocol.ParsedCredentialAssertionData) (answer, error) {
 	k, key, err := s.presented(ctx, &st.pool, &u, given.RawID)
 	if err != nil {
 		return answer{}, err
 	}
-	right := s.signedBy(&st.pool, &ch, given, key) && k != nil && ch.Known && k.answers(&u, given)
+	right := s.signedBy(&st.pool, ch, given, key) && k != nil && ch.Known && k.answers(&u, given)
 	at := ch.attempt.with(provesPasskey)
 	if given.Response.AuthenticatorData.Flags.UserVerified() {
 		at = at.with(provesVerification)
 	}
 	return s.conclude(ctx, st, &proof{
-		user: u, factor: provesPasskey, right: right, from: &ch, at: &at,
+		user: u, factor: provesPasskey, right: right, from: ch, at: &at,
 		effect: func(tx *store.Tx, _ *User) (verdict, err error) { return s.usePasskey(tx, k, given) },
 	})
 }

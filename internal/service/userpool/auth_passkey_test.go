@@ -250,8 +250,8 @@ func TestService_passkey_secondFactor(t *testing.T) {
 		}
 		return out
 	}
-	h.setWebAuthn(pool, "ON", single)
-	owes("MFA_SETUP")
+	h.setWebAuthn(pool, "OPTIONAL", single)
+	h.claims(signIn().AuthenticationResult.IdToken)
 	want(t, prefer(nil, ptr(true)), "InvalidParameterException", "")
 	h.setWebAuthn(pool, "ON", multi)
 	owes("MFA_SETUP")
@@ -276,9 +276,9 @@ func TestService_passkey_secondFactor(t *testing.T) {
 	}
 	// The other factor cannot go alone.
 	want(t, prefer(ptr(false), nil), "InvalidParameterException", "")
+	h.setWebAuthn(pool, "OPTIONAL", single)
+	owes("SOFTWARE_TOKEN_MFA")
 	for _, mode := range []api.UserPoolMfaType{"ON", "OPTIONAL"} {
-		h.setWebAuthn(pool, mode, single)
-		owes("SOFTWARE_TOKEN_MFA")
 		h.setWebAuthn(pool, mode, multi)
 		h.claims(signIn().AuthenticationResult.IdToken)
 	}
@@ -342,4 +342,152 @@ func TestService_passkeySignIn_hidden(t *testing.T) {
 	}
 	_, text, session := ask("ann")
 	must[*api.RespondToAuthChallengeResponse](t)(h.answerPasskey(client, "ann", session, a.get(text)))
+}
+
+// Where a pool demands two factors, sign-ins begin with a passkey only if it is both.
+func TestService_passkey_single_refused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const (
+		setting = "Cannot set WebAuthn factor configuration to SINGLE_FACTOR if MFA is required and WebAuthn is an allowed first auth factor"
+		policy  = "WEB_AUTHN cannot be used as an auth factor when MFA is enabled if not configured for MFA."
+	)
+	totp := &api.SoftwareTokenMfaConfigType{Enabled: ptr(true)}
+	set := func(pool string, mode api.UserPoolMfaType, c *api.WebAuthnConfigurationType) error {
+		_, err := h.c.SetUserPoolMfaConfig(t.Context(), &api.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: mode, SoftwareTokenMfaConfiguration: totp, WebAuthnConfiguration: c})
+		return err
+	}
+	single, multi := api.WebAuthnConfigurationType{FactorConfiguration: "SINGLE_FACTOR"}, api.WebAuthnConfigurationType{FactorConfiguration: "MULTI_FACTOR_WITH_USER_VERIFICATION"}
+	pool, _, _ := h.passkeyPool(nil)
+	for _, c := range []*api.WebAuthnConfigurationType{nil, {}, {UserVerification: "required"}, &single} {
+		want(t, set(pool, "ON", c), "InvalidParameterException", setting)
+		if err := set(pool, "OPTIONAL", c); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := set(pool, "ON", &multi); err != nil {
+		t.Error(err)
+	}
+	want(t, set(pool, "ON", &single), "InvalidParameterException", setting)
+
+	// The other way round: the passkey comes to a pool that demands two factors.
+	policies := &api.UserPoolPolicyType{SignInPolicy: &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}}
+	plain := h.newPoolID(nil)
+	allow := func() error {
+		_, err := h.c.UpdateUserPool(t.Context(), &api.UpdateUserPoolRequest{UserPoolId: plain, MfaConfiguration: "ON", Policies: policies})
+		return err
+	}
+	if err := set(plain, "ON", &single); err != nil {
+		t.Fatal(err)
+	}
+	want(t, allow(), "InvalidParameterException", policy)
+	if err := set(plain, "ON", &multi); err != nil {
+		t.Fatal(err)
+	}
+	if err := allow(); err != nil {
+		t.Error(err)
+	}
+	_, err := h.c.CreateUserPool(t.Context(), &api.CreateUserPoolRequest{
+		PoolName: "x", MfaConfiguration: "ON", Policies: policies, SmsConfiguration: &api.SmsConfigurationType{SnsCallerArn: "arn:aws:iam::000000000000:role/sms"},
+	})
+	want(t, err, "InvalidParameterException", policy)
+	_, err = h.c.SetUserPoolMfaConfig(t.Context(), &api.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: "OPTIONAL", WebAuthnConfiguration: &multi})
+	want(t, err, "InvalidParameterException", "Invalid MFA Configuration given. SMS MFA, Email MFA, or Software Token MFA must be enabled.")
+}
+
+// A choice may bring the signature along; it must be over the nonce of that very choice.
+func TestService_passkeySignIn_withChoice(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool, client, quiet := h.passkeyPool(nil)
+	h.member(pool, "ann")
+	h.member(pool, "bob")
+	a := h.register(*h.mustSignIn(client, "ann").AccessToken)
+	b := h.register(*h.mustSignIn(client, "bob").AccessToken)
+	ask := func(client, name string) (string, *string) {
+		t.Helper()
+		out := must[*api.InitiateAuthResponse](t)(h.choose(client, name))
+		if out.ChallengeName != "SELECT_CHALLENGE" {
+			t.Fatalf("got %+v", out)
+		}
+		return out.ChallengeParameters["CREDENTIAL_REQUEST_OPTIONS"], out.Session
+	}
+	give := func(client, name string, session *string, credential string) (*api.RespondToAuthChallengeResponse, error) {
+		return h.answer(client, "SELECT_CHALLENGE", session, "USERNAME", name, "ANSWER", "WEB_AUTHN", "CREDENTIAL", credential)
+	}
+	options, session := ask(client, "ann")
+	credential := a.get(options)
+	out := must[*api.RespondToAuthChallengeResponse](t)(give(client, "ann", session, credential))
+	if name := h.claims(out.AuthenticationResult.IdToken).String("cognito:username"); name != "ann" {
+		t.Errorf("signed in %s", name)
+	}
+	_, err := give(client, "ann", session, credential)
+	want(t, err, "NotAuthorizedException", "Invalid session for the user, session can only be used once.")
+	other, again := ask(client, "ann")
+	_, err = give(client, "ann", again, credential)
+	want(t, err, "NotAuthorizedException", wrongSignIn)
+	_, err = h.answer(client, "SELECT_CHALLENGE", again, "USERNAME", "ann", "ANSWER", "PASSWORD", "PASSWORD", goodPass)
+	want(t, err, "NotAuthorizedException", "Invalid session for the user, session can only be used once.")
+	// A challenge of one kind is not an answer to the other.
+	_, err = h.answerPasskey(client, "ann", again, a.get(other))
+	want(t, err, "NotAuthorizedException", "Invalid session for the user.")
+	options, session = ask(client, "ann")
+	want(t, second(give(client, "ann", session, b.get(options))), "NotAuthorizedException", wrongSignIn)
+	_, session = ask(client, "ann")
+	want(t, second(give(client, "ann", session, "{}")), "InvalidParameterException", "Invalid value for parameter CREDENTIAL")
+	// What cannot be read has used nothing up.
+	asked := must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "SELECT_CHALLENGE", session, "USERNAME", "ann", "ANSWER", "WEB_AUTHN"))
+	if asked.ChallengeName != "WEB_AUTHN" {
+		t.Errorf("got %+v", asked)
+	}
+	// Nobody is told from somebody.
+	options, session = ask(quiet, "nobody")
+	forged := newAuthenticator(t)
+	want(t, second(give(quiet, "nobody", session, forged.get(options))), "NotAuthorizedException", wrongSignIn)
+	// A pool without passkeys has nothing to sign.
+	plain := h.newPoolID(func(in *api.CreateUserPoolRequest) { in.UsernameAttributes = nil })
+	h.member(plain, "ann")
+	c := *h.newClient(plain, func(in *api.CreateUserPoolClientRequest) {
+		in.ExplicitAuthFlows = append(in.ExplicitAuthFlows, "ALLOW_USER_AUTH")
+	}).ClientId
+	if options, session = ask(c, "ann"); options != "" {
+		t.Errorf("got %s", options)
+	}
+	want(t, second(give(c, "ann", session, credential)), "InvalidParameterException", "WEB_AUTHN is not one of the available challenges.")
+}
+
+// second is the error of a call.
+func second[T any](_ T, err error) error { return err }
+
+// Two pools of one domain share the relying party, and nothing else.
+func TestService_passkey_otherPool(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool, client, _ := h.passkeyPool(nil)
+	h.member(pool, "ann")
+	otherPool, otherClient, _ := h.passkeyPool(nil)
+	h.member(otherPool, "ann")
+	access, elsewhere := *h.mustSignIn(client, "ann").AccessToken, *h.mustSignIn(otherClient, "ann").AccessToken
+	a := h.register(access)
+	own := h.register(elsewhere)
+
+	options, session := h.askPasskey(otherClient, "ann")
+	_, err := h.answerPasskey(otherClient, "ann", session, a.get(options))
+	want(t, err, "NotAuthorizedException", wrongSignIn)
+	// Nor by the other's id, nor with a session of the other pool.
+	forged := *a
+	forged.id = own.id
+	options, session = h.askPasskey(otherClient, "ann")
+	_, err = h.answerPasskey(otherClient, "ann", session, forged.get(options))
+	want(t, err, "NotAuthorizedException", wrongSignIn)
+	options, session = h.askPasskey(client, "ann")
+	_, err = h.answerPasskey(otherClient, "ann", session, a.get(options))
+	want(t, err, "NotAuthorizedException", "Invalid session for the user.")
+	must[*api.RespondToAuthChallengeResponse](t)(h.answerPasskey(client, "ann", session, a.get(options)))
+
+	// A registration begun in one pool does not end in the other.
+	want(t, h.completePasskey(elsewhere, newAuthenticator(t).create(h.startPasskey(access))), "WebAuthnChallengeNotFoundException", "")
+	want(t, second(h.c.DeleteWebAuthnCredential(t.Context(), &api.DeleteWebAuthnCredentialRequest{AccessToken: elsewhere, CredentialId: b64(a.id)})), "ResourceNotFoundException", "")
+	options, session = h.askPasskey(otherClient, "ann")
+	must[*api.RespondToAuthChallengeResponse](t)(h.answerPasskey(otherClient, "ann", session, own.get(options)))
 }

@@ -29,7 +29,7 @@ type challenge struct {
 	Seed       []byte            // MFA_SETUP: the secret that the user is about to put into an app
 	Ready      bool              // MFA_SETUP: a code of it was seen
 	A, U, B    []byte            // SRP: client's public value, scrambler, server's secret
-	Nonce      []byte            // WEB_AUTHN: what the authenticator signs
+	Nonce      []byte            // WEB_AUTHN, SELECT_CHALLENGE: what the authenticator signs
 	ExpiresAt  time.Time
 }
 

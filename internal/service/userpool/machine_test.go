@@ -75,6 +75,7 @@ func newWalker(t *testing.T, mode api.UserPoolMfaType, seed uint64) *walker {
 		in.UsernameAttributes = nil
 		in.Policies.SignInPolicy = &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "WEB_AUTHN"}}
 	})
+	h.setWebAuthn(w.pool, "OFF", api.WebAuthnConfigurationType{FactorConfiguration: "MULTI_FACTOR_WITH_USER_VERIFICATION"})
 	for range 2 {
 		w.clients = append(w.clients, *h.newClient(w.pool, func(in *api.CreateUserPoolClientRequest) {
 			in.ExplicitAuthFlows = append(in.ExplicitAuthFlows, "ALLOW_USER_AUTH")
@@ -133,7 +134,8 @@ func newWalker(t *testing.T, mode api.UserPoolMfaType, seed uint64) *walker {
 
 // addKeys adds users with passkeys; multi says whether these can stand for both factors.
 func (w *walker) addKeys(mode api.UserPoolMfaType, multi bool) {
-	h := w.h
+	h, single := w.h, !multi
+	multi = multi || mode == "ON" // where two factors are demanded there is nothing else
 	c := api.WebAuthnConfigurationType{RelyingPartyId: ptr("example.com"), FactorConfiguration: "MULTI_FACTOR_WITH_USER_VERIFICATION"}
 	h.setWebAuthn(w.pool, "OFF", c)
 	has := func(proven []string, kinds ...string) bool {
@@ -163,13 +165,16 @@ func (w *walker) addKeys(mode api.UserPoolMfaType, multi bool) {
 		}
 		h.setMFA(w.pool, mode)
 	}
-	if !multi {
+	if single {
 		c.FactorConfiguration = "SINGLE_FACTOR"
 		now := must[*api.GetUserPoolMfaConfigResponse](h.t)(h.c.GetUserPoolMfaConfig(h.t.Context(), &api.GetUserPoolMfaConfigRequest{UserPoolId: w.pool}))
-		must[*api.SetUserPoolMfaConfigResponse](h.t)(h.c.SetUserPoolMfaConfig(h.t.Context(), &api.SetUserPoolMfaConfigRequest{
+		_, err := h.c.SetUserPoolMfaConfig(h.t.Context(), &api.SetUserPoolMfaConfigRequest{
 			UserPoolId: w.pool, MfaConfiguration: now.MfaConfiguration, SmsMfaConfiguration: now.SmsMfaConfiguration, EmailMfaConfiguration: now.EmailMfaConfiguration,
 			SoftwareTokenMfaConfiguration: now.SoftwareTokenMfaConfiguration, WebAuthnConfiguration: &c,
-		}))
+		})
+		if (err != nil) != multi {
+			h.t.Fatalf("passkeys as one factor where MFA is %s: %v", mode, err)
+		}
 	}
 }
 
@@ -213,7 +218,8 @@ func (w *walker) begin(u *walked) int {
 	client := pick(w.random, w.clients)
 	if u.key != nil && w.random.IntN(2) == 0 {
 		w.note("begin %s by passkey", u.name)
-		out, err := w.h.choose(client, u.name, "PREFERRED_CHALLENGE", "WEB_AUTHN")
+		preferred := pick(w.random, []string{"WEB_AUTHN", ""})
+		out, err := w.h.choose(client, u.name, "PREFERRED_CHALLENGE", preferred)
 		if err != nil {
 			return 0
 		}
@@ -277,9 +283,12 @@ func (w *walker) answers(from held, u *walked, kind api.ChallengeNameType, right
 		return append(params, "ANSWER", pick(w.random, []string{mfaSMS, mfaEmail, mfaTOTP})), ""
 	case "NEW_PASSWORD_REQUIRED":
 		return append(params, "NEW_PASSWORD", goodPass), "new"
-	case "SELECT_CHALLENGE":
-		return append(params, "ANSWER", "WEB_AUTHN"), ""
-	case "WEB_AUTHN":
+	case "SELECT_CHALLENGE", "WEB_AUTHN":
+		if kind == "SELECT_CHALLENGE" {
+			if params = append(params, "ANSWER", "WEB_AUTHN"); w.random.IntN(2) == 0 {
+				return params, ""
+			}
+		}
 		if u.key == nil || from.options == "" {
 			return append(params, "CREDENTIAL", "{}"), ""
 		}
