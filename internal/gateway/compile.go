@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"moat/internal/pure/policy"
 )
 
@@ -23,7 +25,8 @@ type Snapshot struct {
 	limits      limits
 	arn         string // arn:aws:execute-api:region:account:api/stage/
 	authorizers map[string]*authorizer
-	varsJSON    []byte // stageVariables of the proxy event
+	varsJSON    []byte    // stageVariables of the proxy event
+	models      *modelSet // while it is compiled
 }
 
 // route is a compiled [Route].
@@ -34,6 +37,7 @@ type route struct {
 	authorizer *authorizer
 	scopes     []string
 	required   []parameter
+	models     map[string]*jsonschema.Schema // by content type
 	serve      integration
 	timeout    time.Duration
 }
@@ -56,7 +60,7 @@ func Compile(d Definition) (*Snapshot, error) {
 	if len(d.Routes) == 0 {
 		return nil, &DefinitionError{"The REST API doesn't contain any methods"}
 	}
-	s := &Snapshot{key: stageKey{d.APIID, d.Stage}, def: d, authorizers: map[string]*authorizer{}}
+	s := &Snapshot{key: stageKey{d.APIID, d.Stage}, def: d, authorizers: map[string]*authorizer{}, models: newModelSet(d.APIID, d.Models)}
 	s.arn = "arn:aws:execute-api:" + d.Region + ":" + d.Account + ":" + d.APIID + "/" + d.Stage + "/"
 	switch s.keyFrom = d.APIKeySource; s.keyFrom {
 	case "":
@@ -86,6 +90,7 @@ func Compile(d Definition) (*Snapshot, error) {
 			return nil, err
 		}
 	}
+	s.models = nil
 	return s, s.limits.compile(d.Throttles, s.routes)
 }
 
@@ -118,6 +123,9 @@ func (s *Snapshot) addRoute(r Route) error {
 		return err
 	}
 	if err := rt.parameters(r); err != nil {
+		return err
+	}
+	if err := s.models.models(rt, r); err != nil {
 		return err
 	}
 	if rt.serve, err = s.compileIntegration(rt, res); err != nil {
@@ -160,9 +168,6 @@ func (s *Snapshot) authorization(rt *route, r Route) error {
 
 // parameters takes the required parameters, if the method's validator checks them.
 func (rt *route) parameters(r Route) error {
-	if r.ValidateBody {
-		return &NotBuiltError{rt.name, "validation of request bodies against models is not built"}
-	}
 	for _, name := range slices.Sorted(maps.Keys(r.RequestParameters)) {
 		where, key, ok := strings.Cut(strings.TrimPrefix(name, "method.request."), ".")
 		if !ok || !strings.HasPrefix(name, "method.request.") || where != "path" && where != "querystring" && where != "header" && where != "multivaluequerystring" && where != "multivalueheader" {

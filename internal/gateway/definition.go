@@ -19,6 +19,9 @@ type Definition struct {
 	Variables        map[string]string
 	BinaryMediaTypes []string
 
+	// Models are the API's JSON schemas (draft 4) by name.
+	Models map[string]string
+
 	Routes      []Route
 	Authorizers map[string]Authorizer
 	// Responses are the gateway responses that differ from the defaults, by type
@@ -46,9 +49,11 @@ type Route struct {
 	RequestParameters map[string]bool
 	// ValidateParameters says whether the method's request validator checks them.
 	ValidateParameters bool
-	// ValidateBody says whether the method's request validator checks the body; not built.
-	ValidateBody bool
-	Integration  Integration
+	// ValidateBody says whether the method's request validator checks the body, against
+	// the model that RequestModels names for its content type ("$default" for the others).
+	ValidateBody  bool
+	RequestModels map[string]string
+	Integration   Integration
 }
 
 // Integration is what answers a route: AWS_PROXY (a function), HTTP_PROXY or MOCK.

@@ -124,7 +124,6 @@ func TestCompile_refuses(t *testing.T) {
 			with(func(r *Route) { r.Path = "/{a}" })(d)
 			with(func(r *Route) { r.Path = "/{b}" })(d)
 		}},
-		"body validation":         {change: with(func(r *Route) { r.ValidateBody = true }), notBuilt: true},
 		"template":                {change: with(func(r *Route) { r.Integration = corsMock(`{"statusCode": $x}`) }), notBuilt: true},
 		"template without status": {change: with(func(r *Route) { r.Integration = corsMock(`{}`) }), notBuilt: true},
 		"mock header from a body": {change: with(func(r *Route) {

@@ -2,8 +2,16 @@ package gateway
 
 import "strings"
 
-// validate checks that the required parameters are there and not empty.
+// validate holds the request to what the method declares: first its parameters, then its body.
 func validate(x *Exchange) error {
+	if err := validateParameters(x); err != nil {
+		return err
+	}
+	return validateBody(x)
+}
+
+// validateParameters checks that the required parameters are there and not empty.
+func validateParameters(x *Exchange) error {
 	if len(x.route.required) == 0 {
 		return nil
 	}

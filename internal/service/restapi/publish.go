@@ -103,11 +103,15 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 	def := gateway.Definition{
 		APIID: d.ID, Name: wire.Value(d.API.Name), Account: d.Account, Region: d.Region, Stage: st.Name, DeploymentID: wire.Value(st.Stage.DeploymentId),
 		APIKeySource: string(d.API.ApiKeySource), Variables: st.Stage.Variables, BinaryMediaTypes: d.API.BinaryMediaTypes,
+		Models:      map[string]string{},
 		Authorizers: map[string]gateway.Authorizer{}, Responses: map[string]gateway.Response{}, Throttles: map[string]gateway.Throttle{},
 		CreatedAt: wire.Value(st.Stage.LastUpdatedDate),
 	}
 	if p := wire.Value(d.API.Policy); p != "" {
 		def.Policy = []byte(p)
+	}
+	for name, m := range d.Models {
+		def.Models[name] = wire.Value(m.Schema)
 	}
 	for id, a := range d.Authorizers {
 		def.Authorizers[id] = gateway.Authorizer{
@@ -156,7 +160,7 @@ func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayap
 		Path: wire.Value(r.Path), Method: verb, ResourceID: wire.Value(r.Id), AuthorizationType: wire.Value(m.AuthorizationType), AuthorizerID: wire.Value(m.AuthorizerId),
 		Scopes: m.AuthorizationScopes, APIKeyRequired: wire.Value(m.ApiKeyRequired), OperationName: wire.Value(m.OperationName),
 		RequestParameters:  m.RequestParameters,
-		ValidateParameters: wire.Value(v.ValidateRequestParameters), ValidateBody: wire.Value(v.ValidateRequestBody) && len(m.RequestModels) > 0,
+		ValidateParameters: wire.Value(v.ValidateRequestParameters), ValidateBody: wire.Value(v.ValidateRequestBody), RequestModels: m.RequestModels,
 		Integration: gateway.Integration{
 			Type: string(i.Type), URI: wire.Value(i.Uri), Method: wire.Value(i.HttpMethod), Credentials: wire.Value(i.Credentials),
 			ConnectionType: string(i.ConnectionType), PassthroughBehavior: wire.Value(i.PassthroughBehavior), ContentHandling: string(i.ContentHandling),
