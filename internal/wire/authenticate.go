@@ -36,6 +36,9 @@ func (x *exchange) authenticate() error {
 	if err := x.verify(req, auth, cred.Secret); err != nil {
 		return err
 	}
+	if cred.NotFor != "" && cred.NotFor == x.end.api.Action {
+		return x.refuse(refusedUnknownKey, "", "the session may not call "+x.end.api.Action+" at all: it was made without a second factor")
+	}
 	x.call.Caller = cred.Caller
 	x.call.Caller.AccessKeyID = auth.AccessKeyID
 	x.call.Region = auth.Region

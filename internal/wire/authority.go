@@ -19,6 +19,9 @@ var (
 type Credential struct {
 	Secret string
 	Caller Caller
+	// NotFor is the action prefix of the API ("iam") to whose calls the credential
+	// is none, whatever its caller may do; "" when it serves for all.
+	NotFor string
 }
 
 // Authority knows access keys and decides what their holders may do. It is safe

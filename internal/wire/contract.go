@@ -130,8 +130,9 @@ type Call struct {
 	// ByServiceRole: Via acts in a role of its own, and so on nobody's behalf.
 	ByServiceRole bool
 
-	checks   *checks // decisions about this call; nil when nobody records them
-	protocol string  // how a refusal looks
+	checks   *checks         // decisions about this call; nil when nobody records them
+	refusal  *refusalMessage // the refusal that its answer tells of; nil for a call inside of the process
+	protocol string          // how a refusal looks
 }
 
 type callKey struct{}

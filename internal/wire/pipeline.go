@@ -129,13 +129,12 @@ type exchange struct {
 	formRead   bool
 	violations Violations
 
-	call   *Call
-	in     any
-	out    any
-	answer answer
-	record Record
-	// refused is the encoded message of a refusal.
-	refused string
+	call    *Call
+	in      any
+	out     any
+	answer  answer
+	record  Record
+	refusal refusalMessage
 	checks  checks
 }
 
@@ -149,7 +148,8 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		RequestID: p.newID(), Account: p.cfg.Account, Region: p.cfg.Region, SourceIP: sourceIP(r),
 		Host: r.Host, UserAgent: r.UserAgent(), Referer: r.Referer(), Secure: r.TLS != nil, Time: now,
 	}}
-	x.call.checks = x.checksToKeep()
+	x.refusal.encode = p.cfg.EncodeRefusal
+	x.call.checks, x.call.refusal = x.checksToKeep(), &x.refusal
 	x.message.header = r.Header
 	x.record = Record{
 		Time: now, Kind: KindAWS, Method: r.Method, Path: r.URL.EscapedPath(), Host: r.Host,
@@ -186,7 +186,7 @@ func (p *Pipeline) Invoke(ctx context.Context, api, name string, in, out any) er
 		call.Region = p.cfg.Region
 	}
 	x := &exchange{p: p, ctx: ctx, end: end, op: op, protocol: end.api.Protocol, call: &call, in: in}
-	call.checks = x.checksToKeep()
+	call.checks, call.refusal = x.checksToKeep(), nil
 	x.record = Record{Time: call.Time, Kind: KindAWS, Host: call.Host, SourceIP: call.SourceIP, UserAgent: call.UserAgent}
 	err := x.walk(p.inProcess)
 	if err != nil {
@@ -330,8 +330,8 @@ func (x *exchange) write(w http.ResponseWriter) {
 		h[name] = values
 	}
 	h.Set("X-Amzn-RequestId", x.call.RequestID)
-	if x.refused != "" {
-		h.Set(MessageHeader, x.refused)
+	if message := x.refusal.taken(); message != "" && x.answer.status >= http.StatusBadRequest {
+		h.Set(MessageHeader, message)
 	}
 	h.Set("Content-Length", itoa(len(x.answer.body)))
 	if x.r.Header.Get("Origin") != "" {

@@ -87,6 +87,20 @@ func (c *Call) note(k Check) {
 	c.checks.mu.Unlock()
 }
 
+// refusalMessage holds the encoded message of the last refusal of a call. A service may go
+// on with a call after its answer: hence the lock.
+type refusalMessage struct {
+	encode  func(Refused) string
+	mu      sync.Mutex
+	message string
+}
+
+func (r *refusalMessage) taken() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.message
+}
+
 func (c *checks) taken() []Check {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,10 @@
 package wire
 
-import "moat/internal/pure/policy"
+import (
+	"context"
+
+	"moat/internal/pure/policy"
+)
 
 // MessageHeader is the header of a refusal that carries the encoded authorization
 // message, for sts:DecodeAuthorizationMessage. AWS's services that Moat serves put
@@ -17,8 +21,21 @@ type Refused struct {
 
 // deny notes the refusal for the answer's header and gives it AWS's words.
 func (x *exchange) deny(r Refused) error {
-	if x.p.cfg.EncodeRefusal != nil && x.r != nil {
-		x.refused = x.p.cfg.EncodeRefusal(r)
-	}
+	x.call.noteRefusal(r)
 	return x.call.AccessDenied(Denial(r.Caller, r.Action, r.Resource, r.Decision))
+}
+
+// NoteRefusal tells the answer of the call that ctx carries why a service itself
+// refuses it: its encoded message goes into the header. It does nothing where
+// there is no such call, or one inside of the process.
+func NoteRefusal(ctx context.Context, r Refused) { CallFrom(ctx).noteRefusal(r) }
+
+func (c *Call) noteRefusal(r Refused) {
+	if c.refusal == nil || c.refusal.encode == nil {
+		return
+	}
+	message := c.refusal.encode(r)
+	c.refusal.mu.Lock()
+	c.refusal.message = message
+	c.refusal.mu.Unlock()
 }

@@ -29,7 +29,7 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 		return nil, err
 	}
 	if role == nil {
-		return nil, accessDenied(wire.Denial(caller, "sts:AssumeRole", in.RoleArn, policy.Decision{Kind: policy.KindResource}))
+		return nil, settle(ctx, wire.Refused{Caller: caller, Action: "sts:AssumeRole", Resource: in.RoleArn, Decision: policy.Decision{Kind: policy.KindResource}})
 	}
 	given := attributes{tags: tagsIn(in.Tags), transitive: in.TransitiveTagKeys, source: wire.Value(in.SourceIdentity)}
 	carried, needed, err := given.carried(caller.Context)
@@ -45,8 +45,8 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 		if err != nil {
 			return nil, err
 		}
-		if !d.Allowed {
-			return nil, accessDenied(wire.Denial(caller, action, in.RoleArn, d))
+		if err := settle(ctx, wire.Refused{Caller: caller, Action: action, Resource: in.RoleArn, Decision: d, Keys: keys}); err != nil {
+			return nil, err
 		}
 	}
 	d, err := sessionDuration(in.DurationSeconds, role, caller.Kind == policy.PrincipalAssumedRole)
@@ -68,6 +68,17 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 		out.SourceIdentity = &source[0]
 	}
 	return out, nil
+}
+
+// settle notes a decision that STS makes itself, in the trail, and where it is
+// against the caller in the answer, too. It returns the refusal, if it is one.
+func settle(ctx context.Context, r wire.Refused) error {
+	wire.NoteCheck(ctx, wire.Check{Action: r.Action, Resource: r.Resource, Decision: r.Decision})
+	if r.Decision.Allowed {
+		return nil
+	}
+	wire.NoteRefusal(ctx, r)
+	return accessDenied(wire.Denial(r.Caller, r.Action, r.Resource, r.Decision))
 }
 
 // sessionDuration applies the limits of a role and of chaining.

@@ -18,7 +18,8 @@ const (
 
 // What sessions of users may not do, whatever the user may (IAM user guide,
 // "Compare AWS STS credentials"): of STS they have two operations, IAM only
-// where a second factor was shown.
+// where a second factor was shown. To IAM the others are no credentials at all:
+// see [Service.sessionCredential]; the policy holds for what others call for them.
 const (
 	userSessionPolicy    = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":["iam:*","sts:*"],"Resource":"*"},{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity","sts:GetCallerIdentity"],"Resource":"*"}]}`
 	userMFASessionPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"sts:*","Resource":"*"},{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity","sts:GetCallerIdentity"],"Resource":"*"}]}`
@@ -68,8 +69,8 @@ func (s *sts) GetFederationToken(ctx context.Context, in *stsapi.GetFederationTo
 		if err != nil {
 			return nil, err
 		}
-		if !d.Allowed {
-			return nil, accessDenied(wire.Denial(call.Caller, "sts:TagSession", resource, d))
+		if err := settle(ctx, wire.Refused{Caller: call.Caller, Action: "sts:TagSession", Resource: resource, Decision: d, Keys: keys}); err != nil {
+			return nil, err
 		}
 	}
 	l, size, err := s.givenPolicies(ctx, in.Policy, in.PolicyArns, given.tags)

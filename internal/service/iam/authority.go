@@ -118,7 +118,7 @@ func (s *Service) sessionCredential(ctx context.Context, accessKeyID, token stri
 	if k.session.MFA != 0 {
 		caller.Principal = withMFAAge(caller.Principal, s.cfg.Now().Unix()-k.session.MFA)
 	}
-	return wire.Credential{Secret: k.session.Secret, Caller: caller}, nil
+	return wire.Credential{Secret: k.session.Secret, Caller: caller, NotFor: k.session.notFor()}, nil
 }
 
 // sessionEntity finds the user or role behind a session. A user's session ends
@@ -315,6 +315,7 @@ func (s *Service) PassRole(ctx context.Context, caller wire.Caller, roleARN, ser
 	if d.Allowed {
 		return nil
 	}
+	wire.NoteRefusal(ctx, wire.Refused{Caller: caller, Action: "iam:PassRole", Resource: roleARN, Decision: d, Keys: keys})
 	return c.AccessDenied(wire.Denial(caller, "iam:PassRole", roleARN, d))
 }
 

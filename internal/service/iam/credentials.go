@@ -8,6 +8,7 @@ import (
 
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
+	"moat/internal/wire"
 )
 
 // ErrNotTrusted says that a role does not exist or does not trust who asks for
@@ -126,6 +127,10 @@ func (s *Service) trusted(ctx context.Context, who policy.Principal, actions []s
 			return nil, err
 		}
 		if !d.Allowed {
+			if who.Kind == policy.PrincipalFederated {
+				// The answer does not tell why; the trail does.
+				wire.NoteCheck(ctx, wire.Check{Action: a, Resource: roleARN, Decision: d})
+			}
 			return nil, ErrNotTrusted
 		}
 	}

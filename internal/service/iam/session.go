@@ -37,6 +37,15 @@ type session struct {
 	Root      bool                `json:"o,omitempty"` // the federated user is one of the account's root
 }
 
+// notFor is the API to which the session is no credential: IAM, for those of
+// GetSessionToken without a second factor (STS API reference, GetSessionToken).
+func (v *session) notFor() string {
+	if v.MFA == 0 && (v.Kind == policy.PrincipalUser || v.Kind == policy.PrincipalRoot) {
+		return "iam"
+	}
+	return ""
+}
+
 // errToken says that a token is none of ours, or not for this key.
 var errToken = errors.New("iam: not a session token of this installation")
 
