@@ -143,6 +143,12 @@ func (s *Service) tagged(tx *store.Tx, p place, resource string) (tagged, error)
 			k.Key.Tags = tags
 			return s.tables.keys.Put(tx, k)
 		}), err
+	case len(part) == 2 && part[0] == "clientcertificates":
+		c, err := s.certificate(tx, p, part[1])
+		return newTagged(c.Certificate.Tags, func(tags map[string]string) error {
+			c.Certificate.Tags = tags
+			return s.tables.certificates.Put(tx, c)
+		}), err
 	case len(part) == 2 && part[0] == "usageplans":
 		pl, err := s.plan(tx, p, part[1])
 		return newTagged(pl.Plan.Tags, func(tags map[string]string) error {

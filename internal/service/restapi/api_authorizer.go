@@ -104,7 +104,7 @@ func (s *Service) GetAuthorizer(ctx context.Context, in *apigatewayapi.GetAuthor
 func (s *Service) GetAuthorizers(ctx context.Context, in *apigatewayapi.GetAuthorizersRequest) (*apigatewayapi.Authorizers, error) {
 	out := &apigatewayapi.Authorizers{}
 	err := s.view(ctx, in.RestApiId, func(d *definition) (err error) {
-		out.Items, out.Position, err = page(byKey(d.Authorizers), func(a apigatewayapi.Authorizer) string { return *a.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.RestApiId), byKey(d.Authorizers), func(a apigatewayapi.Authorizer) string { return *a.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

@@ -160,7 +160,7 @@ func (s *Service) GetDeployments(ctx context.Context, in *apigatewayapi.GetDeplo
 		for i, d := range all {
 			items[i] = d.Deployment
 		}
-		out.Items, out.Position, err = page(items, func(d apigatewayapi.Deployment) string { return *d.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.RestApiId), items, func(d apigatewayapi.Deployment) string { return *d.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

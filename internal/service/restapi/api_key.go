@@ -138,7 +138,7 @@ func (s *Service) GetApiKeys(ctx context.Context, in *apigatewayapi.GetApiKeysRe
 			}
 			items = append(items, k.Key)
 		}
-		out.Items, out.Position, err = page(items, func(k apigatewayapi.ApiKey) string { return *k.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, wire.Value(in.NameQuery), wire.Value(in.CustomerId)), items, func(k apigatewayapi.ApiKey) string { return *k.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

@@ -70,7 +70,7 @@ func (s *Service) GetModel(ctx context.Context, in *apigatewayapi.GetModelReques
 func (s *Service) GetModels(ctx context.Context, in *apigatewayapi.GetModelsRequest) (*apigatewayapi.Models, error) {
 	out := &apigatewayapi.Models{}
 	err := s.view(ctx, in.RestApiId, func(d *definition) (err error) {
-		out.Items, out.Position, err = page(byKey(d.Models), func(m apigatewayapi.Model) string { return *m.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.RestApiId), byKey(d.Models), func(m apigatewayapi.Model) string { return *m.Name }, in.Position, in.Limit)
 		return err
 	})
 	return out, err
@@ -164,7 +164,7 @@ func (s *Service) GetRequestValidator(ctx context.Context, in *apigatewayapi.Get
 func (s *Service) GetRequestValidators(ctx context.Context, in *apigatewayapi.GetRequestValidatorsRequest) (*apigatewayapi.RequestValidators, error) {
 	out := &apigatewayapi.RequestValidators{}
 	err := s.view(ctx, in.RestApiId, func(d *definition) (err error) {
-		out.Items, out.Position, err = page(byKey(d.Validators), func(v apigatewayapi.RequestValidator) string { return *v.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.RestApiId), byKey(d.Validators), func(v apigatewayapi.RequestValidator) string { return *v.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

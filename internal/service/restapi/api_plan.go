@@ -124,7 +124,7 @@ func (s *Service) GetUsagePlans(ctx context.Context, in *apigatewayapi.GetUsageP
 				items = append(items, pl.Plan)
 			}
 		}
-		out.Items, out.Position, err = page(items, func(u apigatewayapi.UsagePlan) string { return *u.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, wire.Value(in.KeyId)), items, func(u apigatewayapi.UsagePlan) string { return *u.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err
@@ -328,7 +328,7 @@ func (s *Service) GetUsagePlanKeys(ctx context.Context, in *apigatewayapi.GetUsa
 			return err
 		}
 		items := []apigatewayapi.UsagePlanKey{}
-		for _, id := range pl.Keys {
+		for _, id := range slices.Sorted(slices.Values(pl.Keys)) {
 			k, err := s.key(tx, p, id)
 			if err != nil {
 				return err
@@ -342,7 +342,7 @@ func (s *Service) GetUsagePlanKeys(ctx context.Context, in *apigatewayapi.GetUsa
 			}
 			items = append(items, *shown)
 		}
-		out.Items, out.Position, err = page(items, func(k apigatewayapi.UsagePlanKey) string { return *k.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.UsagePlanId, wire.Value(in.NameQuery)), items, func(k apigatewayapi.UsagePlanKey) string { return *k.Id }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

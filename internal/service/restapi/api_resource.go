@@ -93,7 +93,7 @@ func (s *Service) GetResources(ctx context.Context, in *apigatewayapi.GetResourc
 		for i := range all {
 			all[i] = shown(all[i], in.Embed)
 		}
-		out.Items, out.Position, err = page(all, func(r apigatewayapi.Resource) string { return *r.Id }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, in.RestApiId), all, func(r apigatewayapi.Resource) string { return *r.Path }, in.Position, in.Limit)
 		return err
 	})
 	return out, err

@@ -35,6 +35,9 @@ func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRes
 	if err := checkAPI("CreateRestApi", &d.API); err != nil {
 		return nil, err
 	}
+	if d.Models, err = s.defaultModels(); err != nil {
+		return nil, err
+	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
 	if err != nil {
 		return nil, err
@@ -119,7 +122,7 @@ func (s *Service) GetRestApis(ctx context.Context, in *apigatewayapi.GetRestApis
 			out.Items = append(out.Items, d.API)
 		}
 		if err == nil {
-			out.Items, out.Position, err = page(out.Items, func(a apigatewayapi.RestApi) string { return *a.Id }, in.Position, in.Limit)
+			out.Items, out.Position, err = cut(s.listing(ctx), out.Items, func(a apigatewayapi.RestApi) string { return *a.Id }, in.Position, in.Limit)
 		}
 		return err
 	})

@@ -278,6 +278,10 @@ func (s *Service) inheritedTags(ctx context.Context, part []string) map[string]s
 			k, err := s.key(tx, p, part[1])
 			maps.Copy(tags, k.Key.Tags)
 			return err
+		case "clientcertificates":
+			c, err := s.certificate(tx, p, part[1])
+			maps.Copy(tags, c.Certificate.Tags)
+			return err
 		case "usageplans":
 			pl, err := s.plan(tx, p, part[1])
 			maps.Copy(tags, pl.Plan.Tags)

@@ -21,6 +21,9 @@ func conflict(format string, args ...any) error {
 	return &apigatewayapi.ConflictException{Message: fmt.Sprintf(format, args...)}
 }
 
+// isA reports whether an error is of a kind, and gives it.
+func isA[T error](err error, target *T) bool { return errors.As(err, target) }
+
 // notBuilt refuses a setting that has no effect yet: better refused than ignored.
 func notBuilt(operation, format string, args ...any) error {
 	return wire.NotImplementedBecause("apigateway", operation, fmt.Sprintf(format, args...))

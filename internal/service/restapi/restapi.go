@@ -53,6 +53,7 @@ type Service struct {
 
 	publishing sync.Mutex
 	published  map[stageKey]string // version of what each stage serves
+	positions  []byte              // key that seals the positions of lists
 }
 
 type stageKey struct{ api, stage string }
@@ -68,7 +69,11 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, tables: newTables(), published: map[stageKey]string{}}
+	positions, _, err := cfg.DB.MACKey("restapi/position")
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, db: cfg.DB, tables: newTables(), published: map[stageKey]string{}, positions: positions}
 	return s, s.tables.create(cfg.DB)
 }
 

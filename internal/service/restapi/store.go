@@ -64,13 +64,14 @@ type settings struct {
 }
 
 type tables struct {
-	definitions *store.Table[definition]
-	deployments *store.Table[deployment]
-	stages      *store.Table[stage]
-	keys        *store.Table[key]
-	plans       *store.Table[plan]
-	settings    *store.Table[settings]
-	usage       *store.Counter
+	definitions  *store.Table[definition]
+	deployments  *store.Table[deployment]
+	stages       *store.Table[stage]
+	keys         *store.Table[key]
+	plans        *store.Table[plan]
+	settings     *store.Table[settings]
+	certificates *store.Table[certificate]
+	usage        *store.Counter
 }
 
 func newTables() tables {
@@ -104,12 +105,16 @@ func newTables() tables {
 			Name: "restapi_settings", Key: regional(),
 			KeyOf: func(s *settings) []string { return []string{s.Account, s.Region} },
 		}),
+		certificates: store.NewTable(store.Schema[certificate]{
+			Name: "restapi_certificate", Key: regional("id"), Topic: topic,
+			KeyOf: func(c *certificate) []string { return []string{c.Account, c.Region, c.ID} },
+		}),
 		usage: store.NewCounter("restapi_usage"),
 	}
 }
 
 func (t tables) create(db *store.DB) error {
-	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings)
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates)
 }
 
 // place is the account and region of a call.
