@@ -43,7 +43,7 @@ func (ps *planner) decode(op *operation, m *message, violations *Violations) (an
 		}
 		return in, decodeQuery(tree, p, v, violations, "")
 	}
-	r := &restRequest{labels: m.labels, query: m.params, header: m.header, body: m.body}
+	r := &restRequest{path: op.Path, labels: m.labels, query: m.params, header: m.header, body: m.body}
 	if err := r.bindings(p, v, violations); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 // restRequest is what the REST protocols read an input from.
 type restRequest struct {
+	path   string            // the operation's, with the parameters that tell it from others
 	labels map[string]string // decoded
 	query  []parameter
 	header http.Header
@@ -21,6 +22,11 @@ type restRequest struct {
 // bindings reads every member that does not stand in the body.
 func (r *restRequest) bindings(p *plan, v reflect.Value, violations *Violations) error {
 	named := map[string]bool{}
+	_, fixed, _ := strings.Cut(r.path, "?")
+	for name := range strings.SplitSeq(fixed, "&") {
+		name, _, _ = strings.Cut(name, "=")
+		named[name] = true
+	}
 	for i := range p.fields {
 		if p.fields[i].place == placeQuery {
 			named[p.fields[i].name] = true
