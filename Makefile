@@ -10,13 +10,14 @@ RUN_PACKAGES := ca-certificates curl nodejs python3
 TEST_PACKAGES := $(RUN_PACKAGES) npm awscli chromium postgresql gcc libc6-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run build test test-go test-race test-e2e bench bench-policy fmt vet generate deps-run deps-test clean
+.PHONY: help run build test test-go test-race test-e2e bench bench-gateway bench-policy fmt vet generate deps-run deps-test clean
 
 help:
 	@echo 'make run      install what is missing, build, and run the example: moat dev examples/courses/template.yaml'
 	@echo 'make test     install what the tests need, run all of them'
 	@echo 'make build    build bin/moat'
 	@echo 'make bench    measure; prints a table with the machine'"'"'s description'
+	@echo 'make bench-gateway  measure the gateway beside HAProxy, nginx, Caddy and Go'"'"'s reverse proxy'
 	@echo 'make bench-policy  measure policy decisions beside cedar-go and OPA'
 	@echo 'make generate write the generated files anew'
 
@@ -44,6 +45,11 @@ test-e2e: build
 
 bench: deps-test build
 	$(GO) run ./bench
+
+# The peers are Debian's; one that is missing is named and left out.
+bench-gateway: deps-test build
+	@PACKAGES='haproxy nginx-light caddy' COMMANDS='/usr/sbin/haproxy /usr/sbin/nginx caddy' SUDO='$(SUDO)' ./scripts/install
+	$(GO) run ./bench -only gateway -picture bench/out/gateway.svg
 
 # A module of its own: Moat does not depend on what it is measured against.
 bench-policy: deps-go

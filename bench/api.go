@@ -116,9 +116,13 @@ func (a *api) invoker(ctx context.Context) (c sigv4.Credentials, err error) {
 	return sigv4.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}, err
 }
 
-// until asks until the answer has the wanted status: a deployment may need a moment.
 func (r *rig) until(ctx context.Context, raw []byte, want int) error {
-	c, err := dial(r.address)
+	return until(ctx, r.address, raw, want)
+}
+
+// until asks until the answer has the wanted status: a deployment may need a moment.
+func until(ctx context.Context, address string, raw []byte, want int) error {
+	c, err := dial(address)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,9 @@ func (b *backend) accept() {
 	}
 }
 
+// backendBytes is the length of the backend's answer.
+const backendBytes = 200
+
 // answer serves requests without a body until the connection ends.
 func answer(c net.Conn) {
 	body := append(append([]byte(`{"text":"`), bytes.Repeat([]byte("x"), 189)...), `"}`...)

@@ -129,29 +129,38 @@ func (r *rig) functionRole(ctx context.Context) (arn string, err error) {
 
 // addFunction creates a function, lets API Gateway call it, and makes a route for it.
 func (r *rig) addFunction(ctx context.Context, a *api, h handler, role string) error {
-	code, err := packed(h.file, h.code)
+	arn, err := r.createFunction(ctx, a, h, role)
 	if err != nil {
 		return err
+	}
+	return a.get(ctx, h.name, map[string]any{"authorizationType": "NONE"}, map[string]any{
+		"type": "AWS_PROXY", "httpMethod": "POST", "uri": invocation(arn),
+	})
+}
+
+// invocation is how an API names a function that it calls.
+func invocation(function string) string {
+	return "arn:aws:apigateway:" + region + ":lambda:path/2015-03-31/functions/" + function + "/invocations"
+}
+
+// createFunction makes a function that an API may call.
+func (r *rig) createFunction(ctx context.Context, a *api, h handler, role string) (arn string, err error) {
+	code, err := packed(h.file, h.code)
+	if err != nil {
+		return "", err
 	}
 	var made struct{ FunctionArn string }
 	err = r.aws.rest(ctx, "lambda", http.MethodPost, "/2015-03-31/functions", map[string]any{
 		"FunctionName": h.name, "Runtime": h.runtime, "Handler": h.entry, "Role": role, "Timeout": 10, "MemorySize": 256, "Code": map[string]any{"ZipFile": code},
 	}, &made)
 	if err != nil {
-		return err
+		return "", err
 	}
 	account := strings.Split(made.FunctionArn, ":")[4]
-	err = r.aws.rest(ctx, "lambda", http.MethodPost, "/2015-03-31/functions/"+h.name+"/policy", map[string]any{
+	return made.FunctionArn, r.aws.rest(ctx, "lambda", http.MethodPost, "/2015-03-31/functions/"+h.name+"/policy", map[string]any{
 		"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com",
 		"SourceArn": "arn:aws:execute-api:" + region + ":" + account + ":" + a.id + "/*",
 	}, nil)
-	if err != nil {
-		return err
-	}
-	return a.get(ctx, h.name, map[string]any{"authorizationType": "NONE"}, map[string]any{
-		"type": "AWS_PROXY", "httpMethod": "POST",
-		"uri": "arn:aws:apigateway:" + region + ":lambda:path/2015-03-31/functions/" + made.FunctionArn + "/invocations",
-	})
 }
 
 // packed makes a deployment package of one executable file.

@@ -5,17 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"moat/internal/pure/sigv4"
 )
 
 // Bounds of the loads of this chapter.
 const (
-	gatewayConns  = 32
-	gatewayCount  = 20000
+	gatewayConns  = 64
+	gatewayCount  = 60000
 	gatewayRounds = 3
 	gatewayTime   = 1500 * time.Millisecond
 	freshTokens   = 1500
@@ -23,78 +20,141 @@ const (
 	logged        = 400 * time.Millisecond // after which the access log is written
 )
 
-// guarded is a route with the ways to ask for it.
-type guarded struct {
+// contender is something in front of the backend, and how it is asked.
+type contender struct {
 	name    string
+	address string
+	meter   meter
+	pids    func() []int       // whose memory counts
 	next    func(i int) []byte // request i of a round
 	count   int                // requests that next can give per round
 	refused []byte             // must not be let in
 	status  int                // of the refusal
 	rounds  []outcome
 	single  outcome // over one connection
+	memory  float64 // the peak so far, MiB
 }
 
-// measureGateway answers what a guarded request costs over an unguarded one.
+// measureGateway answers what a guarded request costs: over an unguarded one, and beside other proxies.
 func measureGateway(ctx context.Context, b *bench, r *rig) error {
-	routes, err := r.guardedRoutes(ctx)
+	all, err := r.guardedRoutes(ctx, b)
 	if err != nil {
 		return err
 	}
-	for _, g := range routes {
-		if err := r.until(ctx, g.next(0), http.StatusOK); err != nil {
-			return fmt.Errorf("%s: %w", g.name, err)
+	peers, err := r.startPeers(ctx, b, r.idTokens[0])
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, p := range peers {
+			p.stop()
 		}
-		if g.refused == nil {
-			continue
-		}
-		if err := r.until(ctx, g.refused, g.status); err != nil {
-			return fmt.Errorf("%s lets in what it must refuse: %w", g.name, err)
+	}()
+	all = append(r.asPeers(peers), all...)
+	for _, c := range all {
+		if err := c.check(ctx); err != nil {
+			return err
 		}
 	}
 	for round := range gatewayRounds { // A..Z, Z..A, A..Z: the hour of the machine is everybody's
-		order := slices.Clone(routes)
+		order := slices.Clone(all)
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
-		for _, g := range order {
-			if err := g.round(ctx, r, round); err != nil {
-				return fmt.Errorf("%s: %w", g.name, err)
+		for _, c := range order {
+			if err := c.round(ctx, round); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
 	}
-	b.report.Groups = append(b.report.Groups, gatewayGroup(routes))
-	return nil
-}
-
-// round is one load of a route, after a moment that fills its connections.
-func (g *guarded) round(ctx context.Context, r *rig, round int) error {
-	at := round * g.count
-	do := func(c *conn, i int) error {
-		_, err := c.exchange(g.next(at+i), http.StatusOK)
-		return err
-	}
-	o, err := load{conns: gatewayConns, count: g.count, limit: gatewayTime, settle: logged, do: do}.run(ctx, r.process, r.address)
+	idle, err := b.idleMemory(ctx)
 	if err != nil {
 		return err
 	}
-	g.rounds = append(g.rounds, o)
-	if round > 0 || g.count < gatewayCount {
+	b.report.Groups = append(b.report.Groups, gatewayGroup(all), ratioGroup(all), idle)
+	return b.drawGateway(all)
+}
+
+// asPeers asks each peer what an open route and a route with an ID token are asked.
+func (r *rig) asPeers(peers []*peer) []*contender {
+	good := request{method: http.MethodGet, path: "/", header: http.Header{"Authorization": {"Bearer " + r.idTokens[0]}}}.raw(r.host)
+	bad := request{method: http.MethodGet, path: "/", header: http.Header{"Authorization": {"Bearer " + altered(r.idTokens[1])}}}.raw(r.host)
+	var out []*contender
+	for _, p := range peers {
+		c := &contender{
+			name: p.name, address: p.address, meter: p, count: gatewayCount,
+			pids: func() []int { return family(p.cmd.Process.Pid) }, next: func(int) []byte { return good },
+		}
+		if p.name == haproxyJWT {
+			c.refused, c.status = bad, http.StatusUnauthorized
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// check sees that a contender lets in and refuses as it must before it is measured.
+func (c *contender) check(ctx context.Context) error {
+	if err := until(ctx, c.address, c.next(0), http.StatusOK); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	if err := c.forwards(); err != nil {
+		return err
+	}
+	if c.refused == nil {
 		return nil
 	}
-	g.single, err = load{conns: 1, count: alone, limit: gatewayTime, settle: logged, do: do}.run(ctx, r.process, r.address)
+	if err := until(ctx, c.address, c.refused, c.status); err != nil {
+		return fmt.Errorf("%s lets in what it must refuse: %w", c.name, err)
+	}
+	return nil
+}
+
+// forwards sees that the answer is the backend's: some proxies answer 200 of their own for a host they do not know.
+func (c *contender) forwards() error {
+	conn, err := dial(c.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	body, err := conn.exchange(c.next(0), http.StatusOK)
+	if err == nil && len(body) != backendBytes {
+		err = fmt.Errorf("%s answers %d bytes that are not the backend's", c.name, len(body))
+	}
 	return err
 }
 
-func gatewayGroup(routes []*guarded) group {
+// round is one load, after a moment that fills the contender's connections.
+func (c *contender) round(ctx context.Context, round int) error {
+	at := round * c.count
+	do := func(conn *conn, i int) error {
+		_, err := conn.exchange(c.next(at+i), http.StatusOK)
+		return err
+	}
+	o, err := load{conns: gatewayConns, count: c.count, limit: gatewayTime, settle: logged, do: do}.run(ctx, c.meter, c.address)
+	if err != nil {
+		return err
+	}
+	c.rounds = append(c.rounds, o)
+	c.memory = residents("VmHWM", c.pids()...)
+	if round > 0 || c.count < gatewayCount {
+		return nil
+	}
+	c.single, err = load{conns: 1, count: alone, limit: gatewayTime, settle: logged, do: do}.run(ctx, c.meter, c.address)
+	return err
+}
+
+func gatewayGroup(all []*contender) group {
 	out := group{
 		Title: "Requests to a deployed API",
-		How: fmt.Sprintf("`GET` through an HTTP_PROXY integration to a backend of 200 bytes, %d keep-alive connections; CPU is the server's alone, median and range of %d interleaved rounds. "+
-			"Client and backend share the machine's cores with the server. Each route refused its counter-example before.", gatewayConns, gatewayRounds),
+		How: fmt.Sprintf("`GET` through an HTTP_PROXY integration to a backend of 200 bytes, beside proxies in front of the same backend; %d keep-alive connections, an ID token in each request to a peer. "+
+			"CPU is that of the contender's processes alone, median and range of %d interleaved rounds; client and backend share the machine's cores with it. Each contender that guards refused its counter-example before. "+
+			"Moat's rows are one process: its peak memory is that of all of them.", gatewayConns, gatewayRounds),
 	}
-	for _, g := range routes {
+	for _, c := range all {
 		var cpu, rate, p50, p99 []float64
 		total := 0
-		for _, o := range g.rounds {
+		for _, o := range c.rounds {
 			cpu, rate = append(cpu, o.cpuMicros()), append(rate, o.rate())
 			p50, p99 = append(p50, quantile(o.took, 0.5)/1000), append(p99, quantile(o.took, 0.99)/1000)
 			total += o.count
@@ -102,81 +162,17 @@ func gatewayGroup(routes []*guarded) group {
 		for _, list := range [][]float64{cpu, rate, p50, p99} {
 			slices.Sort(list)
 		}
-		line := row{Name: g.name, Figures: []figure{
+		line := row{Name: c.name, Figures: []figure{
 			{"requests", "", float64(total)}, {"CPU", "us", quantile(cpu, 0.5)}, {"min", "us", cpu[0]}, {"max", "us", cpu[len(cpu)-1]},
 			{"per core", "1/s", 1e6 / quantile(cpu, 0.5)}, {"this machine", "1/s", quantile(rate, 0.5)}, {"p50", "ms", quantile(p50, 0.5)}, {"p99", "ms", quantile(p99, 0.5)},
+			{"peak memory", "MiB", c.memory},
 		}}
-		if g.single.count > 0 {
-			line.Figures = append(line.Figures, figure{"p50 of one connection", "ms", quantile(g.single.took, 0.5) / 1000})
+		if c.single.count > 0 {
+			line.Figures = append(line.Figures, figure{"p50 of one connection", "ms", quantile(c.single.took, 0.5) / 1000})
 		}
 		out.Rows = append(out.Rows, line)
 	}
 	return out
-}
-
-// guardedRoutes makes the API and the requests for each way of proving who one is.
-func (r *rig) guardedRoutes(ctx context.Context) ([]*guarded, error) {
-	a, err := r.newAPI(ctx, "bench-gateway")
-	if err != nil {
-		return nil, err
-	}
-	authorizer, err := a.authorizer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	proxy := map[string]any{"type": "HTTP_PROXY", "httpMethod": "GET", "uri": r.backend.url()}
-	for name, method := range map[string]map[string]any{
-		"open": {"authorizationType": "NONE"}, "key": {"authorizationType": "NONE", "apiKeyRequired": true},
-		"token": {"authorizationType": "COGNITO_USER_POOLS", "authorizerId": authorizer}, "signed": {"authorizationType": "AWS_IAM"},
-	} {
-		if err := a.get(ctx, name, method, proxy); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.deploy(ctx); err != nil {
-		return nil, err
-	}
-	key, err := a.apiKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	invoker, err := a.invoker(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.gatherTokens(ctx, gatewayRounds*freshTokens+2); err != nil {
-		return nil, err
-	}
-	return r.requests(a, key, invoker), nil
-}
-
-func (r *rig) requests(a *api, key string, invoker sigv4.Credentials) []*guarded {
-	with := func(route, name, value string) []byte {
-		return request{method: http.MethodGet, path: a.path(route), header: http.Header{name: {value}}}.raw(r.host)
-	}
-	always := func(raw []byte) func(int) []byte { return func(int) []byte { return raw } }
-	remembered, refused := r.idTokens[0], altered(r.idTokens[1])
-	fresh := make([][]byte, 0, len(r.idTokens))
-	for _, t := range r.idTokens[2:] {
-		fresh = append(fresh, with("token", "Authorization", t))
-	}
-	signed := make([][]byte, gatewayCount) // each with a query of its own, so that none is the other's repetition
-	for i := range signed {
-		signed[i] = request{method: http.MethodGet, path: a.path("signed"), query: "n=" + strconv.Itoa(i)}.signed(r.host, "execute-api", invoker)
-	}
-	foreign := sigv4.Credentials{AccessKeyID: invoker.AccessKeyID, SecretAccessKey: "not" + invoker.SecretAccessKey[3:]}
-	badSignature := request{method: http.MethodGet, path: a.path("signed")}.signed(r.host, "execute-api", foreign)
-	return []*guarded{
-		{name: "open", count: gatewayCount, next: always(with("open", "X-Nothing", "1"))},
-		{name: "API key, usage plan with quota", count: gatewayCount, next: always(with("key", "X-Api-Key", key)),
-			refused: with("key", "X-Api-Key", "not-"+key), status: http.StatusForbidden},
-		{name: "ID token, remembered", count: gatewayCount, next: always(with("token", "Authorization", remembered)),
-			refused: with("token", "Authorization", refused), status: http.StatusUnauthorized},
-		{name: "ID token, another each time", count: (len(fresh) - 1) / gatewayRounds, next: func(i int) []byte { return fresh[(i+1)%len(fresh)] },
-			refused: with("token", "Authorization", "garbage"), status: http.StatusUnauthorized},
-		{name: "AWS_IAM, signed", count: gatewayCount, next: func(i int) []byte { return signed[i%gatewayCount] },
-			refused: badSignature, status: http.StatusForbidden},
-	}
 }
 
 // altered changes a token's claims and keeps its signature.

@@ -32,7 +32,7 @@ type outcome struct {
 }
 
 // run does a load against a process.
-func (l load) run(ctx context.Context, p *process, address string) (outcome, error) {
+func (l load) run(ctx context.Context, p meter, address string) (outcome, error) {
 	conns := make([]*conn, l.conns)
 	for i := range conns {
 		c, err := dial(address)

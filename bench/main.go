@@ -26,6 +26,7 @@ type bench struct {
 	dir             string // scratch folder on a real disk, removed at the end
 	starts          int    // starts per figure
 	million         bool   // measure among a million users, too
+	picture         string // file for a picture of the gateway's figures
 	progress        io.Writer
 	report          report
 }
@@ -66,11 +67,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&b.example, "example", "examples/courses/template.yaml", "the template to start with")
 	flags.IntVar(&b.starts, "starts", 15, "starts per figure")
 	flags.BoolVar(&b.million, "million", false, "let the chapter users go on to a million of them: some minutes, and 3 GB")
+	flags.StringVar(&b.picture, "picture", "", "file for a picture of the gateway's figures (SVG)")
+	proxy := flags.String("proxy", "", "be Go's reverse proxy on this address and nothing else: the gateway's chapter starts it")
+	behind := flags.String("backend", "", "where -proxy forwards to")
 	scratch := flags.String("dir", "bench/out", "folder for data; it must be on the disk that is meant")
 	only := flags.String("only", "", "chapters to run, separated by commas: start, signin, users, assume, gateway, function, writes")
 	asJSON := flags.Bool("json", false, "print JSON instead of tables")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *proxy != "" {
+		return serveReverseProxy(ctx, *proxy, *behind)
 	}
 	chosen, err := choose(*only)
 	if err != nil {
