@@ -13,8 +13,8 @@ const (
 	maxElements = 2000
 )
 
-// parse decodes a response and checks its shape: one assertion, right below the
-// response, no second element of an id, nothing but elements and text. The
+// parse decodes a response and checks its shape: one assertion, encrypted or not,
+// right below the response, no second element of an id, nothing but elements and text. The
 // attacks that move a signed element elsewhere and put another in its place
 // ("signature wrapping") need what is refused here.
 func parse(response string) (*etree.Element, error) {
@@ -34,16 +34,8 @@ func parse(response string) (*etree.Element, error) {
 	if root == nil || !is(root, nsProtocol, "Response") || root.SelectAttrValue("Version", "") != "2.0" {
 		return nil, ErrMalformed
 	}
-	for _, t := range doc.Child {
-		if e, ok := t.(*etree.Element); ok && e != root || !ok && !declaration(t) && !space(t) {
-			return nil, ErrMalformed
-		}
-	}
 	var s shape
-	if !s.look(root) || s.encrypted && s.assertions == 0 {
-		if s.encrypted {
-			return nil, ErrEncrypted
-		}
+	if !alone(doc, root) || !s.look(root) {
 		return nil, ErrMalformed
 	}
 	if code := child(child(root, nsProtocol, "Status"), nsProtocol, "StatusCode"); code == nil {
@@ -51,11 +43,21 @@ func parse(response string) (*etree.Element, error) {
 	} else if code.SelectAttrValue("Value", "") != statusSuccess {
 		return nil, ErrStatus
 	}
-	a := child(root, nsAssertion, "Assertion")
-	if a == nil || s.assertions != 1 || s.signatures != len(signatures(root))+len(signatures(a)) {
+	a, sealed := child(root, nsAssertion, "Assertion"), child(root, nsAssertion, "EncryptedAssertion")
+	if (a == nil) == (sealed == nil) || s.assertions+s.encrypted != 1 || s.signatures != len(signatures(root))+len(signatures(a)) {
 		return nil, ErrMalformed
 	}
 	return root, nil
+}
+
+// alone reports whether nothing but white space and a declaration is beside root.
+func alone(doc *etree.Document, root *etree.Element) bool {
+	for _, t := range doc.Child {
+		if e, ok := t.(*etree.Element); ok && e != root || !ok && !declaration(t) && !space(t) {
+			return false
+		}
+	}
+	return root != nil
 }
 
 func declaration(t etree.Token) bool {
@@ -71,9 +73,9 @@ func space(t etree.Token) bool {
 // shape counts what a document has of the elements that matter, whatever
 // namespace they claim.
 type shape struct {
-	ids                              map[string]bool
-	elements, assertions, signatures int
-	encrypted                        bool
+	inner                                       bool // what was encrypted: a response has no place in it, nor has anything encrypted
+	ids                                         map[string]bool
+	elements, assertions, signatures, encrypted int
 }
 
 func (s *shape) look(e *etree.Element) bool {
@@ -85,11 +87,14 @@ func (s *shape) look(e *etree.Element) bool {
 		s.assertions++
 	case "Signature":
 		s.signatures++
-	case "EncryptedAssertion", "EncryptedID", "EncryptedAttribute":
-		s.encrypted = true
+	case "EncryptedAssertion":
+		if s.encrypted++; s.inner {
+			return false
+		}
+	case "EncryptedID", "EncryptedAttribute":
 		return false
 	case "Response":
-		if s.elements > 1 {
+		if s.elements > 1 || s.inner {
 			return false
 		}
 	}

@@ -4,10 +4,11 @@
 //
 // What it returns comes from the very bytes that were signed. It has no clock,
 // fetches nothing, keeps nothing, and refuses what it does not understand:
-// encrypted assertions, several assertions, comments, document types.
+// encrypted names and attributes, several assertions, comments, document types.
 package saml
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"time"
@@ -23,6 +24,11 @@ var (
 	ErrMalformed = errors.New("saml: malformed response")
 	// ErrEncrypted: its assertion is encrypted; there is no key here to open it.
 	ErrEncrypted = errors.New("saml: encrypted assertion")
+	// ErrUnencrypted: its assertion is not encrypted, and has to be.
+	ErrUnencrypted = errors.New("saml: an assertion that is not encrypted")
+	// ErrUnopened: no key opens its assertion, or what is inside is not one that
+	// the provider signed.
+	ErrUnopened = errors.New("saml: the encrypted assertion cannot be opened, or is not signed")
 	// ErrStatus: the provider says that it let nobody in.
 	ErrStatus = errors.New("saml: the response tells of a failure")
 	// ErrSignature: it is not signed by the provider, or was changed since.
@@ -41,6 +47,9 @@ var (
 type Provider struct {
 	EntityID     string
 	Certificates []*x509.Certificate // any of them may sign
+	// Keys open encrypted assertions; MustEncrypt refuses those that are not.
+	Keys        []*rsa.PrivateKey
+	MustEncrypt bool
 }
 
 // Expected is what a response must be made for.
@@ -86,7 +95,13 @@ func (p *Provider) Verify(response string, want Expected) (*Assertion, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := p.verified(root, want.Now)
+	open := p.verified
+	if child(root, nsAssertion, "Assertion") == nil {
+		open = p.opened
+	} else if p.MustEncrypt {
+		return nil, ErrUnencrypted
+	}
+	a, err := open(root, want.Now)
 	if err != nil {
 		return nil, err
 	}

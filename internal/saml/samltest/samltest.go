@@ -62,6 +62,7 @@ type Response struct {
 	Status                          string
 	Attributes                      map[string][]string
 	SignResponse, SignAssertion     bool
+	Encrypt                         *Encryption
 }
 
 // Build makes the response and signs it.
@@ -79,6 +80,11 @@ func (p *IDP) Build(r Response) (*etree.Document, error) {
 		}
 		root.RemoveChild(a)
 		root.AddChild(signed)
+	}
+	if r.Encrypt != nil {
+		if err := r.Encrypt.apply(root); err != nil {
+			return nil, err
+		}
 	}
 	if r.SignResponse {
 		signed, err := p.Sign(root)

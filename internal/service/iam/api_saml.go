@@ -20,6 +20,8 @@ type SAMLProvider struct {
 	EntityID            string // who issues the assertions
 	Certificates        [][]byte
 	SignIn              []SAMLEndpoint
+	Keys                []SAMLKey `json:",omitempty"`
+	Encryption          string    `json:",omitempty"` // Required, Allowed; "" before there was a key
 }
 
 // samlLifetime is the validity, in years, of metadata that names none.
@@ -83,9 +85,6 @@ func (s *Service) setMetadata(p *SAMLProvider, doc string) error {
 
 // CreateSAMLProvider implements iamapi.Service.
 func (s *Service) CreateSAMLProvider(ctx context.Context, in *iamapi.CreateSAMLProviderRequest) (*iamapi.CreateSAMLProviderResponse, error) {
-	if in.AddPrivateKey != nil || in.AssertionEncryptionMode != "" {
-		return nil, wire.NotImplementedBecause("iam", "CreateSAMLProvider", "encrypted assertions are not read")
-	}
 	tags, err := setTags(ctx, nil, in.Tags)
 	if err != nil {
 		return nil, err
@@ -96,6 +95,13 @@ func (s *Service) CreateSAMLProvider(ctx context.Context, in *iamapi.CreateSAMLP
 	}
 	p := SAMLProvider{Account: s.cfg.Account, Name: in.Name, ID: id, Created: s.now(), Tags: tags}
 	if err := s.setMetadata(&p, in.SAMLMetadataDocument); err != nil {
+		return nil, err
+	}
+	key, err := s.sealSAMLKey(id, in.AddPrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.setEncryption(key, nil, in.AssertionEncryptionMode); err != nil {
 		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
@@ -122,6 +128,7 @@ func (s *Service) GetSAMLProvider(ctx context.Context, in *iamapi.GetSAMLProvide
 	}
 	return &iamapi.GetSAMLProviderResponse{
 		SAMLProviderUUID: wire.String(p.ID), SAMLMetadataDocument: wire.String(p.Document), CreateDate: wire.Time(p.Created), ValidUntil: wire.Time(p.ValidUntil), Tags: tagsOut(p.Tags),
+		PrivateKeyList: samlKeysOut(p.Keys), AssertionEncryptionMode: iamapi.AssertionEncryptionModeType(p.Encryption),
 	}, nil
 }
 
@@ -138,15 +145,37 @@ func (s *Service) updateSAML(ctx context.Context, arn string, change func(*SAMLP
 	})
 }
 
-// UpdateSAMLProvider implements iamapi.Service. It replaces the metadata whole.
+// UpdateSAMLProvider implements iamapi.Service. It replaces the metadata whole; a
+// key that opens assertions is added or removed.
 func (s *Service) UpdateSAMLProvider(ctx context.Context, in *iamapi.UpdateSAMLProviderRequest) (*iamapi.UpdateSAMLProviderResponse, error) {
 	switch {
-	case in.AddPrivateKey != nil, in.RemovePrivateKey != nil, in.AssertionEncryptionMode != "":
-		return nil, wire.NotImplementedBecause("iam", "UpdateSAMLProvider", "encrypted assertions are not read")
-	case in.SAMLMetadataDocument == nil:
+	case in.AddPrivateKey != nil && in.RemovePrivateKey != nil:
+		return nil, invalidInput("A private key is added and another one removed in separate requests.")
+	case in.SAMLMetadataDocument == nil && in.AddPrivateKey == nil && in.RemovePrivateKey == nil && in.AssertionEncryptionMode == "":
 		return nil, invalidInput("The request changes nothing of the provider.")
 	}
-	err := s.updateSAML(ctx, in.SAMLProviderArn, func(p *SAMLProvider) error { return s.setMetadata(p, *in.SAMLMetadataDocument) })
+	known, err := s.samlProvider(ctx, in.SAMLProviderArn)
+	if err != nil {
+		return nil, err
+	}
+	if known == nil {
+		return nil, noSuch("Manifest not found for arn %s", in.SAMLProviderArn)
+	}
+	key, err := s.sealSAMLKey(known.ID, in.AddPrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	err = s.updateSAML(ctx, in.SAMLProviderArn, func(p *SAMLProvider) error {
+		if p.ID != known.ID { // another one of the same name: the key is sealed for that
+			return noSuch("Manifest not found for arn %s", in.SAMLProviderArn)
+		}
+		if in.SAMLMetadataDocument != nil {
+			if err := s.setMetadata(p, *in.SAMLMetadataDocument); err != nil {
+				return err
+			}
+		}
+		return p.setEncryption(key, in.RemovePrivateKey, in.AssertionEncryptionMode)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,10 @@ func (s *Service) VerifySAML(ctx context.Context, providerARN, assertion string)
 	if p == nil || !s.cfg.Now().Before(p.ValidUntil) {
 		return nil, invalidToken("Specified provider doesn't exist")
 	}
-	idp := saml.Provider{EntityID: p.EntityID}
+	idp := saml.Provider{EntityID: p.EntityID, MustEncrypt: p.mustEncrypt()}
+	if idp.Keys, err = s.openSAMLKeys(p); err != nil {
+		return nil, err
+	}
 	for _, der := range p.Certificates {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -76,6 +79,10 @@ func samlRefusal(err error) error {
 		return &stsapi.IDPRejectedClaimException{Message: "The identity provider reported that authentication failed."}
 	case errors.Is(err, saml.ErrEncrypted):
 		return invalidToken("The assertion is encrypted, and the provider has no private key.")
+	case errors.Is(err, saml.ErrUnencrypted):
+		return invalidToken("The assertion is not encrypted, which the provider requires.")
+	case errors.Is(err, saml.ErrUnopened):
+		return invalidToken("The encrypted assertion cannot be decrypted with the provider's private keys, or is not signed.")
 	}
 	return invalidToken("Invalid base64 SAMLResponse")
 }
