@@ -36,6 +36,9 @@ With --drop the old key goes at once, as when somebody else may have it: its tok
 then on, and users come back with their refresh tokens. Verifiers elsewhere may hold the old key for
 as long as they cache the pool's keys.
 
+A pool with the tag moat:signing-algorithm=ES256 gets keys for ES256: after its tag has changed, one rotation
+changes what its tokens are signed with.
+
 The caller must be allowed moat:RotateKeys on the pool.
 
   moat keys rotate us-east-1_a1b2c3d4e`,

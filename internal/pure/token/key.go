@@ -4,8 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -106,40 +104,6 @@ func checkECDSA(public *ecdsa.PublicKey) (string, error) {
 	}
 	return alg, nil
 }
-
-// SigningKey signs tokens. It is safe for concurrent use and never prints its secret.
-type SigningKey struct {
-	ID      string
-	Private *rsa.PrivateKey
-	header  string
-}
-
-// NewSigningKey precomputes what signing needs.
-func NewSigningKey(id string, private *rsa.PrivateKey) (*SigningKey, error) {
-	if private == nil {
-		return nil, errors.New("token: no private key")
-	}
-	if _, err := NewKey(id, &private.PublicKey); err != nil {
-		return nil, err
-	}
-	kid, err := json.Marshal(id)
-	if err != nil {
-		return nil, err
-	}
-	head := base64.RawURLEncoding.EncodeToString([]byte(`{"kid":` + string(kid) + `,"alg":"RS256"}`))
-	return &SigningKey{ID: id, Private: private, header: head + "."}, nil
-}
-
-// Key returns the public half.
-func (k *SigningKey) Key() *Key {
-	return &Key{ID: k.ID, Public: &k.Private.PublicKey, Algorithm: "RS256"}
-}
-
-// String never shows the key.
-func (k *SigningKey) String() string { return "signing key " + k.ID + " [redacted]" }
-
-// GoString never shows the key.
-func (k *SigningKey) GoString() string { return k.String() }
 
 // fromWeakGenerator recognises moduli of CVE-2017-15361 (ROCA): modulo each small
 // prime they are a power of 65537, which for another modulus is improbable to one in 2^27.

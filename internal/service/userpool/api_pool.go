@@ -2,7 +2,6 @@ package userpool
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -18,12 +17,12 @@ func (s *Service) CreateUserPool(ctx context.Context, in *api.CreateUserPoolRequ
 	if err != nil {
 		return nil, exception(err)
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		p.Keys = nil
-		key, err := s.takeKey(tx)
-		if err == nil {
-			p.Keys = []PoolKey{key}
-		} else if !errors.Is(err, errNoKey) {
+	first, err := s.keys.firstKeys(&p)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if p.Keys, err = first(tx); err != nil {
 			return err
 		}
 		return s.tables.pools.Insert(tx, p)
@@ -58,6 +57,9 @@ func (s *Service) newPool(ctx context.Context, in *api.CreateUserPoolRequest) (P
 		return p, err
 	}
 	schema, err := newSchema(in.Schema)
+	if err == nil {
+		err = checkSigningAlgorithm(in.UserPoolTags)
+	}
 	if err != nil {
 		return p, err
 	}
@@ -126,6 +128,9 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 	if err == nil {
 		settings.SenderKey, err = s.senderKey(ctx, "UpdateUserPool", in.LambdaConfig)
 	}
+	if err == nil {
+		err = checkSigningAlgorithm(in.UserPoolTags)
+	}
 	if err != nil {
 		return nil, exception(err)
 	}
@@ -145,13 +150,14 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 			p.Name = *in.PoolName
 		}
 		if in.UserPoolTags != nil {
-			p.Tags = in.UserPoolTags
+			p.setTags(in.UserPoolTags)
 		}
 		return s.tables.pools.Put(tx, p)
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.keys.born(in.UserPoolId)
 	return &api.UpdateUserPoolResponse{}, nil
 }
 
@@ -288,12 +294,16 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceRequest) (
 		if len(tags) > 50 {
 			return refuse(invalidParameter, "A user pool can have at most 50 tags.")
 		}
-		p.Tags = tags
+		if err := checkSigningAlgorithm(in.Tags); err != nil {
+			return err
+		}
+		p.setTags(tags)
 		return s.tables.pools.Put(tx, p)
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.keys.born(poolIDOfARN(in.ResourceArn))
 	return &api.TagResourceResponse{}, nil
 }
 
@@ -305,11 +315,13 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceReques
 			return err
 		}
 		maps.DeleteFunc(p.Tags, func(name, _ string) bool { return slices.Contains(in.TagKeys, name) })
+		p.setTags(p.Tags)
 		return s.tables.pools.Put(tx, p)
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.keys.born(poolIDOfARN(in.ResourceArn))
 	return &api.UntagResourceResponse{}, nil
 }
 

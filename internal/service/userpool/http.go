@@ -79,12 +79,12 @@ func (s *Service) ServePool(w http.ResponseWriter, r *http.Request, poolID, rest
 		writeRaw(w, http.StatusOK, keys.jwks)
 		return
 	}
-	s.serveConfiguration(w, r, poolID)
+	s.serveConfiguration(w, r, poolID, keys)
 }
 
 // serveConfiguration answers with the OpenID Provider metadata (OpenID Connect
 // Discovery section 3). A pool without a domain has no OAuth endpoints to name.
-func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, poolID string) {
+func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, poolID string, keys *poolKeys) {
 	var p Pool
 	if err := s.db.View(r.Context(), func(tx *store.Tx) (err error) { p, err = s.pool(tx, poolID); return err }); err != nil {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"message": "The pool cannot be read now."})
@@ -93,7 +93,7 @@ func (s *Service) serveConfiguration(w http.ResponseWriter, r *http.Request, poo
 	issuer := s.issuer(poolID)
 	doc := map[string]any{
 		"issuer": issuer, "jwks_uri": issuer + "/.well-known/jwks.json",
-		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"id_token_signing_alg_values_supported": keys.algorithms,
 		"response_types_supported":              []string{"code", "token"},
 		"scopes_supported":                      []string{"openid", "email", "phone", "profile"},
 		"subject_types_supported":               []string{"public"},

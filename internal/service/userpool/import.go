@@ -115,10 +115,14 @@ func (s *Service) importUsers(ctx context.Context, in *ImportRequest) (*ImportAn
 			return nil, wrong[i]
 		}
 	}
+	first, err := s.keys.firstKeys(p)
+	if err != nil {
+		return nil, err
+	}
 	var out *ImportAnswer
 	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		out = &ImportAnswer{Groups: []ImportResult{}, Users: []ImportResult{}}
-		if err := s.insertPool(tx, made); err != nil {
+		if err := s.insertPool(tx, made, first); err != nil {
 			return err
 		}
 		if err := s.importGroups(tx, p, in.Groups, out); err != nil {
@@ -162,7 +166,7 @@ func (s *Service) importPool(ctx context.Context, in *ImportRequest) (*Pool, err
 	if !isPoolID(p.ID) || regionOf(p.ID) != wire.CallFrom(ctx).Region {
 		return nil, refuse(invalidParameter, "A pool keeps its id only in its region, "+regionOf(p.ID)+".")
 	}
-	p.Account, p.Region, p.Keys, p.Domain = s.account, regionOf(p.ID), nil, ""
+	p.Account, p.Region, p.Keys, p.Retired, p.Domain = s.account, regionOf(p.ID), nil, nil, ""
 	err := s.db.View(ctx, func(tx *store.Tx) error {
 		_, err := s.pool(tx, p.ID)
 		return err
@@ -190,15 +194,12 @@ func soundSchema(schema []api.SchemaAttributeType) bool {
 }
 
 // insertPool makes a pool with its old id, and new keys: tokens of the old issuer stay with it.
-func (s *Service) insertPool(tx *store.Tx, p *Pool) error {
+func (s *Service) insertPool(tx *store.Tx, p *Pool, first func(*store.Tx) ([]PoolKey, error)) (err error) {
 	if p == nil {
 		return nil
 	}
 	fresh := *p
-	key, err := s.takeKey(tx)
-	if err == nil {
-		fresh.Keys = []PoolKey{key}
-	} else if !errors.Is(err, errNoKey) {
+	if fresh.Keys, err = first(tx); err != nil {
 		return err
 	}
 	err = s.tables.pools.Insert(tx, fresh)

@@ -2,11 +2,14 @@ package userpool
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,7 +50,9 @@ type poolKeys struct {
 	signer *token.SigningKey
 	public token.Keys
 	jwks   []byte
-	until  time.Time // when this is to be read anew, since a retired key goes; zero: never
+	// algorithms are those of the published keys, the one that signs first.
+	algorithms []string
+	until      time.Time // when this is to be read anew, since a retired key goes; zero: never
 }
 
 func newKeyring(s *Service) *keyring {
@@ -145,6 +150,11 @@ func (k *keyring) load(p Pool) (*poolKeys, error) {
 		return nil, fmt.Errorf("userpool: %s has no signing key", p.ID)
 	}
 	out.jwks = token.JWKS(public...)
+	for _, key := range public {
+		if !slices.Contains(out.algorithms, key.Algorithm) {
+			out.algorithms = append(out.algorithms, key.Algorithm)
+		}
+	}
 	return out, nil
 }
 
@@ -155,6 +165,18 @@ func (k *keyring) signer(pk PoolKey) (*token.SigningKey, error) {
 	if signer != nil {
 		return signer, nil
 	}
+	signer, err := k.signerOf(pk)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.signers[pk.ID] = signer
+	return signer, nil
+}
+
+// signerOf decodes a key, which must be for the algorithm that its record names.
+func (k *keyring) signerOf(pk PoolKey) (*token.SigningKey, error) {
 	der, err := k.s.db.Unseal(sealKey, pk.Sealed)
 	if err != nil {
 		return nil, err
@@ -163,17 +185,17 @@ func (k *keyring) signer(pk PoolKey) (*token.SigningKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("not an RSA key")
+	switch private := parsed.(type) {
+	case *rsa.PrivateKey:
+		if pk.algorithm() == algorithmRS256 {
+			return token.NewSigningKey(pk.ID, private)
+		}
+	case *ecdsa.PrivateKey:
+		if pk.algorithm() == algorithmES256 {
+			return token.NewCurveKey(pk.ID, private)
+		}
 	}
-	if signer, err = token.NewSigningKey(pk.ID, private); err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.signers[pk.ID] = signer
-	return signer, nil
+	return nil, errors.New("not a key for " + pk.algorithm())
 }
 
 // takeKey moves a key out of the reserve, within a transaction.
@@ -232,7 +254,7 @@ func (k *keyring) generate() (PoolKey, error) {
 	return k.seal(private)
 }
 
-func (k *keyring) seal(private *rsa.PrivateKey) (PoolKey, error) {
+func (k *keyring) seal(private crypto.Signer) (PoolKey, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return PoolKey{}, err
@@ -349,6 +371,10 @@ func (k *keyring) fill(ctx context.Context) (more bool, err error) {
 // addKey gives a pool its next key and says whether it lacks another one; a pool that
 // has all of them, or is gone, is left alone.
 func (k *keyring) addKey(ctx context.Context, poolID string) (lacks bool, err error) {
+	curve, err := k.generateCurve()
+	if err != nil {
+		return false, err
+	}
 	err = k.s.db.Update(ctx, func(tx *store.Tx) error {
 		lacks = false
 		p, err := k.s.pool(tx, poolID)
@@ -358,7 +384,7 @@ func (k *keyring) addKey(ctx context.Context, poolID string) (lacks bool, err er
 		if err != nil {
 			return err
 		}
-		key, err := k.s.takeKey(tx)
+		key, err := k.nextKey(tx, &p, curve)
 		if err != nil {
 			return err
 		}

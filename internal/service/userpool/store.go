@@ -52,8 +52,9 @@ type PoolSettings struct {
 
 // PoolKey is a signing key: its PKCS #8 form, sealed.
 type PoolKey struct {
-	ID     string
-	Sealed []byte
+	ID        string
+	Algorithm string `json:",omitempty"` // "" is RS256
+	Sealed    []byte
 }
 
 // Client is an app client.

@@ -1,0 +1,102 @@
+package token
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestSign_ES256(t *testing.T) {
+	t.Parallel()
+	private := curveKey(t, elliptic.P256())
+	k, err := NewCurveKey("c1", private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewCurveKey("c1", curveKey(t, elliptic.P256()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 64 { // numbers with leading zeros among them
+		claims := fmt.Appendf(nil, `{"sub":"%d"}`, i)
+		raw, err := Sign(k, claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := Sign(k, claims); again != raw {
+			t.Error("signed by chance")
+		}
+		if err := check(raw, NewKeys(k.Key())); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+		if check(raw, NewKeys(other.Key())) == nil {
+			t.Error("verified by another key")
+		}
+		if check(raw[:len(raw)-2], NewKeys(k.Key())) == nil || check(raw+"AA", NewKeys(k.Key())) == nil {
+			t.Error("verified when cut or extended")
+		}
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(JWKS(k.Key()), &set); err != nil {
+		t.Fatal(err)
+	}
+	if j := set.Keys[0]; j["kty"] != "EC" || j["crv"] != "P-256" || j["alg"] != "ES256" || j["kid"] != "c1" || j["d"] != "" {
+		t.Errorf("got %v", j)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", k, k, k); strings.Contains(text, fmt.Sprint(private)) || !strings.Contains(text, "[redacted]") {
+		t.Errorf("it prints %s", text)
+	}
+}
+
+// The two kinds of key under one id: each refuses what the other has signed.
+func TestSign_confused(t *testing.T) {
+	t.Parallel()
+	r := testKey(t)
+	c, err := NewCurveKey(r.ID, curveKey(t, elliptic.P256()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]*SigningKey{{r, c}, {c, r}} {
+		raw, err := Sign(pair[0], []byte(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := check(raw, NewKeys(pair[0].Key())); err != nil {
+			t.Error(err)
+		}
+		if check(raw, NewKeys(pair[1].Key())) == nil {
+			t.Errorf("%s verified what %s has signed", pair[1].Key().Algorithm, pair[0].Key().Algorithm)
+		}
+	}
+}
+
+func TestNewCurveKey_refused(t *testing.T) {
+	t.Parallel()
+	for name, private := range map[string]*ecdsa.PrivateKey{"none": nil, "P-384": curveKey(t, elliptic.P384()), "P-224": curveKey(t, elliptic.P224()), "empty": {}} {
+		if _, err := NewCurveKey("k", private); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, err := NewCurveKey("", curveKey(t, elliptic.P256())); err == nil {
+		t.Error("a key without an id")
+	}
+}
+
+func BenchmarkSign_algorithms(b *testing.B) {
+	c, err := NewCurveKey("c", curveKey(b, elliptic.P256()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, k := range map[string]*SigningKey{"RS256": testKey(b), "ES256": c} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Sign(k, []byte(`{"sub":"a"}`)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
