@@ -154,63 +154,13 @@ func (s *Service) DeleteRestApi(ctx context.Context, in *apigatewayapi.DeleteRes
 		if _, err := s.tables.deployments.DeleteAll(tx, p.key(in.RestApiId)...); err != nil {
 			return err
 		}
+		if _, err := s.tables.documentation.DeleteAll(tx, p.key(in.RestApiId)...); err != nil {
+			return err
+		}
 		return s.tables.definitions.Delete(tx, p.key(in.RestApiId)...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &apigatewayapi.DeleteRestApiOutput{}, s.PublishAll(ctx)
-}
-
-// ImportRestApi makes an API from an OpenAPI document.
-func (s *Service) ImportRestApi(ctx context.Context, in *apigatewayapi.ImportRestApiRequest) (*apigatewayapi.RestApi, error) {
-	doc, err := parseOpenAPI(in.Body)
-	if err != nil {
-		return nil, err
-	}
-	doc.parameters = in.Parameters
-	d, err := s.newDefinition(s.place(ctx), apigatewayapi.RestApi{})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.importInto(&d, doc); err != nil {
-		return nil, err
-	}
-	err = s.passing(ctx, func(p *passes) error {
-		if err := p.check(nil, d.roles()); err != nil {
-			return err
-		}
-		return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &d.API, nil
-}
-
-// PutRestApi writes an OpenAPI document over an API, or merges it in.
-func (s *Service) PutRestApi(ctx context.Context, in *apigatewayapi.PutRestApiRequest) (out *apigatewayapi.RestApi, err error) {
-	doc, err := parseOpenAPI(in.Body)
-	if err != nil {
-		return nil, err
-	}
-	doc.parameters = in.Parameters
-	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
-		if in.Mode == apigatewayapi.PutModeoverwrite {
-			d.clear()
-		}
-		out = &d.API
-		return s.importInto(d, doc)
-	})
-	return out, err
-}
-
-// clear drops everything but the API itself and its root resource.
-func (d *definition) clear() {
-	root := d.Resources[d.root()]
-	root.ResourceMethods = nil
-	d.Resources = map[string]apigatewayapi.Resource{d.root(): root}
-	d.Authorizers, d.Models = map[string]apigatewayapi.Authorizer{}, map[string]apigatewayapi.Model{}
-	d.Validators, d.Responses = map[string]apigatewayapi.RequestValidator{}, map[string]apigatewayapi.GatewayResponse{}
-	d.API.BinaryMediaTypes, d.API.Policy = nil, nil
 }

@@ -204,7 +204,7 @@ func (s *Service) imported(d *definition, body []byte, parameters map[string]str
 	}
 	doc.parameters = parameters
 	old := wire.Value(d.API.Policy)
-	if err := s.importInto(d, doc); err != nil {
+	if _, err := s.importInto(d, doc); err != nil {
 		return
 	}
 	after.all(d)

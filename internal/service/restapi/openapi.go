@@ -1,25 +1,29 @@
 package restapi
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
+	"moat/internal/service/restapi/document"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
 
-// maxOpenAPI bounds an imported document (API Gateway quotas: 6 MB).
-const maxOpenAPI = 6 << 20
+const (
+	maxOpenAPI     = 6 << 20 // bytes of a document (API Gateway quotas: 6 MB)
+	maxResources   = 10_000  // of an API that is imported
+	maxImportPath  = 2_000   // characters of one path
+	maxImportFault = 100     // sentences in one answer
+)
 
-// openAPI is an OpenAPI 3.0 or Swagger 2.0 document, read as plain data: what the import
-// does not know it leaves alone, as API Gateway does.
+// openAPI is an OpenAPI 3.0 or Swagger 2.0 document: what the import does not know it
+// leaves alone, as API Gateway does.
 type openAPI struct {
-	root       map[string]any
+	root       *document.Object
 	swagger    bool              // version 2.0
 	parameters map[string]string // of the import: endpointConfigurationTypes, basepath, ignore
 }
@@ -29,103 +33,91 @@ func parseOpenAPI(body []byte) (*openAPI, error) {
 	if len(body) > maxOpenAPI {
 		return nil, badRequest("API document exceeds the maximum size of %d bytes", maxOpenAPI)
 	}
-	var root map[string]any
-	if json.Unmarshal(body, &root) != nil {
-		root = nil
-		if err := yaml.Unmarshal(body, &root); err != nil {
-			return nil, badRequest("Unable to parse API definition because of a malformed document: %s", err)
-		}
+	v, err := document.Parse(body)
+	if errors.Is(err, document.ErrTooLarge) {
+		return nil, badRequest("Unable to build importer with provided input: %s.", err)
 	}
-	d := &openAPI{root: root, swagger: text(root["swagger"]) == "2.0"}
-	if !d.swagger && !strings.HasPrefix(text(root["openapi"]), "3.0") {
-		return nil, badRequest("Unable to parse API definition because of an unsupported version: it is neither Swagger 2.0 nor OpenAPI 3.0")
+	root, ok := v.(*document.Object)
+	if err != nil || !ok {
+		return nil, badRequest("Unable to build importer with provided input.")
 	}
-	return d, nil
-}
-
-// object returns a member that is an object, or an empty one.
-func object(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
-}
-
-// text returns a scalar as text: documents write status codes as numbers, and versions too.
-func text(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
+	d := &openAPI{root: root, swagger: root.Text("swagger") == "2.0"}
+	switch version := root.Text("openapi"); {
+	case d.swagger, version == "3.0", strings.HasPrefix(version, "3.0."):
+		return d, nil
+	case version != "":
+		return nil, badRequest("Invalid OpenAPI input.")
+	case root.Has("swagger"):
+		return nil, badRequest("Invalid Swagger 2.0 input.")
 	}
-	return fmt.Sprint(v)
-}
-
-func texts(v any) []string {
-	list, _ := v.([]any)
-	var out []string
-	for _, e := range list {
-		out = append(out, text(e))
-	}
-	return out
-}
-
-func textMap(v any) map[string]string {
-	m := object(v)
-	if len(m) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(m))
-	for k, e := range m {
-		out[k] = text(e)
-	}
-	return out
-}
-
-func optional(v any) *string {
-	if v == nil {
-		return nil
-	}
-	return wire.String(text(v))
+	return nil, badRequest("Unable to build importer with provided input.")
 }
 
 // components returns the section of reusable parts: its place differs between the two versions.
-func (d *openAPI) components(swagger, openapi string) map[string]any {
+func (d *openAPI) components(swagger, openapi string) *document.Object {
 	if d.swagger {
-		return object(d.root[swagger])
+		return d.root.Object(swagger)
 	}
-	return object(object(d.root["components"])[openapi])
+	return d.root.Object("components").Object(openapi)
 }
 
-// resolve follows a local reference ("#/components/parameters/x"), some steps deep.
-func (d *openAPI) resolve(v map[string]any) map[string]any {
+// resolve returns an object, following its local reference ("#/components/parameters/x") some steps deep.
+func (d *openAPI) resolve(v any) *document.Object {
+	o, _ := v.(*document.Object)
 	for range 16 {
-		ref, ok := v["$ref"].(string)
+		ref, ok := o.Get("$ref").(string)
 		if !ok || !strings.HasPrefix(ref, "#/") {
-			return v
+			return o
 		}
-		var at any = d.root
+		at := d.root
 		for _, seg := range pointer(ref[1:]) {
-			at = object(at)[seg]
+			at = at.Object(seg)
 		}
-		v = object(at)
+		o = at
 	}
-	return v
+	return nil // a reference that leads to itself leads nowhere
 }
 
-// importInto writes a document into a definition: the API's own members, authorizers,
-// validators, models, gateway responses, then each path.
-func (s *Service) importInto(d *definition, doc *openAPI) error {
-	w := &importer{s: s, d: d, doc: doc}
-	w.info()
-	if err := w.settings(); err != nil {
-		return err
+func textMap(o *document.Object) map[string]string {
+	if o.Len() == 0 {
+		return nil
 	}
-	for _, step := range []func() error{w.authorizers, w.validators, w.models, w.gatewayResponses, w.paths} {
-		if err := step(); err != nil {
-			return err
-		}
+	out := make(map[string]string, o.Len())
+	for _, k := range o.Keys() {
+		out[k] = o.Text(k)
 	}
-	return checkAPI("PutRestApi", &d.API)
+	return out
+}
+
+func texts(list []any) []string {
+	var out []string
+	for _, e := range list {
+		out = append(out, document.Text(e))
+	}
+	return out
+}
+
+// optional is a scalar member, nil when there is none.
+func optional(o *document.Object, name string) *string {
+	if o.Get(name) == nil {
+		return nil
+	}
+	return wire.String(o.Text(name))
+}
+
+func isTrue(v any) bool { return strings.EqualFold(document.Text(v), "true") }
+
+// number reads a whole number, written as a number or as text; nil when there is none.
+func number(o *document.Object, name string) (*int32, error) {
+	t := o.Text(name)
+	if t == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(t, 10, 32)
+	if err != nil {
+		return nil, badRequest("Invalid value '%s' for '%s'. Must be a number", t, name)
+	}
+	return wire.Int32(int32(n)), nil
 }
 
 // importer carries one import.
@@ -133,125 +125,217 @@ type importer struct {
 	s          *Service
 	d          *definition
 	doc        *openAPI
-	schemes    map[string]scheme // security schemes by name
-	validator  map[string]string // validator ids by name
-	validateBy string            // the document's default validator
+	base       string             // what the base path puts before each path
+	byPath     map[string]string  // ids of resources
+	variable   map[string]string  // variable path parts by their parent's id
+	schemes    map[string]scheme  // security schemes by name
+	validator  map[string]string  // validator ids by name
+	validateBy string             // the document's default validator
+	inline     map[string]*string // names of models of inline schemas, by their text
+	partIDs    map[string]string  // ids of documentation parts by their location
+	errors     []string           // what fails the import
+	warnings   []string           // what is left out
 }
 
-// scheme is a security scheme: what a route that names it demands.
-type scheme struct {
-	auth       string // AWS_IAM, COGNITO_USER_POOLS, CUSTOM; empty for an API key
-	authorizer string
-	key        bool
+// importInto writes a document into a definition: the API's own members, authorizers,
+// validators, models, gateway responses, each path, the documentation. It returns what it
+// left out. What it finds wrong is told at once, not one by one.
+func (s *Service) importInto(d *definition, doc *openAPI) ([]string, error) {
+	w := &importer{s: s, d: d, doc: doc, byPath: map[string]string{}, variable: map[string]string{}, inline: map[string]*string{}}
+	for id, r := range d.Resources {
+		w.byPath[wire.Value(r.Path)] = id
+		if isParameter(wire.Value(r.PathPart)) {
+			w.variable[wire.Value(r.ParentId)] = *r.PathPart
+		}
+	}
+	w.info()
+	for _, step := range []func() error{w.settings, w.authorizers, w.validators, w.models, w.gatewayResponses, w.paths, w.documentation} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if len(w.errors) > 0 {
+		text := "Errors found during import:\n\t" + strings.Join(w.errors, "\n\t")
+		if len(w.warnings) > 0 {
+			text += "\nAdditionally, these warnings were found:\n\t" + strings.Join(w.warnings, "\n\t")
+		}
+		return nil, badRequest("%s", text)
+	}
+	return w.warnings, checkAPI("PutRestApi", &d.API)
+}
+
+// failing refuses an import with warnings when its caller wants that.
+func failing(warnings []string, fail *bool) error {
+	if len(warnings) > 0 && wire.Value(fail) {
+		return badRequest("Warnings found during import:\n\t%s", strings.Join(warnings, "\n\t"))
+	}
+	return nil
+}
+
+// fault notes what is wrong with one part and goes on. What is not built, and what is not
+// the document's fault, ends the import.
+func (w *importer) fault(err error, format string, args ...any) error {
+	var e wire.Exception
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, &e) || e.HTTPStatus() >= 500 {
+		return err
+	}
+	if len(w.errors) < maxImportFault {
+		w.errors = append(w.errors, fmt.Sprintf(format, args...)+": "+e.ErrorMessage())
+	}
+	return nil
+}
+
+func (w *importer) warn(format string, args ...any) {
+	if len(w.warnings) < maxImportFault {
+		w.warnings = append(w.warnings, fmt.Sprintf(format, args...))
+	}
 }
 
 func (w *importer) info() {
-	info, api := object(w.doc.root["info"]), &w.d.API
-	if t := text(info["title"]); t != "" {
+	root, info, api := w.doc.root, w.doc.root.Object("info"), &w.d.API
+	if t := info.Text("title"); t != "" {
 		api.Name = &t
 	}
-	if v := optional(info["description"]); v != nil {
+	if v := optional(info, "description"); v != nil {
 		api.Description = v
 	}
-	if v := optional(info["version"]); v != nil {
+	if v := optional(info, "version"); v != nil {
 		api.Version = v
 	}
-	if types := texts(w.doc.root["x-amazon-apigateway-binary-media-types"]); types != nil {
+	if types := texts(root.List("x-amazon-apigateway-binary-media-types")); types != nil {
 		api.BinaryMediaTypes = types
 	}
-	if v := text(w.doc.root["x-amazon-apigateway-api-key-source"]); v != "" {
+	if v := root.Text("x-amazon-apigateway-api-key-source"); v != "" {
 		api.ApiKeySource = apigatewayapi.ApiKeySourceType(strings.ToUpper(v))
 	}
-	if p := object(w.doc.root["x-amazon-apigateway-policy"]); p != nil {
-		if b, err := json.Marshal(p); err == nil {
-			api.Policy = wire.String(string(b))
-		}
+	if v := root.Text("x-amazon-apigateway-security-policy"); v != "" {
+		api.SecurityPolicy = apigatewayapi.SecurityPolicy(v)
+	}
+	if v := root.Text("x-amazon-apigateway-endpoint-access-mode"); v != "" {
+		api.EndpointAccessMode = apigatewayapi.EndpointAccessMode(v)
+	}
+	if p := root.Get("x-amazon-apigateway-policy"); p != nil {
+		api.Policy = wire.String(document.Text(p))
 	}
 }
 
 // settings applies the import's own parameters and the document's endpoint configuration.
 func (w *importer) settings() error {
-	for name, value := range w.doc.parameters {
+	root, api := w.doc.root, &w.d.API
+	n, err := number(root, "x-amazon-apigateway-minimum-compression-size")
+	if err != nil {
+		return err
+	}
+	if n != nil {
+		api.MinimumCompressionSize = n
+	}
+	if s := api.ApiKeySource; s != apigatewayapi.ApiKeySourceTypeHEADER && s != apigatewayapi.ApiKeySourceTypeAUTHORIZER {
+		return badRequest("Invalid API key source '%s'. Valid options are HEADER and AUTHORIZER", s)
+	}
+	e := root.Object("x-amazon-apigateway-endpoint-configuration")
+	if servers := root.List("servers"); len(servers) > 0 {
+		first, _ := servers[0].(*document.Object)
+		if s := first.Object("x-amazon-apigateway-endpoint-configuration"); s != nil {
+			e = s
+			if len(servers) > 1 {
+				w.warn("More than one server provided. Ignoring all but the first for defining endpoint configuration")
+			}
+		}
+	}
+	if err := w.endpoint(e); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(keysOf(w.doc.parameters)) {
+		value := w.doc.parameters[name]
 		switch {
 		case name == "endpointConfigurationTypes" && (value == "EDGE" || value == "REGIONAL" || value == "PRIVATE"):
-			w.d.API.EndpointConfiguration.Types = []apigatewayapi.EndpointType{apigatewayapi.EndpointType(value)}
+			api.EndpointConfiguration.Types = []apigatewayapi.EndpointType{apigatewayapi.EndpointType(value)}
+		case name == "basepath" && value == "prepend":
+			w.base = w.doc.basePath()
+		case name == "basepath" && value == "split": // the first part is the base path of a domain's mapping
+			_, rest, _ := strings.Cut(strings.TrimPrefix(w.doc.basePath(), "/"), "/")
+			w.base = "/" + rest
 		case name == "ignore" && value == "documentation", name == "basepath" && value == "ignore":
 		default:
-			return notBuilt("PutRestApi", "the import parameter %s=%s is not built", name, value)
+			return badRequest("Invalid import parameter '%s' with value '%s'", name, value)
 		}
-	}
-	if e := object(w.doc.root["x-amazon-apigateway-endpoint-configuration"]); e["disableExecuteApiEndpoint"] == true {
-		w.d.API.DisableExecuteApiEndpoint = wire.Bool(true) // refused with the rest of the API's members
 	}
 	return nil
 }
 
-// authorizers reads the security schemes, of which some are authorizers.
-func (w *importer) authorizers() error {
-	w.schemes = map[string]scheme{}
-	schemes := w.doc.components("securityDefinitions", "securitySchemes")
-	for _, name := range slices.Sorted(maps.Keys(schemes)) {
-		def := w.doc.resolve(object(schemes[name]))
-		auth := object(def["x-amazon-apigateway-authorizer"])
-		switch {
-		case strings.EqualFold(text(def["x-amazon-apigateway-authtype"]), "awsSigv4"):
-			w.schemes[name] = scheme{auth: "AWS_IAM"}
-		case auth != nil:
-			id, kind, err := w.authorizer(name, def, auth)
-			if err != nil {
-				return err
+func keysOf(m map[string]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
 			}
-			w.schemes[name] = scheme{auth: kind, authorizer: id}
-		case text(def["type"]) == "apiKey" && strings.EqualFold(text(def["name"]), "x-api-key"):
-			w.schemes[name] = scheme{key: true}
+		}
+	}
+}
+
+func (w *importer) endpoint(e *document.Object) error {
+	api := &w.d.API
+	if e.Has("disableExecuteApiEndpoint") {
+		api.DisableExecuteApiEndpoint = wire.Bool(isTrue(e.Get("disableExecuteApiEndpoint")))
+	}
+	if ids := texts(e.List("vpcEndpointIds")); ids != nil {
+		api.EndpointConfiguration.VpcEndpointIds = ids
+	}
+	if t := e.Text("ipAddressType"); t != "" {
+		api.EndpointConfiguration.IpAddressType = apigatewayapi.IpAddressType(t)
+	}
+	if types := texts(e.List("types")); types != nil {
+		api.EndpointConfiguration.Types = nil
+		for _, t := range types {
+			api.EndpointConfiguration.Types = append(api.EndpointConfiguration.Types, apigatewayapi.EndpointType(t))
+		}
+	}
+	for _, t := range api.EndpointConfiguration.Types {
+		if t != apigatewayapi.EndpointTypeEDGE && t != apigatewayapi.EndpointTypeREGIONAL && t != apigatewayapi.EndpointTypePRIVATE {
+			return badRequest("Invalid endpoint type '%s'. Valid options are EDGE, REGIONAL and PRIVATE", t)
 		}
 	}
 	return nil
 }
 
-func (w *importer) authorizer(name string, def, auth map[string]any) (id, kind string, err error) {
-	id, err = w.s.id(shortID)
-	if err != nil {
-		return "", "", err
+// basePath is the document's: basePath in Swagger; in OpenAPI the first server variable of
+// that name, or what stands behind the host in the first server's address (API Gateway
+// Developer Guide, "Set the OpenAPI basePath property").
+func (d *openAPI) basePath() string {
+	if d.swagger {
+		return slashed(d.root.Text("basePath"))
 	}
-	a := apigatewayapi.Authorizer{
-		Id: &id, Name: &name, AuthType: optional(def["x-amazon-apigateway-authtype"]), Type: apigatewayapi.AuthorizerType(strings.ToUpper(text(auth["type"]))),
-		ProviderARNs: texts(auth["providerARNs"]), AuthorizerUri: optional(auth["authorizerUri"]), AuthorizerCredentials: optional(auth["authorizerCredentials"]),
-		IdentityValidationExpression: optional(auth["identityValidationExpression"]), IdentitySource: optional(auth["identitySource"]),
-	}
-	if a.IdentitySource == nil && text(def["in"]) == "header" {
-		a.IdentitySource = wire.String("method.request.header." + text(def["name"]))
-	}
-	if ttl := optional(auth["authorizerResultTtlInSeconds"]); ttl != nil {
-		var n int32
-		if _, err := fmt.Sscan(*ttl, &n); err != nil {
-			return "", "", badRequest("Unable to parse the authorizerResultTtlInSeconds of authorizer %s", name)
-		}
-		a.AuthorizerResultTtlInSeconds = &n
-	}
-	authorizerDefaults(&a)
-	for old, other := range w.d.Authorizers { // a merge replaces an authorizer of the same name
-		if wire.Value(other.Name) == name {
-			id, a.Id = old, wire.String(old)
+	servers := d.root.List("servers")
+	for _, s := range servers {
+		if v := d.resolve(s).Object("variables").Object("basePath"); v != nil {
+			return slashed(v.Text("default"))
 		}
 	}
-	if err := w.d.checkAuthorizer(&a); err != nil {
-		return "", "", err
+	if len(servers) == 0 {
+		return "/"
 	}
-	w.d.Authorizers[id] = a
-	if a.Type == apigatewayapi.AuthorizerTypeCOGNITO_USER_POOLS {
-		return id, "COGNITO_USER_POOLS", nil
+	address := d.resolve(servers[0]).Text("url")
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		_, address, _ = strings.Cut(rest, "/")
 	}
-	return id, "CUSTOM", nil
+	return slashed(address)
 }
+
+func slashed(path string) string { return "/" + strings.Trim(path, "/") }
+
+// modelName is what a model may be called.
+var modelName = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
 
 func (w *importer) validators() error {
 	w.validator = map[string]string{}
 	for id, v := range w.d.Validators {
 		w.validator[wire.Value(v.Name)] = id
 	}
-	defs := object(w.doc.root["x-amazon-apigateway-request-validators"])
-	for _, name := range slices.Sorted(maps.Keys(defs)) {
+	defs := w.doc.root.Object("x-amazon-apigateway-request-validators")
+	for _, name := range defs.Keys() {
 		id := w.validator[name]
 		if id == "" {
 			var err error
@@ -259,48 +343,30 @@ func (w *importer) validators() error {
 				return err
 			}
 		}
-		def := object(defs[name])
+		def := defs.Object(name)
 		w.d.Validators[id] = apigatewayapi.RequestValidator{
-			Id: &id, Name: wire.String(name), ValidateRequestBody: wire.Bool(def["validateRequestBody"] == true),
-			ValidateRequestParameters: wire.Bool(def["validateRequestParameters"] == true),
+			Id: &id, Name: wire.String(name), ValidateRequestBody: wire.Bool(isTrue(def.Get("validateRequestBody"))),
+			ValidateRequestParameters: wire.Bool(isTrue(def.Get("validateRequestParameters"))),
 		}
 		w.validator[name] = id
 	}
-	w.validateBy = text(w.doc.root["x-amazon-apigateway-request-validator"])
-	return nil
-}
-
-func (w *importer) models() error {
-	defs := w.doc.components("definitions", "schemas")
-	for _, name := range slices.Sorted(maps.Keys(defs)) {
-		schema, err := json.Marshal(defs[name])
-		if err != nil {
-			return badRequest("Unable to create model for '%s': %s", name, err)
-		}
-		id, err := w.s.id(shortID)
-		if err != nil {
-			return err
-		}
-		if old, there := w.d.Models[name]; there {
-			id = *old.Id
-		}
-		w.d.Models[name] = apigatewayapi.Model{
-			Id: &id, Name: wire.String(name), ContentType: wire.String("application/json"), Description: optional(object(defs[name])["description"]), Schema: wire.String(string(schema)),
-		}
-	}
+	w.validateBy = w.doc.root.Text("x-amazon-apigateway-request-validator")
 	return nil
 }
 
 func (w *importer) gatewayResponses() error {
-	defs := object(w.doc.root["x-amazon-apigateway-gateway-responses"])
-	for _, kind := range slices.Sorted(maps.Keys(defs)) {
+	defs := w.doc.root.Object("x-amazon-apigateway-gateway-responses")
+	for _, kind := range defs.Keys() {
 		if _, known := defaultStatus()[kind]; !known {
-			return badRequest("Invalid gateway response type '%s'", kind)
+			if err := w.fault(badRequest("Invalid gateway response type '%s'", kind), "Unable to put gateway response '%s'", kind); err != nil {
+				return err
+			}
+			continue
 		}
-		def := object(defs[kind])
+		def := defs.Object(kind)
 		r := apigatewayapi.GatewayResponse{
-			ResponseType: apigatewayapi.GatewayResponseType(kind), DefaultResponse: wire.Bool(false), StatusCode: optional(def["statusCode"]),
-			ResponseParameters: textMap(def["responseParameters"]), ResponseTemplates: textMap(def["responseTemplates"]),
+			ResponseType: apigatewayapi.GatewayResponseType(kind), DefaultResponse: wire.Bool(false), StatusCode: optional(def, "statusCode"),
+			ResponseParameters: textMap(def.Object("responseParameters")), ResponseTemplates: textMap(def.Object("responseTemplates")),
 		}
 		gatewayResponseDefaults(&r)
 		w.d.Responses[kind] = r

@@ -1,34 +1,39 @@
 package restapi
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/service/restapi/document"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
 
 // paths reads every path with its methods.
 func (w *importer) paths() error {
-	paths := object(w.doc.root["paths"])
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
+	paths := w.doc.root.Object("paths")
+	for _, path := range paths.Keys() {
+		if strings.HasPrefix(path, "x-") {
+			continue
+		}
 		id, err := w.resourceAt(path)
-		if err != nil {
+		if err := w.fault(err, "Unable to create resource at path '%s'", path); err != nil {
 			return err
 		}
-		item := w.doc.resolve(object(paths[path]))
-		for _, name := range slices.Sorted(maps.Keys(item)) {
+		if id == "" {
+			continue
+		}
+		item := w.doc.resolve(paths.Get(path))
+		for _, name := range item.Keys() {
 			verb := strings.ToUpper(name)
 			if name == "x-amazon-apigateway-any-method" {
 				verb = "ANY"
-			}
-			if !slices.Contains(verbs, verb) {
+			} else if verb == "ANY" || !slices.Contains(verbs, verb) {
 				continue
 			}
-			if err := w.method(id, path, verb, object(item[name]), item["parameters"]); err != nil {
+			o := operation{importer: w, resource: id, path: wire.Value(w.d.Resources[id].Path), verb: verb, def: w.doc.resolve(item.Get(name))}
+			if err := o.read(item.List("parameters")); err != nil {
 				return err
 			}
 		}
@@ -39,7 +44,11 @@ func (w *importer) paths() error {
 // resourceAt finds the resource of a path, adding what is missing on the way.
 func (w *importer) resourceAt(path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
-		return "", badRequest("Invalid path '%s': it does not begin with a slash", path)
+		return "", badRequest("Resource path must start with a slash")
+	}
+	path = strings.TrimSuffix(w.base, "/") + path
+	if len(path) > maxImportPath {
+		return "", badRequest("Resource path must not be longer than %d characters", maxImportPath)
 	}
 	at := w.d.root()
 	walked := ""
@@ -48,235 +57,225 @@ func (w *importer) resourceAt(path string) (string, error) {
 			continue
 		}
 		walked += "/" + part
-		if r, ok := w.d.byPath(walked); ok {
-			at = *r.Id
-			continue
-		}
-		id, err := w.s.id(shortID)
-		if err != nil {
-			return "", err
-		}
-		if _, err := w.d.addResource(id, at, part); err != nil {
-			return "", err
+		id := w.byPath[walked]
+		if id == "" {
+			var err error
+			if id, err = w.addResource(at, part, walked); err != nil {
+				return "", err
+			}
 		}
 		at = id
 	}
 	return at, nil
 }
 
-// method reads one operation: who may call it, what it takes, what answers it.
-func (w *importer) method(resource, path, verb string, op map[string]any, shared any) error {
-	m := apigatewayapi.Method{HttpMethod: &verb, AuthorizationType: wire.String("NONE"), ApiKeyRequired: wire.Bool(false), OperationName: optional(op["operationId"])}
-	if err := w.security(&m, path, verb, op); err != nil {
-		return err
+// addResource adds a resource under the rules of [definition.addResource], by the importer's
+// own indexes: a document may bring thousands.
+func (w *importer) addResource(parent, part, path string) (string, error) {
+	if len(w.d.Resources) >= maxResources {
+		return "", &apigatewayapi.LimitExceededException{Message: "Maximum number of Resources for this API has been reached. Please contact AWS if you need additional Resources."}
 	}
-	for _, list := range []any{shared, op["parameters"]} {
-		if err := w.parameters(&m, list); err != nil {
-			return err
+	if !pathPart.MatchString(part) {
+		return "", badRequest("Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the beginning and the end.")
+	}
+	if up := wire.Value(w.d.Resources[parent].PathPart); greedy(up) {
+		return "", badRequest("Cannot create a child of a resource with a greedy path variable: %s", up)
+	}
+	if isParameter(part) {
+		if sibling, there := w.variable[parent]; there {
+			return "", badRequest("A sibling (%s) of this resource already has a variable path part -- only one is allowed", sibling)
 		}
-	}
-	if err := w.requestBody(&m, op); err != nil {
-		return err
-	}
-	name := w.validateBy
-	if own, there := op["x-amazon-apigateway-request-validator"]; there {
-		name = text(own)
-	}
-	if id := w.validator[name]; id != "" {
-		m.RequestValidatorId = &id
-	} else if name != "" {
-		return badRequest("Unable to find request validator '%s' of method %s %s", name, verb, path)
-	}
-	w.responses(&m, op)
-	if err := w.integration(&m, resource, path, verb, op); err != nil {
-		return err
-	}
-	if err := w.d.checkMethod(&m); err != nil {
-		return err
-	}
-	w.d.setMethod(resource, verb, m)
-	return nil
-}
-
-// security applies the operation's requirements, or the document's. Requirements that are
-// joined with an API key each add theirs. A name without a definition is refused unless it is SAM's NONE.
-func (w *importer) security(m *apigatewayapi.Method, path, verb string, op map[string]any) error {
-	list, own := op["security"].([]any)
-	if !own {
-		list, _ = w.doc.root["security"].([]any)
-	}
-	if auth := object(op["x-amazon-apigateway-auth"]); auth != nil {
-		m.AuthorizationType = wire.String(strings.ToUpper(text(auth["type"])))
-	}
-	for _, requirement := range list {
-		for name, scopes := range object(requirement) {
-			s, known := w.schemes[name]
-			switch {
-			case !known && name == "NONE":
-			case !known && name == "AWS_IAM":
-				m.AuthorizationType = wire.String("AWS_IAM")
-			case !known && name == "api_key":
-				m.ApiKeyRequired = wire.Bool(true)
-			case !known:
-				return badRequest("Unable to find security definition '%s' of method %s %s", name, verb, path)
-			case s.key:
-				m.ApiKeyRequired = wire.Bool(true)
-			default:
-				m.AuthorizationType = wire.String(s.auth)
-				if s.authorizer != "" {
-					m.AuthorizerId = wire.String(s.authorizer)
-				}
-				m.AuthorizationScopes = append(m.AuthorizationScopes, texts(scopes)...)
-			}
-		}
-	}
-	return nil
-}
-
-// parameters declares what a method takes in its query string, headers and path.
-func (w *importer) parameters(m *apigatewayapi.Method, list any) error {
-	params, _ := list.([]any)
-	places := map[string]string{"query": "querystring", "header": "header", "path": "path"}
-	for _, p := range params {
-		def := w.doc.resolve(object(p))
-		if text(def["in"]) == "body" {
-			if err := w.model(m, "application/json", object(def["schema"])); err != nil {
-				return err
-			}
-			continue
-		}
-		place, ok := places[text(def["in"])]
-		if !ok {
-			continue
-		}
-		if m.RequestParameters == nil {
-			m.RequestParameters = map[string]bool{}
-		}
-		m.RequestParameters["method.request."+place+"."+text(def["name"])] = def["required"] == true
-	}
-	return nil
-}
-
-func (w *importer) requestBody(m *apigatewayapi.Method, op map[string]any) error {
-	content := object(w.doc.resolve(object(op["requestBody"]))["content"])
-	for _, kind := range slices.Sorted(maps.Keys(content)) {
-		if err := w.model(m, kind, object(object(content[kind])["schema"])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// model names the model of a request body.
-func (w *importer) model(m *apigatewayapi.Method, contentType string, schema map[string]any) error {
-	if len(schema) == 0 {
-		return nil
-	}
-	name := text(schema["$ref"])
-	if name == "" {
-		var err error
-		if name, err = w.inlineModel(contentType, schema); err != nil {
-			return err
-		}
-	}
-	if m.RequestModels == nil {
-		m.RequestModels = map[string]string{}
-	}
-	m.RequestModels[contentType] = name[strings.LastIndexByte(name, '/')+1:]
-	return nil
-}
-
-// inlineModel makes a model of a schema that stands in the operation itself. Its name is the
-// schema's own digest, so that a second import of the same document finds it again.
-func (w *importer) inlineModel(contentType string, schema map[string]any) (string, error) {
-	b, err := json.Marshal(schema)
-	if err != nil {
-		return "", badRequest("Unable to create a model of an inline schema: %s", err)
-	}
-	name := "MODEL" + hashKey(string(b))[:8]
-	if _, there := w.d.Models[name]; there {
-		return name, nil
+		w.variable[parent] = part
 	}
 	id, err := w.s.id(shortID)
-	w.d.Models[name] = apigatewayapi.Model{Id: &id, Name: &name, ContentType: &contentType, Schema: wire.String(string(b))}
-	return name, err
+	if err != nil {
+		return "", err
+	}
+	w.d.Resources[id] = apigatewayapi.Resource{Id: &id, ParentId: &parent, PathPart: &part, Path: &path}
+	w.byPath[path] = id
+	return id, nil
 }
 
-func (w *importer) responses(m *apigatewayapi.Method, op map[string]any) {
-	for status, def := range object(op["responses"]) {
-		if status == "default" {
+// operation is one method that is imported.
+type operation struct {
+	*importer
+	resource, path, verb string
+	def                  *document.Object
+	m                    apigatewayapi.Method
+}
+
+func (o *operation) route() string { return o.verb + " " + o.path }
+
+// read makes the method: who may call it, what it takes, what answers it.
+func (o *operation) read(shared []any) error {
+	o.m = apigatewayapi.Method{HttpMethod: &o.verb, AuthorizationType: wire.String("NONE"), ApiKeyRequired: wire.Bool(false), OperationName: optional(o.def, "operationId")}
+	err := o.security(&o.m, o.def)
+	if err == nil {
+		err = o.validate()
+	}
+	if err == nil {
+		err = o.takes(shared)
+	}
+	if err == nil {
+		err = o.responses()
+	}
+	if err == nil {
+		err = o.d.checkMethod(&o.m)
+	}
+	if err := o.fault(err, "Unable to put method '%s' on resource at path '%s'", o.verb, o.path); err != nil {
+		return err
+	}
+	if err := o.fault(o.integration(), "Unable to put integration on '%s' for resource at path '%s'", o.verb, o.path); err != nil {
+		return err
+	}
+	o.d.setMethod(o.resource, o.verb, o.m)
+	return nil
+}
+
+// validate finds the method's request validator, its own or the document's.
+func (o *operation) validate() error {
+	name := o.validateBy
+	if o.def.Has("x-amazon-apigateway-request-validator") {
+		name = o.def.Text("x-amazon-apigateway-request-validator")
+	}
+	id := o.validator[name]
+	if id == "" && name != "" {
+		return badRequest("Unable to find request validator '%s'", name)
+	}
+	if id != "" {
+		o.m.RequestValidatorId = &id
+	}
+	return nil
+}
+
+// pathVariable is a variable of a path.
+var pathVariable = regexp.MustCompile(`\{([^{}+]+)\+?\}`)
+
+// takes declares what the method takes: variables of its path in any case (recorded:
+// they are required, declared or not), then the path's and the operation's parameters.
+func (o *operation) takes(shared []any) error {
+	for _, v := range pathVariable.FindAllStringSubmatch(o.path, -1) {
+		o.take("path", v[1], true)
+	}
+	for _, list := range [][]any{shared, o.def.List("parameters")} {
+		for _, p := range list {
+			if err := o.parameter(o.doc.resolve(p)); err != nil {
+				return err
+			}
+		}
+	}
+	body := o.doc.resolve(o.def.Get("requestBody"))
+	return o.contents(body.Object("content"), "request body of", o.requestModel)
+}
+
+func (o *operation) take(place, name string, required bool) {
+	if o.m.RequestParameters == nil {
+		o.m.RequestParameters = map[string]bool{}
+	}
+	o.m.RequestParameters["method.request."+place+"."+name] = required
+}
+
+func (o *operation) parameter(def *document.Object) error {
+	name, in := def.Text("name"), def.Text("in")
+	switch in {
+	case "query":
+		o.take("querystring", name, isTrue(def.Get("required")))
+	case "header":
+		o.take("header", name, isTrue(def.Get("required")))
+	case "path":
+		o.take("path", name, true)
+	case "body":
+		model, err := o.modelOf(def.Get("schema"), "request body of", o.route())
+		if err != nil || model == "" {
+			return err
+		}
+		for _, kind := range o.mediaTypes("consumes") {
+			o.requestModel(kind, model)
+		}
+	default:
+		o.warn("Unsupported parameter location '%s' of parameter '%s' in method '%s'. Ignoring.", in, name, o.route())
+	}
+	return nil
+}
+
+// mediaTypes are those that a Swagger operation consumes or produces.
+func (o *operation) mediaTypes(list string) []string {
+	if own := texts(o.def.List(list)); own != nil {
+		return own
+	}
+	if all := texts(o.doc.root.List(list)); all != nil {
+		return all
+	}
+	return []string{"application/json"}
+}
+
+func (o *operation) requestModel(kind, model string) {
+	if o.m.RequestModels == nil {
+		o.m.RequestModels = map[string]string{}
+	}
+	o.m.RequestModels[kind] = model
+}
+
+// contents reads OpenAPI's schemas by media type.
+func (o *operation) contents(content *document.Object, where string, set func(kind, model string)) error {
+	for _, kind := range content.Keys() {
+		model, err := o.modelOf(content.Object(kind).Get("schema"), where, o.route())
+		if err != nil {
+			return err
+		}
+		if model != "" {
+			set(kind, model)
+		}
+	}
+	return nil
+}
+
+var statusCode = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
+
+// responses declares what the method answers. "default" and classes of codes declare nothing
+// at API Gateway.
+func (o *operation) responses() error {
+	defs := o.def.Object("responses")
+	for _, status := range defs.Keys() {
+		if !statusCode.MatchString(status) {
 			continue
 		}
+		def := o.doc.resolve(defs.Get(status))
 		r := apigatewayapi.MethodResponse{StatusCode: wire.String(status)}
-		for name := range object(w.doc.resolve(object(def))["headers"]) {
+		for _, name := range def.Object("headers").Keys() {
 			if r.ResponseParameters == nil {
 				r.ResponseParameters = map[string]bool{}
 			}
 			r.ResponseParameters["method.response.header."+name] = false
 		}
-		if m.MethodResponses == nil {
-			m.MethodResponses = map[string]apigatewayapi.MethodResponse{}
+		set := func(kind, model string) {
+			if r.ResponseModels == nil {
+				r.ResponseModels = map[string]string{}
+			}
+			r.ResponseModels[kind] = model
 		}
-		m.MethodResponses[status] = r
-	}
-}
-
-// integration reads x-amazon-apigateway-integration.
-func (w *importer) integration(m *apigatewayapi.Method, resource, path, verb string, op map[string]any) error {
-	def := w.doc.resolve(object(op["x-amazon-apigateway-integration"]))
-	if def == nil {
-		return nil
-	}
-	i := apigatewayapi.Integration{
-		Type: apigatewayapi.IntegrationType(strings.ToUpper(text(def["type"]))), HttpMethod: optional(def["httpMethod"]), Uri: optional(def["uri"]),
-		Credentials: optional(def["credentials"]), ContentHandling: apigatewayapi.ContentHandlingStrategy(text(def["contentHandling"])),
-		ConnectionType:    apigatewayapi.ConnectionType(text(def["connectionType"])),
-		RequestParameters: textMap(def["requestParameters"]), RequestTemplates: textMap(def["requestTemplates"]),
-		CacheKeyParameters: texts(def["cacheKeyParameters"]), CacheNamespace: optional(def["cacheNamespace"]),
-	}
-	if b := text(def["passthroughBehavior"]); b != "" {
-		i.PassthroughBehavior = wire.String(strings.ToUpper(b))
-	}
-	if t := optional(def["timeoutInMillis"]); t != nil {
-		var n int32
-		if _, err := fmt.Sscan(*t, &n); err != nil {
-			return badRequest("Unable to parse the timeoutInMillis of method %s %s", verb, path)
+		if err := o.responseModels(def, status, set); err != nil {
+			return err
 		}
-		i.TimeoutInMillis = &n
+		if o.m.MethodResponses == nil {
+			o.m.MethodResponses = map[string]apigatewayapi.MethodResponse{}
+		}
+		o.m.MethodResponses[status] = r
 	}
-	for pattern, r := range object(def["responses"]) {
-		w.integrationResponse(&i, pattern, object(r))
-	}
-	integrationDefaults(&i, resource)
-	if err := checkIntegration("PutRestApi", &i); err != nil {
-		return badRequest("Unable to put integration on '%s' for resource at path '%s': %s", verb, path, sentence(err))
-	}
-	m.MethodIntegration = &i
 	return nil
 }
 
-func (w *importer) integrationResponse(i *apigatewayapi.Integration, pattern string, def map[string]any) {
-	status := text(def["statusCode"])
-	if status == "" {
-		status = "200"
+func (o *operation) responseModels(def *document.Object, status string, set func(kind, model string)) error {
+	where := status + " response to"
+	if !o.doc.swagger {
+		return o.contents(def.Object("content"), where, set)
 	}
-	r := apigatewayapi.IntegrationResponse{
-		StatusCode: &status, ResponseParameters: textMap(def["responseParameters"]), ResponseTemplates: textMap(def["responseTemplates"]),
-		ContentHandling: apigatewayapi.ContentHandlingStrategy(text(def["contentHandling"])),
+	model, err := o.modelOf(def.Get("schema"), where, o.route())
+	if err != nil || model == "" {
+		return err
 	}
-	if pattern != "default" {
-		r.SelectionPattern = &pattern
+	for _, kind := range o.mediaTypes("produces") {
+		set(kind, model)
 	}
-	if i.IntegrationResponses == nil {
-		i.IntegrationResponses = map[string]apigatewayapi.IntegrationResponse{}
-	}
-	i.IntegrationResponses[status] = r
-}
-
-// sentence is an exception's message without its code.
-func sentence(err error) string {
-	if e, ok := err.(wire.Exception); ok {
-		return e.ErrorMessage()
-	}
-	return err.Error()
+	return nil
 }

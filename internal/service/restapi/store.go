@@ -22,9 +22,17 @@ type definition struct {
 	API                 apigatewayapi.RestApi
 	Resources           map[string]apigatewayapi.Resource // by id; methods and integrations inside
 	Authorizers         map[string]apigatewayapi.Authorizer
-	Models              map[string]apigatewayapi.Model            // by name
-	Validators          map[string]apigatewayapi.RequestValidator // by id
-	Responses           map[string]apigatewayapi.GatewayResponse  // by type
+	Models              map[string]apigatewayapi.Model             // by name
+	Validators          map[string]apigatewayapi.RequestValidator  // by id
+	Responses           map[string]apigatewayapi.GatewayResponse   // by type
+	Documentation       map[string]apigatewayapi.DocumentationPart `json:",omitempty"` // by id
+}
+
+// documentation is a version of an API's documentation.
+type documentation struct {
+	Account, Region, API, Name string
+	Version                    apigatewayapi.DocumentationVersion
+	Parts                      []apigatewayapi.DocumentationPart
 }
 
 // deployment is a frozen definition.
@@ -64,14 +72,15 @@ type settings struct {
 }
 
 type tables struct {
-	definitions  *store.Table[definition]
-	deployments  *store.Table[deployment]
-	stages       *store.Table[stage]
-	keys         *store.Table[key]
-	plans        *store.Table[plan]
-	settings     *store.Table[settings]
-	certificates *store.Table[certificate]
-	usage        *store.Counter
+	definitions   *store.Table[definition]
+	deployments   *store.Table[deployment]
+	stages        *store.Table[stage]
+	keys          *store.Table[key]
+	plans         *store.Table[plan]
+	settings      *store.Table[settings]
+	certificates  *store.Table[certificate]
+	documentation *store.Table[documentation]
+	usage         *store.Counter
 }
 
 func newTables() tables {
@@ -109,12 +118,16 @@ func newTables() tables {
 			Name: "restapi_certificate", Key: regional("id"), Topic: topic,
 			KeyOf: func(c *certificate) []string { return []string{c.Account, c.Region, c.ID} },
 		}),
+		documentation: store.NewTable(store.Schema[documentation]{
+			Name: "restapi_documentation", Key: regional("api", "name"),
+			KeyOf: func(d *documentation) []string { return []string{d.Account, d.Region, d.API, d.Name} },
+		}),
 		usage: store.NewCounter("restapi_usage"),
 	}
 }
 
 func (t tables) create(db *store.DB) error {
-	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates)
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates, t.documentation)
 }
 
 // place is the account and region of a call.
