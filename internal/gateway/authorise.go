@@ -45,7 +45,7 @@ func resourcePolicy(x *Exchange) error {
 	case "NONE":
 		return x.byResourcePolicy()
 	case "CUSTOM":
-		if d := x.askResource(wire.Caller{}); d.Explicit {
+		if d := x.askResource(wire.Caller{}, actionInvoke); d.Explicit {
 			return x.denied("anonymous", d)
 		}
 	}
@@ -57,15 +57,15 @@ func (x *Exchange) byResourcePolicy() error {
 	if x.snap.policy == nil {
 		return nil
 	}
-	if d := x.askResource(wire.Caller{}); !d.Allowed {
+	if d := x.askResource(wire.Caller{}, actionInvoke); !d.Allowed {
 		return x.denied("anonymous", d)
 	}
 	return nil
 }
 
 // askResource evaluates the API's resource policy alone.
-func (x *Exchange) askResource(c wire.Caller) policy.Decision {
-	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: actionInvoke, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
+func (x *Exchange) askResource(c wire.Caller, action string) policy.Decision {
+	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
 		&policy.Policies{Resource: x.snap.policy})
 }
 

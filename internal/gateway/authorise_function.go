@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"strconv"
@@ -25,6 +26,7 @@ type customResult struct {
 	principal string
 	context   map[string]string
 	json      []byte
+	sum       [sha256.Size]byte // of principal and context
 }
 
 func (c *customResult) value(name string) (string, bool) {
@@ -73,11 +75,11 @@ func authoriseFunction(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	g, err := x.granted(a, values)
+	g, err := x.grantOf(a, values)
 	if err != nil {
 		return err
 	}
-	x.custom, x.who = &g.customResult, g.principal
+	x.custom, x.granted, x.who = &g.customResult, g, g.principal
 	if err := x.byGrant(a, g); err != nil {
 		return err
 	}
@@ -113,15 +115,15 @@ func (a *authorizer) identify(x *Exchange) ([]string, error) {
 	return values, nil
 }
 
-// granted returns the remembered grant for these identity values, or asks the function.
+// grantOf returns the remembered grant for these identity values, or asks the function.
 // The key is length-prefixed over everything that may change the answer, so no two
 // different identities can ever share one (the class of CVE-2026-33496).
-func (x *Exchange) granted(a *authorizer, values []string) (*grant, error) {
+func (x *Exchange) grantOf(a *authorizer, values []string) (*grant, error) {
 	if a.ttl <= 0 {
 		return x.ask(a, values)
 	}
 	var key []byte
-	for _, part := range append([]string{x.APIID, x.Stage, x.snap.def.DeploymentID, a.id, a.function.arn}, values...) {
+	for _, part := range append([]string{x.APIID, x.Stage, x.snap.def.DeploymentID, strconv.FormatInt(x.snap.def.AuthorizerEpoch, 10), a.id, a.function.arn}, values...) {
 		key = append(binary.AppendUvarint(key, uint64(len(part))), part...)
 	}
 	hash := x.g.policies.sum(string(key))
@@ -220,17 +222,23 @@ func readGrant(out []byte, a *authorizer, latency time.Duration) (g *grant, why 
 		}
 	}
 	b := appendStrings(nil, all)
+	g.sum = sha256.Sum256(b)
 	g.json = append(strconv.AppendInt(append(b[:len(b)-1], `,"integrationLatency":`...), latency.Milliseconds(), 10), '}')
 	return g, ""
 }
 
+// askGrant evaluates the grant's policy alone.
+func (x *Exchange) askGrant(g *grant, action string) policy.Decision {
+	who := policy.Principal{Kind: policy.PrincipalUser, ARN: "arn:aws:iam::" + x.snap.def.Account + ":user/" + g.principal, Account: x.snap.def.Account}
+	return policy.Evaluate(&policy.Request{Principal: who, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
+		&policy.Policies{Identity: []*policy.Document{g.doc}})
+}
+
 // byGrant asks the grant's policy, and the API's own, about this method.
 func (x *Exchange) byGrant(a *authorizer, g *grant) error {
-	who := policy.Principal{Kind: policy.PrincipalUser, ARN: "arn:aws:iam::" + x.snap.def.Account + ":user/" + g.principal, Account: x.snap.def.Account}
-	d := policy.Evaluate(&policy.Request{Principal: who, Action: actionInvoke, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
-		&policy.Policies{Identity: []*policy.Document{g.doc}})
+	d := x.askGrant(g, actionInvoke)
 	if x.snap.policy != nil && !d.Explicit {
-		if r := x.askResource(wire.Caller{}); r.Explicit {
+		if r := x.askResource(wire.Caller{}, actionInvoke); r.Explicit {
 			return x.denied("anonymous", r)
 		} else if r.Allowed && !d.Allowed {
 			d = r

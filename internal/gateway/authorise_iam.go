@@ -124,7 +124,7 @@ type ResourceAuthority interface {
 
 // mayInvoke weighs the caller's policies and the API's own.
 func (x *Exchange) mayInvoke(caller wire.Caller) error {
-	d, err := x.decide(caller)
+	d, err := x.decide(caller, actionInvoke)
 	if err != nil {
 		return refuse(Default5XX, "the caller's policies could not be read: "+err.Error())
 	}
@@ -135,16 +135,16 @@ func (x *Exchange) mayInvoke(caller wire.Caller) error {
 	return nil
 }
 
-func (x *Exchange) decide(caller wire.Caller) (policy.Decision, error) {
+func (x *Exchange) decide(caller wire.Caller, action string) (policy.Decision, error) {
 	arn, account, keys := x.methodARN(), x.snap.def.Account, x.conditions()
 	if x.snap.policy == nil {
-		return x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, arn, account, keys)
+		return x.g.cfg.Authority.Authorize(x.Context, caller, action, arn, account, keys)
 	}
 	if both, ok := x.g.cfg.Authority.(ResourceAuthority); ok {
-		return both.AuthorizeResource(x.Context, caller, actionInvoke, arn, account, x.snap.policy, keys)
+		return both.AuthorizeResource(x.Context, caller, action, arn, account, x.snap.policy, keys)
 	}
-	if d := x.askResource(caller); d.Explicit {
+	if d := x.askResource(caller, action); d.Explicit {
 		return d, nil
 	}
-	return x.g.cfg.Authority.Authorize(x.Context, caller, actionInvoke, arn, account, keys)
+	return x.g.cfg.Authority.Authorize(x.Context, caller, action, arn, account, keys)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -41,6 +42,7 @@ type identity struct {
 	who         string
 	text        map[string]string // claims as API Gateway makes strings of them
 	json        []byte            // the same as a JSON object
+	sum         [sha256.Size]byte // of json
 }
 
 func (s *Snapshot) compileAuthorizer(a Authorizer) (*authorizer, error) {
@@ -241,6 +243,7 @@ func newIdentity(t *token.Token, issuer string, key *token.Key) *identity {
 		id.text[name] = claimText(c, name, v)
 	}
 	id.json = appendStrings(nil, id.text)
+	id.sum = sha256.Sum256(id.json)
 	return id
 }
 

@@ -27,6 +27,7 @@ type Snapshot struct {
 	authorizers map[string]*authorizer
 	varsJSON    []byte    // stageVariables of the proxy event
 	models      *modelSet // while it is compiled
+	cache       *answerCache
 }
 
 // route is a compiled [Route].
@@ -38,6 +39,8 @@ type route struct {
 	scopes     []string
 	required   []parameter
 	models     map[string]*jsonschema.Schema // by content type
+	settings   MethodSettings
+	cache      *cacheRule
 	serve      integration
 	timeout    time.Duration
 }
@@ -91,6 +94,9 @@ func Compile(d Definition) (*Snapshot, error) {
 		}
 	}
 	s.models = nil
+	if err := s.compileSettings(); err != nil {
+		return nil, err
+	}
 	return s, s.limits.compile(d.Throttles, s.routes)
 }
 

@@ -30,6 +30,13 @@ type Definition struct {
 	// Throttles are the stage's limits: "*/*" for all methods or "/path/METHOD".
 	Throttles map[string]Throttle
 
+	// Settings are the stage's settings by method, named as in Throttles.
+	Settings map[string]MethodSettings
+	// Cache is the stage's response cache; nil when it has none.
+	Cache *Cache
+	// AuthorizerEpoch rises when what authorizers said is to be forgotten.
+	AuthorizerEpoch int64
+
 	CreatedAt time.Time
 }
 
@@ -68,6 +75,10 @@ type Integration struct {
 	RequestParameters map[string]string
 	RequestTemplates  map[string]string
 	Responses         []IntegrationResponse
+	// CacheKeyParameters are the parameters that tell cached answers apart, beside the
+	// namespace: the resource's id when it is empty.
+	CacheKeyParameters []string
+	CacheNamespace     string
 }
 
 // IntegrationResponse maps an integration's answer to the method's. SelectionPattern

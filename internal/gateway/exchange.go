@@ -63,6 +63,13 @@ type Exchange struct {
 	// grounds says why the request was let in.
 	grounds string
 	arn     string
+	granted *grant
+
+	cache    cacheState
+	cacheKey []byte
+	keyRoom  [256]byte // of cacheKey, where it suffices
+	tee      []byte    // a streamed answer that may be kept
+	warning  string    // for the client
 
 	reply       reply
 	written     int64
@@ -93,19 +100,22 @@ type reply struct {
 type step struct {
 	name string
 	run  func(*Exchange) error
+	// fresh marks what an answer from the cache does not go through.
+	fresh bool
 }
 
 // steps is the way of every request, in the order in which AWS decides.
-func steps() [8]step {
+func steps() [9]step {
 	return [...]step{
-		{"match", match},
-		{"resource policy", resourcePolicy},
-		{"api key", apiKey},
-		{"throttle", throttle},
-		{"authorise", authorise},
-		{"validate", validate},
-		{"integrate", integrate},
-		{"respond", respond},
+		{"match", match, false},
+		{"resource policy", resourcePolicy, false},
+		{"api key", apiKey, false},
+		{"throttle", throttle, false},
+		{"authorise", authorise, false},
+		{"cache", cached, false},
+		{"validate", validate, true},
+		{"integrate", integrate, true},
+		{"respond", respond, false},
 	}
 }
 
@@ -118,6 +128,9 @@ func (g *Gateway) Serve(x *Exchange) {
 	x.identify()
 	var err error
 	for _, s := range g.steps {
+		if s.fresh && x.cache == cacheHit {
+			continue
+		}
 		x.step = s.name
 		if err = s.run(x); err != nil {
 			break
@@ -263,9 +276,16 @@ func bodyless(status int) bool {
 
 // respond sends what the integration answered.
 func respond(x *Exchange) error {
+	if x.reply.stream == nil {
+		x.keepAnswer(x.reply.body)
+	}
+	streamed := x.reply.fields
 	fields := append(x.reply.fields, Field{"x-amzn-RequestId", x.requestID}, Field{"x-amz-apigw-id", x.extendedID})
 	if x.reply.trace {
 		fields = append(fields, Field{"X-Amzn-Trace-Id", x.trace()})
+	}
+	if x.warning != "" {
+		fields = append(fields, Field{"Warning", x.warning})
 	}
 	typed := false
 	for i := range fields {
@@ -278,8 +298,8 @@ func respond(x *Exchange) error {
 		x.write(x.reply.status, fields, x.reply.body)
 		return nil
 	}
-	x.reply.fields = fields
 	x.Out.Head(x.reply.status, fields, x.reply.length)
+	x.reply.fields = streamed
 	if x.Method == http.MethodHead || bodyless(x.reply.status) {
 		return nil
 	}
@@ -294,6 +314,9 @@ func (x *Exchange) copyStream() error {
 	for {
 		n, err := x.reply.stream.Read(x.buf)
 		if n > 0 {
+			if x.cache == cacheMiss && len(x.tee) <= maxCached {
+				x.tee = append(x.tee, x.buf[:n]...)
+			}
 			m, werr := x.Out.Write(x.buf[:n])
 			x.written += int64(m)
 			if werr != nil {
@@ -304,6 +327,7 @@ func (x *Exchange) copyStream() error {
 			}
 		}
 		if err == io.EOF {
+			x.keepAnswer(x.tee)
 			return nil
 		}
 		if err != nil {

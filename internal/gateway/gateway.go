@@ -86,7 +86,7 @@ type Gateway struct {
 	policies *memory[*grant]
 	signing  sigv4.Keys
 	outbound http.RoundTripper
-	steps    [8]step
+	steps    [9]step
 	pool     sync.Pool // of *Exchange
 }
 
@@ -141,6 +141,7 @@ func (g *Gateway) Publish(s *Snapshot) {
 	if old := stages[s.key]; old != nil && old != s {
 		s.limits.adopt(&old.limits) // a deployment does not refill the buckets
 	}
+	g.giveCache(s, stages[s.key])
 	stages[s.key] = s
 	g.swap(stages)
 }
