@@ -82,11 +82,14 @@ func (l *limits) adopt(old *limits) {
 	}
 }
 
-// throttle spends a token of the stage's limit for the method.
+// throttle spends a token of the stage's limit for the method, then one of the account's
+// (API Gateway Developer Guide, "Throttle requests to your REST APIs").
 func throttle(x *Exchange) error {
-	lim := x.snap.limits.byRoute[x.route.limitKey]
-	if lim == nil || lim.bucket.take(lim.throttle, x.start) {
-		return nil
+	if lim := x.snap.limits.byRoute[x.route.limitKey]; lim != nil && !lim.bucket.take(lim.throttle, x.start) {
+		return refuse(Throttled, "the stage's throttle for "+x.route.name)
 	}
-	return refuse(Throttled, "the stage's throttle for "+x.route.name)
+	if lim := x.snap.account; lim != nil && !lim.bucket.take(lim.throttle, x.start) {
+		return refuse(Throttled, "the account's throttle in "+x.snap.def.Region)
+	}
+	return nil
 }

@@ -28,6 +28,8 @@ type Snapshot struct {
 	varsJSON    []byte    // stageVariables of the proxy event
 	models      *modelSet // while it is compiled
 	cache       *answerCache
+	account     *limited // nil: no throttle
+	canary      *canary
 }
 
 // route is a compiled [Route].
@@ -97,7 +99,10 @@ func Compile(d Definition) (*Snapshot, error) {
 	if err := s.compileSettings(); err != nil {
 		return nil, err
 	}
-	return s, s.limits.compile(d.Throttles, s.routes)
+	if err := s.limits.compile(d.Throttles, s.routes); err != nil {
+		return nil, err
+	}
+	return s, s.compileCanary()
 }
 
 // compilePolicy reads the resource policy. Its resources may be written short

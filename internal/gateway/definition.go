@@ -34,6 +34,11 @@ type Definition struct {
 	Settings map[string]MethodSettings
 	// Cache is the stage's response cache; nil when it has none.
 	Cache *Cache
+	// AccountThrottle is the limit that all stages of the account share in the region;
+	// zero is none.
+	AccountThrottle Throttle
+	// Canary takes a part of the requests; nil when there is none.
+	Canary *Canary
 	// AuthorizerEpoch rises when what authorizers said is to be forgotten.
 	AuthorizerEpoch int64
 

@@ -65,6 +65,7 @@ type Exchange struct {
 	arn     string
 	granted *grant
 
+	canary   canaryState
 	cache    cacheState
 	cacheKey []byte
 	keyRoom  [256]byte // of cacheKey, where it suffices
@@ -190,6 +191,7 @@ func match(x *Exchange) error {
 		}
 		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API has no stage " + x.Stage}
 	}
+	x.split()
 	var err error
 	if x.path, x.segs, err = parsePath(x.Path, x.segs[:0]); err != nil {
 		return refuse(Default4XX, "the path has more than one reading")

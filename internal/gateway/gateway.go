@@ -80,6 +80,8 @@ type Gateway struct {
 	apis   atomic.Pointer[map[string]int] // number of published stages
 	plans  atomic.Pointer[planIndex]
 	mu     sync.Mutex // serialises publishing
+	// accounts are the buckets of account throttles, by account and region; mu guards them.
+	accounts map[string]*bucket
 
 	keys     keyHasher
 	tokens   *memory[*identity]
@@ -138,10 +140,7 @@ func (g *Gateway) Publish(s *Snapshot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	stages := maps.Clone(*g.stages.Load())
-	if old := stages[s.key]; old != nil && old != s {
-		s.limits.adopt(&old.limits) // a deployment does not refill the buckets
-	}
-	g.giveCache(s, stages[s.key])
+	g.adopt(s, stages[s.key])
 	stages[s.key] = s
 	g.swap(stages)
 }

@@ -10,7 +10,7 @@ import (
 func contextKnown(name string) bool {
 	switch name {
 	case "context.requestId", "context.extendedRequestId", "context.apiId", "context.stage", "context.resourcePath", "context.resourceId",
-		"context.httpMethod", "context.path", "context.protocol", "context.accountId", "context.deploymentId",
+		"context.httpMethod", "context.path", "context.protocol", "context.accountId", "context.deploymentId", "context.isCanaryRequest",
 		"context.domainName", "context.domainPrefix", "context.requestTime", "context.requestTimeEpoch",
 		"context.identity.sourceIp", "context.identity.userAgent", "context.identity.apiKey", "context.identity.apiKeyId",
 		"context.identity.accessKey", "context.identity.accountId", "context.identity.caller", "context.identity.user", "context.identity.userArn",
@@ -32,6 +32,10 @@ func (x *Exchange) contextValue(name string) (value string, ok bool) {
 		return x.authorizerValue(rest)
 	}
 	switch name {
+	case "isCanaryRequest":
+		if x.canary != canaryNone {
+			value = strconv.FormatBool(x.canary == canaryRelease)
+		}
 	case "requestId":
 		value = x.requestID
 	case "extendedRequestId":

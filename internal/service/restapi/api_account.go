@@ -38,6 +38,12 @@ func (r settings) account() *apigatewayapi.Account {
 		ApiKeyVersion: wire.String("4"), Features: []string{"UsagePlans"},
 		ThrottleSettings: &apigatewayapi.ThrottleSettings{BurstLimit: wire.Int32(defaultBurst), RateLimit: wire.Float64(defaultRate)},
 	}
+	if r.RateLimit != nil {
+		out.ThrottleSettings.RateLimit = r.RateLimit
+	}
+	if r.BurstLimit != nil {
+		out.ThrottleSettings.BurstLimit = r.BurstLimit
+	}
 	if r.CloudWatchRoleARN != "" {
 		out.CloudwatchRoleArn = &r.CloudWatchRoleARN
 	}
@@ -53,16 +59,24 @@ func (s *Service) UpdateAccount(ctx context.Context, in *apigatewayapi.UpdateAcc
 			return err
 		}
 		out = rec.account()
-		if err := (patchRules{"/cloudwatchRoleArn": {replace, remove}}).apply(out, in.PatchOperations); err != nil {
+		rules := patchRules{"/cloudwatchRoleArn": {replace, remove}, "/throttleSettings/rateLimit": {replace}, "/throttleSettings/burstLimit": {replace}}
+		if err := rules.apply(out, in.PatchOperations); err != nil {
 			return err
 		}
-		rec.CloudWatchRoleARN = wire.Value(out.CloudwatchRoleArn)
+		t := out.ThrottleSettings
+		if !(*t.RateLimit >= 0) || *t.BurstLimit < 0 {
+			return badRequest("The account's throttle must not be negative")
+		}
+		rec.CloudWatchRoleARN, rec.RateLimit, rec.BurstLimit = wire.Value(out.CloudwatchRoleArn), nil, nil
+		if *t.RateLimit != defaultRate || *t.BurstLimit != defaultBurst {
+			rec.RateLimit, rec.BurstLimit = t.RateLimit, t.BurstLimit
+		}
 		return s.tables.settings.Put(tx, rec)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	return out, s.PublishAll(ctx)
 }
 
 // TagResource adds tags to an API, a stage, a key or a plan.

@@ -14,7 +14,7 @@ import (
 // CreateDeployment freezes the definition as it stands. With a stage name it moves that
 // stage to the copy, or makes the stage; what it moves is served when the call answers.
 func (s *Service) CreateDeployment(ctx context.Context, in *apigatewayapi.CreateDeploymentRequest) (*apigatewayapi.Deployment, error) {
-	if err := deploymentSettings(in); err != nil {
+	if err := canaryStage(in); err != nil {
 		return nil, err
 	}
 	id, err := s.id(shortID)
@@ -39,25 +39,15 @@ func (s *Service) CreateDeployment(ctx context.Context, in *apigatewayapi.Create
 		if wire.Value(in.StageName) == "" {
 			return nil
 		}
+		if in.CanarySettings != nil {
+			return s.releaseCanary(tx, p, in, id)
+		}
 		return s.deployTo(tx, p, in, id)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &out, s.PublishAll(ctx)
-}
-
-// deploymentSettings refuses what a deployment may ask for and the gateway cannot do.
-func deploymentSettings(in *apigatewayapi.CreateDeploymentRequest) error {
-	switch {
-	case in.CanarySettings != nil:
-		return notBuilt("CreateDeployment", "canary deployments are not built")
-	case wire.Value(in.CacheClusterEnabled):
-		return notBuilt("CreateDeployment", "the response cache is not built")
-	case wire.Value(in.TracingEnabled):
-		return notBuilt("CreateDeployment", "tracing is not built")
-	}
-	return nil
 }
 
 // deployable compiles the definition to see that the gateway can serve it.
@@ -97,7 +87,16 @@ func (s *Service) deployTo(tx *store.Tx, p place, in *apigatewayapi.CreateDeploy
 			st.Stage.Description = in.StageDescription
 		}
 	}
-	return s.putStage(tx, st)
+	if in.CacheClusterEnabled != nil {
+		st.Stage.CacheClusterEnabled = in.CacheClusterEnabled
+	}
+	if in.CacheClusterSize != "" {
+		st.Stage.CacheClusterSize = in.CacheClusterSize
+	}
+	if in.TracingEnabled != nil {
+		st.Stage.TracingEnabled = in.TracingEnabled
+	}
+	return s.changeStage(tx, p, st)
 }
 
 func (s *Service) deployment(tx *store.Tx, p place, api, id string) (deployment, error) {
@@ -198,7 +197,7 @@ func (s *Service) DeleteDeployment(ctx context.Context, in *apigatewayapi.Delete
 			return err
 		}
 		for _, st := range stages {
-			if wire.Value(st.Stage.DeploymentId) == in.DeploymentId {
+			if c := st.Stage.CanarySettings; wire.Value(st.Stage.DeploymentId) == in.DeploymentId || c != nil && wire.Value(c.DeploymentId) == in.DeploymentId {
 				return badRequest("Active stages pointing to this deployment must be moved or deleted")
 			}
 		}

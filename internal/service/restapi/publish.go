@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,11 +23,15 @@ func (s *Service) PublishAll(ctx context.Context) error {
 	var stages []stage
 	var changed []gateway.Definition
 	var set gateway.PlanSet
+	var throttles map[place]gateway.Throttle
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		if stages, err = s.tables.stages.List(tx, store.Query{}); err != nil {
 			return err
 		}
-		if changed, err = s.changed(tx, stages); err != nil {
+		if throttles, err = s.accountThrottles(tx); err != nil {
+			return err
+		}
+		if changed, err = s.changed(tx, stages, throttles); err != nil {
 			return err
 		}
 		set, err = s.planSet(tx)
@@ -47,36 +52,75 @@ func (s *Service) PublishAll(ctx context.Context) error {
 	}
 	s.cfg.Publisher.PublishPlans(set)
 	for _, st := range stages {
-		s.published[stageKey{st.API, st.Name}] = st.version()
+		s.published[stageKey{st.API, st.Name}] = st.version(throttles)
 	}
 	return nil
 }
 
-func (st stage) version() string {
-	return fmt.Sprintf("%s/%d/%d", wire.Value(st.Stage.DeploymentId), st.Version, wire.Value(st.Stage.CreatedDate).Unix())
+func (st stage) version(throttles map[place]gateway.Throttle) string {
+	return fmt.Sprintf("%s/%d/%d/%v", wire.Value(st.Stage.DeploymentId), st.Version, wire.Value(st.Stage.CreatedDate).Unix(), throttles[place{st.Account, st.Region}])
+}
+
+// accountThrottles are the throttles of the accounts that do not have the default.
+func (s *Service) accountThrottles(tx *store.Tx) (map[place]gateway.Throttle, error) {
+	all, err := s.tables.settings.List(tx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[place]gateway.Throttle{}
+	for _, rec := range all {
+		if rec.RateLimit != nil || rec.BurstLimit != nil {
+			out[place{rec.Account, rec.Region}] = *gatewayThrottle(rec.account().ThrottleSettings)
+		}
+	}
+	return out, nil
 }
 
 // changed returns the definitions of the stages that the gateway does not serve as they are.
-func (s *Service) changed(tx *store.Tx, stages []stage) ([]gateway.Definition, error) {
+func (s *Service) changed(tx *store.Tx, stages []stage, throttles map[place]gateway.Throttle) ([]gateway.Definition, error) {
 	var out []gateway.Definition
 	for _, st := range stages {
-		if s.published[stageKey{st.API, st.Name}] == st.version() {
+		if s.published[stageKey{st.API, st.Name}] == st.version(throttles) {
 			continue
 		}
-		d, err := s.tables.deployments.Get(tx, st.Account, st.Region, st.API, wire.Value(st.Stage.DeploymentId))
+		def, err := s.served(tx, st)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		def, err := compileDefinition(&d.Definition, st)
-		if err != nil {
-			return nil, err
+		def.AccountThrottle = gateway.Throttle{Rate: defaultRate, Burst: defaultBurst}
+		if t, own := throttles[place{st.Account, st.Region}]; own {
+			def.AccountThrottle = t
 		}
 		out = append(out, def)
 	}
 	return out, nil
+}
+
+// served is what a stage serves, its canary included, in the gateway's terms.
+func (s *Service) served(tx *store.Tx, st stage) (gateway.Definition, error) {
+	d, err := s.tables.deployments.Get(tx, st.Account, st.Region, st.API, wire.Value(st.Stage.DeploymentId))
+	if err != nil {
+		return gateway.Definition{}, err
+	}
+	def, err := compileDefinition(&d.Definition, st)
+	c := st.Stage.CanarySettings
+	if err != nil || c == nil {
+		return def, err
+	}
+	if d, err = s.tables.deployments.Get(tx, st.Account, st.Region, st.API, wire.Value(c.DeploymentId)); err != nil {
+		return def, err
+	}
+	st.Stage.DeploymentId, st.Stage.Variables = c.DeploymentId, maps.Clone(st.Stage.Variables)
+	if st.Stage.Variables == nil {
+		st.Stage.Variables = map[string]string{}
+	}
+	maps.Copy(st.Stage.Variables, c.StageVariableOverrides)
+	canary, err := compileDefinition(&d.Definition, st)
+	def.Canary = &gateway.Canary{Percent: wire.Value(c.PercentTraffic), UseStageCache: wire.Value(c.UseStageCache), Definition: canary}
+	return def, err
 }
 
 func (s *Service) withdrawGone(stages []stage) {
@@ -89,8 +133,14 @@ func (s *Service) withdrawGone(stages []stage) {
 }
 
 // servable checks that a stage could be served as it is about to be.
-func (s *Service) servable(d *deployment, st stage) error {
-	def, err := compileDefinition(&d.Definition, st)
+func (s *Service) servable(tx *store.Tx, p place, st *stage) error {
+	if err := settle(p, &st.Stage); err != nil {
+		return err
+	}
+	def, err := s.served(tx, *st)
+	if errors.Is(err, store.ErrNotFound) {
+		return badRequest("Deployment id does not exist")
+	}
 	if err != nil {
 		return err
 	}
@@ -105,11 +155,13 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 		APIKeySource: string(d.API.ApiKeySource), Variables: st.Stage.Variables, BinaryMediaTypes: d.API.BinaryMediaTypes,
 		Models:      map[string]string{},
 		Authorizers: map[string]gateway.Authorizer{}, Responses: map[string]gateway.Response{}, Throttles: map[string]gateway.Throttle{},
+		Settings: map[string]gateway.MethodSettings{}, AuthorizerEpoch: st.AuthorizerEpoch,
 		CreatedAt: wire.Value(st.Stage.LastUpdatedDate),
 	}
 	if p := wire.Value(d.API.Policy); p != "" {
 		def.Policy = []byte(p)
 	}
+	def.Cache = stageCache(st)
 	for name, m := range d.Models {
 		def.Models[name] = wire.Value(m.Schema)
 	}
@@ -124,6 +176,7 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 		def.Responses[kind] = gateway.Response{StatusCode: wire.Value(r.StatusCode), ResponseParameters: r.ResponseParameters, ResponseTemplates: r.ResponseTemplates}
 	}
 	for name, m := range st.Stage.MethodSettings {
+		def.Settings[throttleName(name)] = methodSettings(m)
 		if m.ThrottlingRateLimit != nil || m.ThrottlingBurstLimit != nil {
 			def.Throttles[throttleName(name)] = gateway.Throttle{Rate: wire.Value(m.ThrottlingRateLimit), Burst: int(wire.Value(m.ThrottlingBurstLimit))}
 		}
@@ -140,6 +193,26 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 		}
 	}
 	return def, nil
+}
+
+// maxCacheBytes bounds a stage's cache on one node, whatever size it is said to have.
+const maxCacheBytes = 256 << 20
+
+func stageCache(st stage) *gateway.Cache {
+	if !wire.Value(st.Stage.CacheClusterEnabled) {
+		return nil
+	}
+	return &gateway.Cache{Bytes: min(cacheBytes(st.Stage.CacheClusterSize), maxCacheBytes), Epoch: st.CacheEpoch}
+}
+
+func methodSettings(m apigatewayapi.MethodSetting) gateway.MethodSettings {
+	return gateway.MethodSettings{
+		Cache: gateway.CacheSettings{
+			Enabled: wire.Value(m.CachingEnabled), TTL: time.Duration(wire.Value(m.CacheTtlInSeconds)) * time.Second, Encrypted: wire.Value(m.CacheDataEncrypted),
+			Open: !wire.Value(m.RequireAuthorizationForCacheControl), Unauthorized: string(m.UnauthorizedCacheControlHeaderStrategy),
+		},
+		Logging: wire.Value(m.LoggingLevel), DataTrace: wire.Value(m.DataTraceEnabled), Metrics: wire.Value(m.MetricsEnabled),
+	}
 }
 
 // throttleName is a method setting's name as the gateway has it: "/path/METHOD" or "*/*".
@@ -166,6 +239,7 @@ func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayap
 			ConnectionType: string(i.ConnectionType), PassthroughBehavior: wire.Value(i.PassthroughBehavior), ContentHandling: string(i.ContentHandling),
 			Timeout:           time.Duration(wire.Value(i.TimeoutInMillis)) * time.Millisecond,
 			RequestParameters: i.RequestParameters, RequestTemplates: i.RequestTemplates,
+			CacheKeyParameters: i.CacheKeyParameters, CacheNamespace: wire.Value(i.CacheNamespace),
 		},
 	}
 	for _, ir := range byKey(i.IntegrationResponses) {

@@ -47,6 +47,8 @@ type stage struct {
 	Account, Region, API, Name string
 	Stage                      apigatewayapi.Stage
 	Version                    int64 // rises with each change
+	// CacheEpoch and AuthorizerEpoch rise when a cache is flushed.
+	CacheEpoch, AuthorizerEpoch int64
 }
 
 // key is an API key; its value is sealed, and found by its keyed hash.
@@ -69,6 +71,9 @@ type plan struct {
 type settings struct {
 	Account, Region   string
 	CloudWatchRoleARN string
+	// RateLimit and BurstLimit are the account's throttle, where it is not AWS's default.
+	RateLimit  *float64
+	BurstLimit *int32
 }
 
 type tables struct {
@@ -111,7 +116,7 @@ func newTables() tables {
 			KeyOf: func(p *plan) []string { return []string{p.Account, p.Region, p.ID} },
 		}),
 		settings: store.NewTable(store.Schema[settings]{
-			Name: "restapi_settings", Key: regional(),
+			Name: "restapi_settings", Key: regional(), Topic: topic,
 			KeyOf: func(s *settings) []string { return []string{s.Account, s.Region} },
 		}),
 		certificates: store.NewTable(store.Schema[certificate]{
