@@ -15,6 +15,7 @@ import (
 	"moat/internal/pure/sigv4"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
+	"moat/internal/wire/cloudformationapi"
 	"moat/internal/wire/cognitoidentityapi"
 	"moat/internal/wire/cognitoidpapi"
 	"moat/internal/wire/iamapi"
@@ -123,6 +124,21 @@ func world(t *testing.T, s *Server) map[string]string {
 	key, err := gateway.CreateApiKey(ctx, &apigatewayapi.CreateApiKeyRequest{Tags: red})
 	fail(err)
 	ids["key"] = *key.Id
+	_, err = gateway.PutIntegration(ctx, &apigatewayapi.PutIntegrationRequest{RestApiId: *api.Id, ResourceId: *api.RootResourceId, HttpMethod: "GET", Type: "MOCK"})
+	fail(err)
+	deployment, err := gateway.CreateDeployment(ctx, &apigatewayapi.CreateDeploymentRequest{RestApiId: *api.Id})
+	fail(err)
+	_, err = gateway.CreateStage(ctx, &apigatewayapi.CreateStageRequest{RestApiId: *api.Id, StageName: "blue", DeploymentId: *deployment.Id, Tags: map[string]string{"team": "blue", "stage": "yes"}})
+	fail(err)
+	_, err = gateway.CreateStage(ctx, &apigatewayapi.CreateStageRequest{RestApiId: *api.Id, StageName: "plain", DeploymentId: *deployment.Id})
+	fail(err)
+	plan, err := gateway.CreateUsagePlan(ctx, &apigatewayapi.CreateUsagePlanRequest{Name: "p", Tags: red})
+	fail(err)
+	ids["plan"] = *plan.Id
+	_, err = cloudformationapi.Client(inv).CreateStack(ctx, &cloudformationapi.CreateStackInput{
+		StackName: "red", TemplateBody: wire.String("Resources:\n  P:\n    Type: AWS::SSM::Parameter\n    Properties:\n      Type: String\n      Value: v\n"), Tags: []cloudformationapi.Tag{{Key: "team", Value: "red"}},
+	})
+	fail(err)
 	_, err = logsapi.Client(inv).CreateLogGroup(ctx, &logsapi.CreateLogGroupRequest{LogGroupName: "red", Tags: red})
 	fail(err)
 	_, err = ssmapi.Client(inv).PutParameter(ctx, &ssmapi.PutParameterRequest{Name: "/red", Value: "v", Type: "String", Tags: []ssmapi.Tag{{Key: "team", Value: "red"}}})
@@ -138,19 +154,30 @@ func world(t *testing.T, s *Server) map[string]string {
 	fail(err)
 	_, err = iam.CreatePolicy(ctx, &iamapi.CreatePolicyRequest{PolicyName: "red", PolicyDocument: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"a:b","Resource":"*"}]}`, Tags: tags})
 	fail(err)
-	var code bytes.Buffer
-	z := zip.NewWriter(&code)
-	w, err := z.Create("bootstrap")
-	fail(err)
-	_, err = w.Write([]byte("#!/bin/sh\n"))
-	fail(err)
-	fail(z.Close())
 	_, err = lambdaapi.Client(inv).CreateFunction(ctx, &lambdaapi.CreateFunctionRequest{
 		FunctionName: "red", Role: "arn:aws:iam::000000000000:role/red", Runtime: "provided.al2023", Handler: wire.String("bootstrap"),
-		Code: &lambdaapi.FunctionCode{ZipFile: code.Bytes()}, Tags: red,
+		Code: &lambdaapi.FunctionCode{ZipFile: emptyFunction(t)}, Tags: red,
 	})
 	fail(err)
 	return ids
+}
+
+// emptyFunction is the package of a function that does nothing.
+func emptyFunction(t *testing.T) []byte {
+	t.Helper()
+	var code bytes.Buffer
+	z := zip.NewWriter(&code)
+	w, err := z.Create("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = w.Write([]byte("#!/bin/sh\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return code.Bytes()
 }
 
 // A role is passed to a service for a resource: policies may ask for both.
@@ -226,6 +253,15 @@ func TestAuthorisation_ResourceKeys(t *testing.T) {
 		{"apigateway", "DeleteMethod", &apigatewayapi.DeleteMethodRequest{RestApiId: ids["api"], ResourceId: ids["root"], HttpMethod: "GET"}, "apigateway:Resource/RouteAuthorizationType", "AWS_IAM"},
 		{"apigateway", "PutMethod", &apigatewayapi.PutMethodRequest{RestApiId: ids["api"], ResourceId: ids["root"], HttpMethod: "GET", AuthorizationType: "NONE"}, "apigateway:Request/RouteAuthorizationType", "NONE"},
 		{"apigateway", "UpdateStage", &apigatewayapi.UpdateStageRequest{RestApiId: ids["api"], StageName: "v1", PatchOperations: patch("/accessLogSettings/format", "f")}, "apigateway:Request/AccessLoggingFormat", "f"},
+		{"apigateway", "GetStage", &apigatewayapi.GetStageRequest{RestApiId: ids["api"], StageName: "blue"}, "aws:ResourceTag/team", "blue"},
+		{"apigateway", "DeleteStage", &apigatewayapi.DeleteStageRequest{RestApiId: ids["api"], StageName: "blue"}, "aws:ResourceTag/stage", "yes"},
+		{"apigateway", "UpdateStage", &apigatewayapi.UpdateStageRequest{RestApiId: ids["api"], StageName: "plain", PatchOperations: patch("/description", "d")}, "aws:ResourceTag/team", "red"},
+		{"apigateway", "GetUsagePlan", &apigatewayapi.GetUsagePlanRequest{UsagePlanId: ids["plan"]}, "aws:ResourceTag/team", "red"},
+		{"apigateway", "CreateUsagePlanKey", &apigatewayapi.CreateUsagePlanKeyRequest{UsagePlanId: ids["plan"], KeyId: ids["key"], KeyType: "API_KEY"}, "aws:ResourceTag/team", "red"},
+		{"apigateway", "DeleteUsagePlan", &apigatewayapi.DeleteUsagePlanRequest{UsagePlanId: ids["plan"]}, "aws:ResourceTag/team", "red"},
+		{"cloudformation", "DescribeStacks", &cloudformationapi.DescribeStacksInput{StackName: text("red")}, "aws:ResourceTag/team", "red"},
+		{"cloudformation", "DeleteStack", &cloudformationapi.DeleteStackInput{StackName: "red"}, "aws:ResourceTag/team", "red"},
+		{"cloudformation", "GetTemplate", &cloudformationapi.GetTemplateInput{StackName: text("red")}, "aws:ResourceTag/team", "red"},
 		{"logs", "DescribeLogStreams", &logsapi.DescribeLogStreamsRequest{LogGroupName: text("red")}, "aws:ResourceTag/team", "red"},
 		{"ssm", "GetParameter", &ssmapi.GetParameterRequest{Name: "/red"}, "ssm:resourceTag/team", "red"},
 		{"ssm", "DeleteParameters", &ssmapi.DeleteParametersRequest{Names: []string{"/red"}}, "aws:ResourceTag/team", "red"},

@@ -52,8 +52,9 @@ func sample(api, member string) string {
 
 // oneDocument is an authority that knows one document.
 type oneDocument struct {
-	mu  sync.Mutex
-	doc *policy.Document
+	mu     sync.Mutex
+	doc    *policy.Document
+	limits policy.Policies // besides it
 }
 
 func (o *oneDocument) Credential(context.Context, string, string) (wire.Credential, error) {
@@ -63,7 +64,7 @@ func (o *oneDocument) Credential(context.Context, string, string) (wire.Credenti
 func (o *oneDocument) Authorize(_ context.Context, c wire.Caller, action, resource, account string, keys policy.Context) (policy.Decision, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	p := policy.Policies{}
+	p := o.limits
 	if o.doc != nil {
 		p.Identity = []*policy.Document{o.doc}
 	}

@@ -116,10 +116,12 @@ func (s *Service) SetPrincipalTagAttributeMap(ctx context.Context, in *api.SetPr
 	if m.Defaults {
 		m.Tags = defaultTags()
 	}
+	names := make(map[string]string, len(m.Tags))
 	for tag := range m.Tags {
-		if err := checkSessionTags(map[string]string{tag: ""}); err != nil {
-			return nil, err
-		}
+		names[tag] = ""
+	}
+	if err := checkSessionTags(names); err != nil {
+		return nil, err
 	}
 	p, err := s.updatePool(ctx, in.IdentityPoolId, func(p *Pool) error {
 		if p.TagMaps == nil {

@@ -2,6 +2,8 @@ package identitypool
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -48,6 +50,15 @@ var signer = sync.OnceValue(func() *token.SigningKey {
 	return k
 })
 
+// curve is another key of the stranger, for ES256.
+var curve = sync.OnceValue(func() *ecdsa.PrivateKey {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return private
+})
+
 var stranger = sync.OnceValue(func() *token.SigningKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -92,7 +103,11 @@ func (w *world) ForeignKeys(_ context.Context, name string, _ []string) (token.K
 	case w.down:
 		return nil, fmt.Errorf("%w: nobody there", issuer.ErrUnreachable)
 	case slices.Contains(w.issuers, name):
-		return token.NewKeys(stranger().Key()), nil
+		ec, err := token.NewKey("ec", &curve().PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		return token.NewKeys(stranger().Key(), ec), nil
 	}
 	return nil, issuer.ErrUnknown
 }

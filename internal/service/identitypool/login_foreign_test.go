@@ -1,8 +1,12 @@
 package identitypool
 
 import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"moat/internal/wire"
@@ -91,6 +95,30 @@ func TestLogin_foreign(t *testing.T) {
 	} {
 		_, err := h.api.GetId(h.anon, &api.GetIdInput{IdentityPoolId: pool, Logins: map[string]string{name: "Atza|opaque"}})
 		want(t, name, err, "NotAuthorizedException", message)
+	}
+}
+
+// A provider's key on a curve signs in ES256, and in nothing else.
+func TestLogin_foreignES256(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool := h.worldly()
+	good := h.foreign(map[string]any{"iss": "https://idp.example", "aud": "app1"})
+	payload := strings.Split(good, ".")[1]
+	for what, header := range map[string]string{"right": `{"alg":"ES256","kid":"ec"}`, "another algorithm": `{"alg":"ES384","kid":"ec"}`, "RSA": `{"alg":"RS256","kid":"ec"}`, "another key": `{"alg":"ES256","kid":"k1"}`} {
+		text := b64(header) + "." + payload
+		sum := sha256.Sum256([]byte(text))
+		r, s, err := ecdsa.Sign(rand.Reader, curve(), sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := text + "." + b64(string(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)))
+		_, err = h.api.GetId(h.anon, &api.GetIdInput{IdentityPoolId: pool, Logins: map[string]string{"idp.example": raw}})
+		if what == "right" {
+			want(t, what, err, "", "")
+		} else if want(t, what, err, "NotAuthorizedException", ""); err == nil {
+			t.Errorf("%s: let in", what)
+		}
 	}
 }
 

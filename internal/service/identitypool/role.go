@@ -153,7 +153,13 @@ func checkSessionTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return invalidParameter("A session cannot have more than %d principal tags.", maxTags)
 	}
+	folded := make(map[string]bool, len(tags))
 	for k, v := range tags {
+		low := strings.ToLower(k)
+		if folded[low] { // to STS they are one (IAM user guide, "Pass session tags in AWS STS")
+			return invalidParameter("The principal tag %s is there twice: session tags do not differ by case.", k)
+		}
+		folded[low] = true
 		if k == "" || utf8.RuneCountInString(k) > 128 || utf8.RuneCountInString(v) > 256 || !tagText.MatchString(k) || !tagText.MatchString(v) ||
 			strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return invalidParameter("The principal tag %s is not a valid session tag.", k)
