@@ -31,6 +31,9 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	case rotateKeysPath:
 		s.rotateKeys(w, r)
 		return
+	case ChangeSchemaPath:
+		s.changeSchema(w, r)
+		return
 	case exportUsersPath:
 		s.exportUsers(w, r)
 		return

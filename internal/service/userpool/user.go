@@ -112,6 +112,9 @@ func (s *Service) userHere(ctx context.Context, tx *store.Tx, poolID, name strin
 // putUser stores u with its logins. A login that belongs to somebody else is
 // taken away from him if force says so, and refused otherwise.
 func (s *Service) putUser(tx *store.Tx, p *Pool, u *User, force bool) error {
+	if err := s.namesStand(tx, p); err != nil {
+		return err
+	}
 	u.Logins = p.logins(u)
 	for _, l := range u.Logins {
 		other, err := s.userByLogin(tx, p, l.Kind, l.Value)
