@@ -268,7 +268,7 @@ func TestDocumentation_AsRecorded(t *testing.T) {
 	t.Parallel()
 	s, _, ctx := newService(t)
 	r := loadRecording(t, "documentation_import")
-	doc := readDocument(t, "documented.json")
+	doc := readDocument(t, "documentation.json")
 	api, err := s.ImportRestApi(ctx, &apigatewayapi.ImportRestApiRequest{Body: doc})
 	if err != nil {
 		t.Fatal(err)
