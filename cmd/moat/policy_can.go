@@ -26,7 +26,8 @@ API). What depends on the call, such as its address, is told as a condition. Wit
 lists what the principal may do, by service, on the resources that its policies name.
 
 A principal is a name, user/NAME, role/NAME, root or an ARN. The caller must be allowed
-iam:SimulatePrincipalPolicy on it. The exit code is 1 when the answer is no.
+iam:SimulatePrincipalPolicy on it; what the policy of a resource says is told to who may read that
+policy. The exit code is 1 when the answer is no.
 
   moat policy can ada
   moat policy can role/deploy lambda:UpdateFunctionCode arn:aws:lambda:us-east-1:000000000000:function:api`,
@@ -140,7 +141,9 @@ func grantText(g iam.Grant) string {
 	if g.Of != "" {
 		text += " of " + g.Of
 	}
-	text += ", " + g.Statement
+	if g.Statement != "" { // of a policy that the caller may not read
+		text += ", " + g.Statement
+	}
 	if len(g.When) > 0 {
 		text += ", when " + strings.Join(g.When, " and ")
 	}

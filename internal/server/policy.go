@@ -92,7 +92,7 @@ func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQues
 	}
 	out := PolicyAnswer{Principal: q.Principal, Action: q.Action, Resource: q.Resource}
 	if err == nil {
-		err = s.fillAnswer(ctx, &out)
+		err = s.fillAnswer(ctx, call, &out)
 	}
 	if err != nil {
 		return s.noAnswer(err)
@@ -110,7 +110,7 @@ func (s *Server) noAnswer(err error) (int, any) {
 	return http.StatusInternalServerError, map[string]string{"message": "the policies cannot be read; see the log"}
 }
 
-func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) {
+func (s *Server) fillAnswer(ctx context.Context, call *wire.Call, out *PolicyAnswer) (err error) {
 	if out.Action == "" {
 		out.May, err = s.parts.iam.Allowances(ctx, out.Principal)
 		return err
@@ -121,6 +121,9 @@ func (s *Server) fillAnswer(ctx context.Context, out *PolicyAnswer) (err error) 
 	of, err := s.parts.resourcePolicy(ctx, out.Action, out.Resource)
 	if err != nil {
 		return err
+	}
+	if of != nil {
+		of.Hidden = !s.mayRead(ctx, call, out.Resource)
 	}
 	if out.Principal == "" {
 		out.Who, err = s.parts.iam.WhoCan(ctx, out.Action, out.Resource, of)
@@ -139,21 +142,66 @@ func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string)
 	if about != "*" {
 		needs = s.parts.iam.APIs()[0].Resources(call, operation, &iamapi.SimulatePrincipalPolicyRequest{PolicySourceArn: about})
 	}
-	for _, n := range needs {
-		keys := s.keysOf(call)
-		for k, v := range n.Keys {
-			keys.Set(k, v...)
-		}
-		d, err := s.parts.iam.Authorize(ctx, call.Caller, action, n.Resource, s.cfg.Account, keys)
-		if err != nil || !d.Allowed {
-			return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + n.Resource
-		}
+	if n := s.lacks(ctx, call, action, needs); n != nil {
+		return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + n.Resource
 	}
 	return ""
 }
 
+// lacks returns the first of the needs that a caller has no permission for.
+func (s *Server) lacks(ctx context.Context, call *wire.Call, action string, needs []wire.Need) *wire.Need {
+	for i := range needs {
+		n := &needs[i]
+		keys := s.keysOf(call)
+		for k, v := range n.Keys {
+			keys.Set(k, v...)
+		}
+		if n.Action != "" {
+			action = n.Action
+		}
+		d, err := s.parts.iam.Authorize(ctx, call.Caller, action, n.Resource, s.cfg.Account, keys)
+		if err != nil || !d.Allowed {
+			return n
+		}
+	}
+	return nil
+}
+
+// mayRead tells whether a caller may read the policy of a resource, as the call that
+// gives it would be decided.
+func (s *Server) mayRead(ctx context.Context, call *wire.Call, resource string) bool {
+	a, err := arn.Parse(resource)
+	if err != nil {
+		return false
+	}
+	there := *call
+	if a.Region != "" {
+		there.Region = a.Region
+	}
+	var api *wire.API
+	var operation string
+	var in any
+	switch {
+	case a.Service == "lambda":
+		api, operation, in = s.parts.function.APIs()[0], "GetPolicy", &lambdaapi.GetPolicyRequest{FunctionName: resource}
+	case a.Service == "execute-api":
+		id, _, _ := strings.Cut(a.Resource, "/")
+		there.Resource = "arn:aws:apigateway:" + there.Region + "::/restapis/" + id
+		api, operation, in = s.parts.restapi.APIs()[0], "GetRestApi", &apigatewayapi.GetRestApiRequest{RestApiId: id}
+	case a.Service == "iam" && a.Type() == "role":
+		api, operation, in = s.parts.iam.APIs()[0], "GetRole", &iamapi.GetRoleRequest{RoleName: a.Name()}
+	default:
+		return false
+	}
+	needs := api.Resources(&there, operation, in)
+	if len(needs) == 0 {
+		needs = []wire.Need{{Resource: there.Resource}}
+	}
+	return s.lacks(ctx, &there, api.ByName()[operation].Action, needs) == nil
+}
+
 // resourcePolicy finds the policy of a function or an API that a question is about; nil when
-// there is none.
+// there is none. A role's is found by package iam.
 func (p *parts) resourcePolicy(ctx context.Context, action, resource string) (*iam.ResourcePolicy, error) {
 	a, err := arn.Parse(resource)
 	if err != nil {
@@ -163,6 +211,8 @@ func (p *parts) resourcePolicy(ctx context.Context, action, resource string) (*i
 	var text *string
 	of := &iam.ResourcePolicy{}
 	switch {
+	case a.Service == "iam" && a.Type() == "role":
+		return of, nil
 	case a.Service == "lambda" && strings.HasPrefix(a.Resource, "function:"):
 		of.Name = "policy of the function"
 		out, e := p.function.GetPolicy(ctx, &lambdaapi.GetPolicyRequest{FunctionName: resource})

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,27 @@ const (
 	suggestPath = "/_moat/policy/suggest"
 )
 
+// lookUp is what a caller must be allowed who looks into the trail.
+const lookUp = "cloudtrail:LookupEvents"
+
+// readable tells of a region whether the caller may look its events up. A request id
+// and a principal's calls belong to no region: what is told of them is decided by
+// the region of each event.
+func (s *Server) readable(ctx context.Context, call *wire.Call) func(region string) bool {
+	known := map[string]bool{call.Region: true} // by reader
+	return func(region string) bool {
+		may, asked := known[region]
+		if !asked {
+			there := *call
+			there.Region = region
+			d, err := s.parts.iam.Authorize(ctx, call.Caller, lookUp, "*", s.cfg.Account, s.keysOf(&there))
+			may = err == nil && d.Allowed
+			known[region] = may
+		}
+		return may
+	}
+}
+
 // reader lets through a signed GET of a caller who may look into the trail, and answers others.
 func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string) (*wire.Call, bool) {
 	if r.Method != http.MethodGet {
@@ -56,7 +78,7 @@ func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string
 		return nil, false
 	}
 	call.Service, call.Operation = "moat", operation
-	const action = "cloudtrail:LookupEvents"
+	const action = lookUp
 	d, err := s.parts.iam.Authorize(r.Context(), call.Caller, action, "*", s.cfg.Account, s.keysOf(call))
 	if err != nil {
 		s.cfg.Log.Error("who may look into the trail could not be decided", "error", err)
@@ -105,6 +127,8 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	events, err := s.parts.trail.Find(r.Context(), id)
+	may := s.readable(r.Context(), call)
+	events = slices.DeleteFunc(events, func(e trail.Event) bool { return !may(e.AWSRegion) })
 	if err == nil && len(events) == 0 {
 		events, err = s.accessEvent(wire.WithCall(r.Context(), call), id)
 	}
@@ -114,7 +138,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
 		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})
 	case len(events) == 0:
 		answerJSON(w, http.StatusNotFound, map[string]string{"message": "there is no request " + strconv.Quote(cutID(id)) +
-			" in the trail of the last 90 days, nor in the access logs of " + call.Region + " that you may read"})
+			" that you may read in the trail of the last 90 days, nor in the access logs of " + call.Region})
 	default:
 		answerJSON(w, http.StatusOK, Explanation{Events: events})
 	}
@@ -180,7 +204,8 @@ func (s *Server) accessed(l *accessRecord, region string, ms int64) trail.Event 
 // suggest serves GET /_moat/policy/suggest?principal=NAME&since=TIME. An ARN may be
 // that of somebody who is gone: the trail remembers him.
 func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
-	if _, ok := s.reader(w, r, "SuggestPolicy"); !ok {
+	call, ok := s.reader(w, r, "SuggestPolicy")
+	if !ok {
 		return
 	}
 	q := r.URL.Query()
@@ -199,7 +224,7 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 		}
 		principal = found
 	}
-	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
+	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Readable: s.readable(r.Context(), call), Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
 	if err != nil {
 		s.cfg.Log.Error("suggest a policy", "error", err)
 		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})

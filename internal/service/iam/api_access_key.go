@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -86,6 +87,9 @@ func (s *Service) DeleteAccessKey(ctx context.Context, in *iamapi.DeleteAccessKe
 	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
 		k, err := s.keyOf(tx, in.AccessKeyId, name)
 		if err != nil {
+			return err
+		}
+		if err := s.used.keys.Delete(tx, k.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		return s.t.keys.Delete(tx, k.ID)

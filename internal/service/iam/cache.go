@@ -88,7 +88,7 @@ func (s *Service) user(ctx context.Context, name string) (*entity, error) {
 				return err
 			}
 			e = &entity{name: u.Name, id: u.ID, arn: s.arn("user", u.Path, u.Name), tags: u.Tags}
-			if err := s.compile(tx, e, u.Policies, u.Boundary); err != nil {
+			if err := s.compile(tx, e, u.Policies, u.Boundary, ""); err != nil {
 				return err
 			}
 			if err := s.compileOwn(tx, e); err != nil {
@@ -99,7 +99,7 @@ func (s *Service) user(ctx context.Context, name string) (*entity, error) {
 				if err != nil {
 					return err
 				}
-				if err := s.compile(tx, e, group.Policies, ""); err != nil {
+				if err := s.compile(tx, e, group.Policies, "", " of group "+group.Name); err != nil {
 					return err
 				}
 			}
@@ -123,7 +123,7 @@ func (s *Service) role(ctx context.Context, name string) (*entity, error) {
 			if e.trust, err = policy.Parse("trust policy of role "+r.Name, []byte(r.Trust), policy.PrincipalIDs(r.Pins)); err != nil {
 				return err
 			}
-			if err := s.compile(tx, e, r.Policies, r.Boundary); err != nil {
+			if err := s.compile(tx, e, r.Policies, r.Boundary, ""); err != nil {
 				return err
 			}
 			e.identity = joined(e.identity)
@@ -150,9 +150,11 @@ func joined(docs []*policy.Document) []*policy.Document {
 	return []*policy.Document{policy.Join(docs...)}
 }
 
-func (s *Service) compile(tx *store.Tx, e *entity, p Policies, boundary string) error {
+// compile adds policies to an entity. of says in decisions whose the inline ones are,
+// where they are another's: names of policies have no spaces.
+func (s *Service) compile(tx *store.Tx, e *entity, p Policies, boundary, of string) error {
 	for _, name := range sortedKeys(p.Inline) {
-		d, err := policy.Parse(name, []byte(p.Inline[name]))
+		d, err := policy.Parse(name+of, []byte(p.Inline[name]))
 		if err != nil {
 			return err
 		}

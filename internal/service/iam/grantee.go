@@ -14,6 +14,7 @@ type source struct {
 	name        string
 	arn         string // of a managed policy, empty for an inline one
 	text        string
+	hidden      bool // nothing is told of it but its name
 }
 
 // title is how the policy simulator calls a policy: a managed one by its name,

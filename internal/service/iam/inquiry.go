@@ -34,8 +34,8 @@ type Answer struct {
 // Grant is a statement that allows.
 type Grant struct {
 	Policy    string   `json:"policy"`
-	Of        string   `json:"of,omitempty"` // whose the policy is: group staff
-	Statement string   `json:"statement"`
+	Of        string   `json:"of,omitempty"`        // whose the policy is: group staff
+	Statement string   `json:"statement,omitempty"` // "" of a policy that who asks may not read
 	Kind      string   `json:"kind"`
 	When      []string `json:"when,omitempty"`
 }
@@ -159,16 +159,31 @@ func (q *inquiry) grants(x policy.Explanation, open map[string][]string) []Grant
 	for _, v := range x.Verdicts {
 		if v.Matched && v.Effect == "Allow" && (v.Kind == policy.KindIdentity || v.Kind == policy.KindResource) {
 			g := q.grant(v)
-			g.When = open[v.Policy+"/"+v.Statement]
+			g.When = q.conditions(v, open)
 			out = append(out, g)
 		}
 	}
 	return out
 }
 
+// hiddenConditions stands for those of a policy that who asks may not read.
+const hiddenConditions = "conditions that you may not read hold"
+
+// conditions are the open ones of a statement.
+func (q *inquiry) conditions(v policy.Verdict, open map[string][]string) []string {
+	c := open[v.Policy+"/"+v.Statement]
+	if len(c) > 0 && q.source(v.Policy).hidden {
+		return []string{hiddenConditions}
+	}
+	return c
+}
+
 func (q *inquiry) grant(v policy.Verdict) Grant {
 	src := q.source(v.Policy)
 	g := Grant{Policy: src.name, Statement: v.Statement, Kind: v.Kind}
+	if src.hidden {
+		g.Statement = ""
+	}
 	if src.kind == "group" {
 		g.Of = "group " + src.owner
 	}
@@ -196,7 +211,7 @@ func (q *inquiry) limits(hope, fear policy.Explanation, open map[string][]string
 	}
 	for _, v := range fear.Verdicts {
 		if v.Matched && v.Effect == "Deny" {
-			unless = append(unless, strings.Join(open[v.Policy+"/"+v.Statement], " and "))
+			unless = append(unless, strings.Join(q.conditions(v, open), " and "))
 		}
 	}
 	return when, unless
@@ -206,6 +221,9 @@ func (q *inquiry) limits(hope, fear policy.Explanation, open map[string][]string
 func (q *inquiry) because(d policy.Decision) string {
 	if d.Explicit {
 		src := q.source(d.Policy)
+		if src.hidden {
+			return fmt.Sprintf("The %s denies it.", src.name)
+		}
 		return fmt.Sprintf("%s of %s %s denies it.", d.Statement, d.Kind, src.name)
 	}
 	return "No " + d.Kind + " allows it."

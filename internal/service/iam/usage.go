@@ -30,7 +30,8 @@ type Use struct {
 	At                 time.Time
 }
 
-// KeyUse is the last time that a long-lived access key signed a call.
+// KeyUse is the last time that a long-lived access key signed a call. It goes with
+// its key.
 type KeyUse struct {
 	KeyID, Service, Region string
 	At                     time.Time
@@ -158,7 +159,7 @@ func (s *Service) writeUsage(ctx context.Context, pending map[useKey]lastUse, si
 	for len(uses)+len(keys) > 0 {
 		u, k := uses[:min(len(uses), usageBatch)], keys[:min(len(keys), usageBatch)]
 		uses, keys = uses[len(u):], keys[len(k):]
-		err := s.db.Update(ctx, func(tx *store.Tx) error { return s.used.write(tx, u, k) })
+		err := s.db.Update(ctx, func(tx *store.Tx) error { return s.used.write(tx, u, k, s.t.keys) })
 		if err != nil {
 			return err
 		}
@@ -167,8 +168,8 @@ func (s *Service) writeUsage(ctx context.Context, pending map[useKey]lastUse, si
 }
 
 // write keeps the later of what is stored and what is new: another node may have
-// seen the principal since.
-func (r *recorder) write(tx *store.Tx, uses []Use, keys []KeyUse) error {
+// seen the principal since. A key that was deleted since has used nothing.
+func (r *recorder) write(tx *store.Tx, uses []Use, keys []KeyUse, known *store.Table[AccessKey]) error {
 	for _, u := range uses {
 		old, err := r.uses.Get(tx, u.Account, u.Principal, u.Service, u.Action)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -181,6 +182,11 @@ func (r *recorder) write(tx *store.Tx, uses []Use, keys []KeyUse) error {
 		}
 	}
 	for _, k := range keys {
+		if _, err := known.Get(tx, k.KeyID); errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return err
+		}
 		old, err := r.keys.Get(tx, k.KeyID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err

@@ -7,8 +7,59 @@ import (
 	"time"
 
 	"moat/internal/pure/policy"
+	"moat/internal/store"
 	"moat/internal/wire"
+	"moat/internal/wire/iamapi"
 )
+
+// keys makes access keys known, of nobody.
+func (h *house) keys(ids ...string) {
+	h.t.Helper()
+	if err := h.db.Update(h.t.Context(), func(tx *store.Tx) error {
+		for _, id := range ids {
+			if err := h.s.t.keys.Put(tx, AccessKey{ID: id, Account: account, Active: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// The last use of a key goes with the key, and does not come back by what was noted
+// before and is written after.
+func TestUsed_deletedKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key := h.user("ada", allowAll)
+	count := func() (n int) {
+		h.s.flushUsage(t.Context())
+		if err := h.db.View(t.Context(), func(tx *store.Tx) error {
+			list, err := h.s.used.keys.List(tx, store.Query{})
+			n = len(list)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ada := h.as(key)
+	use := func() {
+		h.s.Used(wire.CallFrom(ada).Caller, "iam", "us-east-1", "iam:GetUser", h.clock())
+	}
+	use()
+	if n := count(); n != 1 {
+		t.Fatalf("%d uses of keys", n)
+	}
+	use() // not written yet
+	h.advance(time.Minute)
+	must(t)(h.iam.DeleteAccessKey(h.root(), &iamapi.DeleteAccessKeyRequest{UserName: wire.String("ada"), AccessKeyId: key.AccessKeyID}))
+	use() // a call that had been let in
+	if n := count(); n != 0 {
+		t.Errorf("%d uses of keys that are gone", n)
+	}
+}
 
 func someone(id, key string) wire.Caller {
 	return wire.Caller{AccessKeyID: key, Principal: policy.Principal{Kind: policy.PrincipalUser, ID: id, Account: account}}
@@ -19,6 +70,7 @@ func someone(id, key string) wire.Caller {
 func TestUsed_LaterWins(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.keys("AKIAADA")
 	ada, at := someone("AIDAADA", "AKIAADA"), h.clock()
 	h.s.Used(ada, "ssm", "eu-central-1", "ssm:GetParameter", at.Add(time.Minute))
 	h.s.Used(ada, "ssm", "us-east-1", "ssm:GetParameter", at)
@@ -112,6 +164,7 @@ func TestUsed_TwoNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.keys("AKIAADA")
 	ada, at := someone("AIDAADA", "AKIAADA"), h.clock()
 	h.s.Used(ada, "ssm", "us-east-1", "ssm:GetParameter", at.Add(time.Minute))
 	other.Used(ada, "ssm", "eu-west-1", "ssm:GetParameter", at)

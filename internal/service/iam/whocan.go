@@ -16,10 +16,14 @@ import (
 	"moat/internal/wire/iamapi"
 )
 
-// ResourcePolicy is the policy of a resource of another service.
+// ResourcePolicy is the policy of a resource of another service. Without a text
+// there is none; a role's trust policy is found here.
 type ResourcePolicy struct {
 	Name, Text string
 	Options    []policy.Option
+	// Hidden: who asks may not read the policy. It decides, but of its statements
+	// and conditions nothing is told.
+	Hidden bool
 }
 
 // ErrNoPrincipal says in one sentence that a name means no principal, or more
@@ -138,12 +142,12 @@ func (s *Service) guard(tx *store.Tx, q *inquiry, action, resource string, of *R
 			q.keys.Set("aws:ResourceTag/"+t.Key, t.Value)
 			q.keys.Set("iam:ResourceTag/"+t.Key, t.Value)
 		}
-		of = &ResourcePolicy{Name: "trust policy of " + r.Name, Text: r.Trust, Options: []policy.Option{policy.PrincipalIDs(r.Pins)}}
+		of = &ResourcePolicy{Name: "trust policy of " + r.Name, Text: r.Trust, Options: []policy.Option{policy.PrincipalIDs(r.Pins)}, Hidden: of != nil && of.Hidden}
 	}
-	if of == nil {
+	if of == nil || of.Text == "" {
 		return nil
 	}
-	return q.add(policy.KindResource, source{name: of.Name, text: of.Text}, of.Options...)
+	return q.add(policy.KindResource, source{name: of.Name, text: of.Text, hidden: of.Hidden}, of.Options...)
 }
 
 func hasPrefixFold(s, prefix string) bool {

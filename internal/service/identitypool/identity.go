@@ -144,6 +144,11 @@ func (s *Service) GetId(ctx context.Context, in *api.GetIdInput) (*api.GetIdResp
 	if err != nil {
 		return nil, err
 	}
+	if len(proofs) == 0 {
+		if err := s.admitGuest(ctx, p.ID); err != nil {
+			return nil, err
+		}
+	}
 	fresh, err := s.newID(regionOf(p.ID))
 	if err != nil {
 		return nil, err

@@ -77,6 +77,7 @@ type Service struct {
 	mu     sync.Mutex // guards cfg.Rand
 	making sync.Mutex // held while the signing key is loaded or made
 	key    atomic.Pointer[token.SigningKey]
+	guests rates
 }
 
 // New makes the Service and its tables.
@@ -90,7 +91,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, t: newTables()}
+	s := &Service{cfg: cfg, db: cfg.DB, t: newTables(), guests: rates{full: map[string]time.Time{}}}
 	if err := cfg.DB.Create(s.t.pools, s.t.identities, s.t.keys); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type Suggestion struct {
 // SuggestOptions say what a suggestion covers.
 type SuggestOptions struct {
 	Since time.Time
+	// Readable tells whether events of a region count; nil: all do.
+	Readable func(region string) bool
 	// Generalise writes `*` for the last part of each resource's name.
 	Generalise bool
 	// Refused includes what was refused. Whoever could make calls in the principal's name then
@@ -54,6 +56,9 @@ func (s *Service) Suggest(ctx context.Context, principal string, opt SuggestOpti
 			return out, err
 		}
 		for i := range events {
+			if opt.Readable != nil && !opt.Readable(events[i].AWSRegion) {
+				continue
+			}
 			out.Events++
 			refused := false
 			for _, d := range events[i].AdditionalEventData.Decisions {
