@@ -144,6 +144,7 @@ func (x *Exchange) ask(a *authorizer, values []string) (*grant, error) {
 	defer cancel()
 	source := "arn:aws:execute-api:" + x.snap.def.Region + ":" + x.snap.def.Account + ":" + x.APIID + "/authorizers/" + a.id
 	began := x.g.cfg.Now()
+	defer func() { x.authorizing = x.g.cfg.Now().Sub(began) }()
 	out, err := a.function.invoke(ctx, x, x.authorizerEvent(a, values), source)
 	if err != nil {
 		grounds := err.Error()

@@ -71,6 +71,7 @@ func (g *Gateway) adopt(s, old *Snapshot) {
 		}
 	}
 	g.giveAccount(s)
+	g.giveCounters(s, "")
 	g.giveCache(s, old)
 	if s.canary == nil {
 		return
@@ -81,6 +82,7 @@ func (g *Gateway) adopt(s, old *Snapshot) {
 	}
 	c.limits.adopt(&s.limits)
 	c.account = s.account
+	g.giveCounters(c, canarySuffix)
 	if s.canary.sharesCache {
 		c.cache = s.cache
 		return

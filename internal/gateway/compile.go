@@ -30,6 +30,8 @@ type Snapshot struct {
 	cache       *answerCache
 	account     *limited // nil: no throttle
 	canary      *canary
+	counters    *counters
+	accessLog   *accessFormat
 }
 
 // route is a compiled [Route].
@@ -43,6 +45,7 @@ type route struct {
 	models     map[string]*jsonschema.Schema // by content type
 	settings   MethodSettings
 	cache      *cacheRule
+	counters   *counters // nil: not counted by itself
 	serve      integration
 	timeout    time.Duration
 }
@@ -95,7 +98,7 @@ func Compile(d Definition) (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	s.models = nil
+	s.models, s.accessLog = nil, compileAccessLog(d.AccessLog)
 	if err := s.compileSettings(); err != nil {
 		return nil, err
 	}

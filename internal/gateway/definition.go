@@ -32,6 +32,10 @@ type Definition struct {
 
 	// Settings are the stage's settings by method, named as in Throttles.
 	Settings map[string]MethodSettings
+	// AccessLog is the stage's access log; nil when it has none.
+	AccessLog *AccessLog
+	// Tracing says that the client's X-Ray trace is handed on whole, not its root alone.
+	Tracing bool
 	// Cache is the stage's response cache; nil when it has none.
 	Cache *Cache
 	// AccountThrottle is the limit that all stages of the account share in the region;

@@ -77,9 +77,13 @@ func (x *Exchange) trace() string {
 	if x.traceID != "" {
 		return x.traceID
 	}
-	for part := range strings.SplitSeq(x.get("X-Amzn-Trace-Id"), ";") {
+	sent := x.get("X-Amzn-Trace-Id")
+	for part := range strings.SplitSeq(sent, ";") {
 		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok && validRoot(root) {
 			x.traceID = "Root=" + root
+			if x.snap != nil && x.snap.def.Tracing {
+				x.traceID += traceRest(sent)
+			}
 			return x.traceID
 		}
 	}
@@ -90,6 +94,18 @@ func (x *Exchange) trace() string {
 	stamp := strconv.FormatUint(uint64(uint32(x.start.Unix()))|1<<32, 16)[1:]
 	x.traceID = "Root=1-" + stamp + "-" + hex.EncodeToString(b[:])
 	return x.traceID
+}
+
+// traceRest is what a trace header says beside its root: the parent, and whether it is sampled.
+func traceRest(sent string) (rest string) {
+	for part := range strings.SplitSeq(sent, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		switch {
+		case name == "Parent" && len(value) == 16 && strings.Trim(value, "0123456789abcdefABCDEF") == "", name == "Sampled" && (value == "0" || value == "1" || value == "?"):
+			rest += ";" + name + "=" + value
+		}
+	}
+	return rest
 }
 
 func validRoot(s string) bool {

@@ -65,6 +65,9 @@ type Exchange struct {
 	arn     string
 	granted *grant
 
+	integrated  bool          // the integration was asked
+	authorizing time.Duration // what the authorizer function took
+
 	canary   canaryState
 	cache    cacheState
 	cacheKey []byte
@@ -365,5 +368,6 @@ func (x *Exchange) record(r *Refusal, err error) {
 	case err != nil:
 		rec.Grounds = err.Error()
 	}
+	x.observe(r, rec.Latency)
 	x.g.cfg.Record(rec)
 }

@@ -68,6 +68,9 @@ type Config struct {
 	Rand   io.Reader
 	Log    *slog.Logger
 	Record func(wire.Record)
+	// Lines takes the lines of access logs and execution logs. It must not block. nil:
+	// no such log is written.
+	Lines func(LogLine)
 	// Transport replaces the outbound transport of HTTP integrations in tests.
 	Transport http.RoundTripper
 }
@@ -82,6 +85,7 @@ type Gateway struct {
 	mu     sync.Mutex // serialises publishing
 	// accounts are the buckets of account throttles, by account and region; mu guards them.
 	accounts map[string]*bucket
+	meters   map[meter]*counters // guarded by mu
 
 	keys     keyHasher
 	tokens   *memory[*identity]

@@ -2,6 +2,7 @@ package gateway
 
 // integrate asks the route's integration for the answer.
 func integrate(x *Exchange) error {
+	x.integrated = true
 	began := x.g.cfg.Now()
 	err := x.route.serve.serve(x)
 	x.integration = x.g.cfg.Now().Sub(began)

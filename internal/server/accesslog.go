@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"moat/internal/gateway"
 	"moat/internal/wire"
 )
 
@@ -16,27 +17,21 @@ const (
 	accessBatch    = 1000
 )
 
-// accessLine is one line of an API's access log.
-type accessLine struct {
-	region, group, stream string
-	time                  time.Time
-	text                  string
-}
-
 // accessLog keeps the record of each request to a deployed API in the log group
-// /moat/api/{api}/{stage}, where `aws logs` reads it. A request never waits for the
-// log: a full queue drops the line and counts it.
+// /moat/api/{api}/{stage}, where `aws logs` reads it, and what the API's own access and
+// execution logs say in theirs. A request never waits for a log: a full queue drops the
+// line and counts it.
 type accessLog struct {
 	append func(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error
 	log    *slog.Logger
-	lines  chan accessLine
+	lines  chan gateway.LogLine
 
 	mu      sync.Mutex
 	dropped int
 }
 
 func newAccessLog(log *slog.Logger, appendTo func(context.Context, string, string, string, []time.Time, []string) error) *accessLog {
-	return &accessLog{append: appendTo, log: log, lines: make(chan accessLine, accessQueue)}
+	return &accessLog{append: appendTo, log: log, lines: make(chan gateway.LogLine, accessQueue)}
 }
 
 // accessRecord is the text of a line.
@@ -69,9 +64,13 @@ func (a *accessLog) record(r wire.Record) {
 	if err != nil {
 		return
 	}
-	line := accessLine{region: r.Region, group: "/moat/api/" + r.API + "/" + r.Stage, stream: r.Time.UTC().Format("2006/01/02"), time: r.Time, text: string(text)}
+	a.line(gateway.LogLine{Region: r.Region, Group: "/moat/api/" + r.API + "/" + r.Stage, Stream: r.Time.UTC().Format("2006/01/02"), Time: r.Time, Text: string(text)})
+}
+
+// line queues a line. It does not block.
+func (a *accessLog) line(l gateway.LogLine) {
 	select {
-	case a.lines <- line:
+	case a.lines <- l:
 	default:
 		a.mu.Lock()
 		a.dropped++
@@ -113,8 +112,8 @@ func (a *accessLog) writeBatch(ctx context.Context, n int) {
 	times, texts := map[place][]time.Time{}, map[place][]string{}
 	for range n {
 		l := <-a.lines
-		p := place{l.region, l.group, l.stream}
-		times[p], texts[p] = append(times[p], l.time), append(texts[p], l.text)
+		p := place{l.Region, l.Group, l.Stream}
+		times[p], texts[p] = append(times[p], l.Time), append(texts[p], l.Text)
 	}
 	for p := range times {
 		if err := a.append(ctx, p.region, p.group, p.stream, times[p], texts[p]); err != nil {

@@ -161,7 +161,14 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 	if p := wire.Value(d.API.Policy); p != "" {
 		def.Policy = []byte(p)
 	}
-	def.Cache = stageCache(st)
+	def.Cache, def.Tracing = stageCache(st), wire.Value(st.Stage.TracingEnabled)
+	if l := st.Stage.AccessLogSettings; l != nil && l.DestinationArn != nil {
+		group, err := (place{st.Account, st.Region}).logGroup(*l.DestinationArn)
+		if err != nil {
+			return def, err
+		}
+		def.AccessLog = &gateway.AccessLog{Group: group, Format: wire.Value(l.Format)}
+	}
 	for name, m := range d.Models {
 		def.Models[name] = wire.Value(m.Schema)
 	}

@@ -231,6 +231,7 @@ func wordByte(c byte) bool {
 }
 
 // logGroup reads the ARN of a log group of the stage's account and region: arn:aws:logs:region:account:log-group:name[:*].
+// The groups below /moat/ are this server's own record, in which nobody else writes.
 func (p place) logGroup(text string) (name string, err error) {
 	if !strings.HasPrefix(text, "arn:") {
 		return "", badRequest("Invalid ARN specified in the request. ARNs must start with 'arn:': %s", text)
@@ -240,7 +241,7 @@ func (p place) logGroup(text string) (name string, err error) {
 		return "", notBuilt("UpdateStage", "access logs go to log groups, not to streams of Firehose")
 	}
 	name, group := strings.CutPrefix(strings.TrimSuffix(a.Resource, ":*"), "log-group:")
-	if err != nil || !group || a.Service != "logs" || a.Account != p.account || a.Region != p.region || name == "" || len(name) > 512 || strings.Trim(name, logGroupLetters) != "" {
+	if err != nil || !group || a.Service != "logs" || a.Account != p.account || a.Region != p.region || name == "" || strings.HasPrefix(name, "/moat/") || len(name) > 512 || strings.Trim(name, logGroupLetters) != "" {
 		return "", badRequest("Invalid ARN specified in the request. The ARN must be a valid CloudWatch Logs log group or Kinesis Data Firehose delivery stream ARN.")
 	}
 	return name, nil
