@@ -1,0 +1,190 @@
+package http1
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+func isAbort(p any) bool { return p == http.ErrAbortHandler }
+
+// sniffed is how much of an answer is kept back to know its type and, when it is all, its length.
+const sniffed = 2 << 10
+
+// Bridge makes a handler of one that is written for net/http. Hijacking and deadlines of its
+// own are not offered. The request's context ends with the handler, or when the client leaves.
+func Bridge(h http.Handler) Handler {
+	return func(w *Response, r *Request) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		req, err := r.toHTTP(ctx)
+		if err != nil {
+			w.close = true
+			w.fail(400, "the target is no URI")
+			return
+		}
+		w.OnGone(cancel)
+		b := &bridgeWriter{w: w, header: http.Header{}, head: r.Method == http.MethodHead}
+		h.ServeHTTP(b, req)
+		b.finish(r)
+	}
+}
+
+// toHTTP copies a request for net/http's handlers, which may keep its strings.
+func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
+	r.Own()
+	u, err := url.ParseRequestURI(r.Target)
+	if err != nil {
+		return nil, err
+	}
+	h := make(http.Header, len(r.Fields))
+	for _, f := range r.Fields {
+		name := http.CanonicalHeaderKey(f.Name)
+		h[name] = append(h[name], f.Value)
+	}
+	req := &http.Request{Method: r.Method, URL: u, Proto: "HTTP/1." + strconv.Itoa(r.Minor), ProtoMajor: 1, ProtoMinor: r.Minor, Header: h,
+		ContentLength: r.Length, Host: r.Host, RemoteAddr: r.RemoteAddr, RequestURI: r.Target, Close: !r.head.persistent(r.Minor), Body: http.NoBody}
+	if r.Length != 0 {
+		body := &bridgeBody{b: r.Body, req: req}
+		req.Body = body
+	}
+	if r.Length < 0 {
+		req.TransferEncoding = []string{"chunked"}
+		for name := range strings.SplitSeq(r.head.trailer, ",") {
+			if name = strings.Trim(name, " \t"); validName(name) {
+				if req.Trailer == nil {
+					req.Trailer = http.Header{}
+				}
+				req.Trailer[http.CanonicalHeaderKey(name)] = nil
+			}
+		}
+	}
+	return req.WithContext(ctx), nil
+}
+
+// bridgeBody is a request's body for a handler that may keep it longer than it should.
+type bridgeBody struct {
+	b      *Body
+	req    *http.Request
+	closed bool
+}
+
+func (b *bridgeBody) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.b.Read(p)
+	if err == io.EOF && b.req.Trailer != nil {
+		for _, f := range b.b.Trailer() {
+			b.req.Trailer.Add(f.Name, f.Value)
+		}
+	}
+	if e, ok := err.(*Error); ok && e == ErrBodyTooLarge {
+		err = &http.MaxBytesError{Limit: b.b.limit}
+	}
+	return n, err
+}
+
+func (b *bridgeBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+// bridgeWriter is a ResponseWriter over a [Response].
+type bridgeWriter struct {
+	w      *Response
+	header http.Header
+	status int
+	head   bool
+	kept   []byte // of the body, before the head is sent
+	sent   bool
+}
+
+func (b *bridgeWriter) Header() http.Header { return b.header }
+
+func (b *bridgeWriter) WriteHeader(status int) {
+	if b.status != 0 {
+		return
+	}
+	if status < 100 || status > 999 {
+		panic("http1: invalid status " + strconv.Itoa(status))
+	}
+	if status < 200 {
+		b.w.Head(status, b.fields(), 0)
+		return
+	}
+	b.status = status
+	b.header = b.header.Clone() // what the handler changes from now on does not count
+}
+
+func (b *bridgeWriter) Write(p []byte) (int, error) {
+	if b.status == 0 {
+		b.WriteHeader(http.StatusOK)
+	}
+	if bodyless(b.status) {
+		return 0, http.ErrBodyNotAllowed
+	}
+	if !b.sent && len(b.kept)+len(p) <= sniffed {
+		b.kept = append(b.kept, p...)
+		return len(p), nil
+	}
+	if err := b.send(p, -1); err != nil {
+		return 0, err
+	}
+	return b.w.Write(p)
+}
+
+// send begins the answer. next is what comes behind what is kept; length is that of the
+// whole body where it is known.
+func (b *bridgeWriter) send(next []byte, length int64) error {
+	if b.sent {
+		return nil
+	}
+	b.sent = true
+	if text := b.header.Get("Content-Length"); text != "" {
+		n, ok := digits([]byte(text))
+		if ok {
+			length = n
+		}
+	}
+	if _, typed := b.header["Content-Type"]; !typed && !bodyless(b.status) && b.header.Get("Content-Encoding") == "" && len(b.kept)+len(next) > 0 {
+		b.header.Set("Content-Type", http.DetectContentType(append(b.kept[:len(b.kept):len(b.kept)], next[:min(len(next), sniffed)]...)))
+	}
+	b.w.Head(b.status, b.fields(), length)
+	_, err := b.w.Write(b.kept)
+	return err
+}
+
+func (b *bridgeWriter) fields() []Field {
+	out := make([]Field, 0, len(b.header))
+	for name, values := range b.header {
+		for _, v := range values {
+			out = append(out, Field{name, v})
+		}
+	}
+	return out
+}
+
+// Flush sends what there is, the head at least.
+func (b *bridgeWriter) Flush() {
+	if b.status == 0 {
+		b.WriteHeader(http.StatusOK)
+	}
+	if b.send(nil, -1) == nil {
+		b.w.Flush()
+	}
+}
+
+func (b *bridgeWriter) finish(r *Request) {
+	if b.status == 0 {
+		b.WriteHeader(http.StatusOK)
+	}
+	length := int64(len(b.kept))
+	if b.head && length == 0 {
+		length = -1 // not known; zero would be a claim
+	}
+	_ = b.send(nil, length)
+}

@@ -1,0 +1,454 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// States of a connection, for a shutdown: one that waits is woken, one at work is not.
+const (
+	stateIdle int32 = iota
+	stateBusy
+	stateWoken
+)
+
+// conn is one client's connection.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	addr   netip.Addr
+	key    netip.Addr
+	remote string
+	born   int64
+	watch  watch
+	state  atomic.Int32
+	served bool // a request was answered
+	handed bool // to TLS
+
+	gone atomic.Pointer[func()] // called when the client leaves while its request runs
+
+	raw syscall.RawConn // nil: not a socket
+	try func(uintptr) bool
+	w   *work // nil while the connection waits
+	err error // of the first read
+}
+
+// work is what a connection needs while there is a request. It is pooled, so that a
+// connection that waits holds next to nothing.
+type work struct {
+	in     []byte
+	large  *[]byte // in is of the pool of large ones, and this is small
+	extra  []byte  // for a body behind a head that leaves no room
+	out    []byte
+	fields []Field
+	stream stream
+	req    Request
+	resp   Response
+	body   Body
+}
+
+// smallest room behind a head in which a body's framing is read
+const bodyRoom = 1 << 10
+
+func (c *conn) serve() {
+	defer c.srv.forget(c)
+	if sc, ok := c.nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	for c.wait() && c.exchange() {
+		c.served = true
+	}
+	if c.w != nil {
+		c.release()
+	}
+	if !c.handed {
+		c.nc.Close()
+	}
+}
+
+// wait waits for the first byte of a request and reports whether there is one to serve.
+func (c *conn) wait() bool {
+	if c.w != nil && c.w.stream.buffered() > 0 {
+		return true // pipelined
+	}
+	if c.w != nil {
+		c.release()
+	}
+	limit := c.srv.cfg.IdleTimeout
+	if !c.served {
+		limit = c.srv.cfg.FirstTimeout
+	}
+	if !c.watch.set(c.srv.clock.now.Load() + int64(limit)) {
+		return false
+	}
+	c.state.CompareAndSwap(stateBusy, stateIdle)
+	err := c.await()
+	if !c.state.CompareAndSwap(stateIdle, stateBusy) {
+		// A shutdown has woken us; when its deadline stands, look once more.
+		c.srv.mu.Lock()
+		_ = c.nc.SetDeadline(time.Time{})
+		c.srv.mu.Unlock()
+		c.state.Store(stateBusy)
+		if c.w == nil {
+			err = c.glance()
+		}
+	}
+	if err != nil || c.w == nil {
+		return false
+	}
+	if !c.served && c.w.in[0] == 0x16 { // a TLS record that opens a handshake (RFC 8446, section 5.1)
+		c.hand()
+		return false
+	}
+	return true
+}
+
+// hurry wakes a connection that waits while the server drains. One that has not asked
+// anything yet has a moment to do it. The server's mu is held.
+func (c *conn) hurry() {
+	if c.state.Load() != stateIdle || !c.served && c.srv.cfg.Now().UnixNano()-c.born < int64(lastCall) {
+		return
+	}
+	if c.state.CompareAndSwap(stateIdle, stateWoken) {
+		_ = c.nc.SetReadDeadline(past())
+	}
+}
+
+// ending reports whether the answer under way is the connection's last.
+func (c *conn) ending() bool {
+	return c.srv.draining.Load() || c.srv.clock.now.Load()-c.born > int64(c.srv.cfg.Lifetime)
+}
+
+func (c *conn) acquire() *work {
+	w := c.srv.pool.Get().(*work)
+	w.stream = stream{nc: c.nc, buf: w.in, c: c}
+	return w
+}
+
+func (c *conn) release() {
+	w := c.w
+	c.w = nil
+	clear(w.fields)
+	w.reset(&c.srv.large)
+	w.req, w.resp, w.body, w.stream = Request{}, Response{}, Body{}, stream{}
+	c.srv.pool.Put(w)
+}
+
+// reset gives a large buffer back.
+func (w *work) reset(large *sync.Pool) {
+	if w.large != nil {
+		small := *w.large
+		*w.large = w.in
+		large.Put(w.large)
+		w.in, w.large = small, nil
+	}
+	if cap(w.out) > 4*outSize {
+		w.out = make([]byte, 0, outSize)
+	}
+	if cap(w.fields) > 256 {
+		w.fields = make([]Field, 0, 24)
+	}
+	w.out, w.fields = w.out[:0], w.fields[:0]
+}
+
+// grow moves what is buffered to a large buffer.
+func (c *conn) grow() bool {
+	w := c.w
+	if w.large != nil || len(w.in) > c.srv.cfg.Limits.Head {
+		return false
+	}
+	large := c.srv.large.Get().(*[]byte)
+	b := *large
+	n := copy(b, w.stream.buf[w.stream.r:w.stream.w])
+	*large = w.in
+	w.large, w.in = large, b
+	w.stream.buf, w.stream.base, w.stream.r, w.stream.w = b, 0, 0, n
+	return true
+}
+
+// readHead reads the head of the next request.
+func (c *conn) readHead() (*Error, error) {
+	w := c.w
+	s := &w.stream
+	s.base = 0
+	w.req = Request{Fields: w.fields[:0], RemoteAddr: c.remote, Remote: c.addr, Body: &w.body}
+	if !c.watch.set(c.srv.clock.now.Load() + int64(c.srv.cfg.HeadTimeout)) {
+		return nil, ErrTimeout
+	}
+	for {
+		n, bad := parseRequest(s.buf[s.r:s.w], &c.srv.cfg.Limits, &w.req)
+		w.fields = w.req.Fields
+		if bad != nil {
+			return bad, nil
+		}
+		if n > 0 {
+			s.r += n
+			s.base = s.r
+			return nil, nil
+		}
+		for more := false; !more; {
+			if s.r > 0 {
+				s.w = copy(s.buf, s.buf[s.r:s.w])
+				s.r = 0
+			}
+			if s.w == len(s.buf) && !c.grow() {
+				return errHeadLarge, nil
+			}
+			// Not s.fill: the limit is for the whole head, not for a read.
+			m, err := c.nc.Read(s.buf[s.w:])
+			for _, b := range s.buf[s.w : s.w+m] {
+				more = more || b == '\n'
+			}
+			s.w += m
+			if err != nil && m == 0 {
+				return nil, readError(err)
+			}
+			// A head is read again for each line that comes, and for a first line that gets long.
+			more = more || s.w >= c.srv.cfg.Limits.Head || s.w >= c.srv.cfg.Limits.URI && bytes.IndexByte(s.buf[:s.w], '\n') < 0
+		}
+	}
+}
+
+// exchange serves one request and reports whether the connection goes on.
+func (c *conn) exchange() bool {
+	w := c.w
+	bad, err := c.readHead()
+	c.watch.done()
+	w.resp = Response{c: c, out: w.out[:0], length: -1}
+	switch {
+	case err == ErrTimeout:
+		c.refuse(&Error{408, "the header did not come in time"})
+		return false
+	case err != nil:
+		return false
+	case bad != nil:
+		c.refuse(bad)
+		return false
+	case w.req.Length > c.srv.cfg.MaxBody:
+		c.refuse(ErrBodyTooLarge)
+		return false
+	}
+	c.prepare()
+	keep := w.req.head.persistent(w.req.Minor)
+	w.resp.close, w.resp.old, w.resp.head, w.resp.asks = !keep, w.req.Minor == 0, w.req.Method == "HEAD", w.req.expect
+	c.run()
+	return c.after(w.resp.finish())
+}
+
+// prepare makes the body ready to be read.
+func (c *conn) prepare() {
+	w := c.w
+	s := &w.stream
+	if w.req.Length != 0 && len(s.buf)-s.base < bodyRoom {
+		if w.extra == nil {
+			w.extra = make([]byte, inSize)
+		}
+		n := copy(w.extra, s.buf[s.r:s.w])
+		s.buf, s.base, s.r, s.w = w.extra, 0, 0, n
+	}
+	w.body.begin(s, w.req.Length, c.srv.cfg.MaxBody, &w.req.head)
+	c.watch.end = 0
+	if w.req.Length != 0 {
+		c.watch.end = c.srv.clock.now.Load() + int64(c.srv.cfg.BodyTimeout)
+		if w.req.expect {
+			w.body.ask = &w.resp
+		}
+	}
+}
+
+// run calls the handler. What panics after the answer has begun breaks it off.
+func (c *conn) run() {
+	w := c.w
+	if c.srv.running.Add(1) > int64(c.srv.cfg.MaxRunning) {
+		c.srv.running.Add(-1)
+		w.resp.fail(503, "the server is busy")
+		return
+	}
+	defer func() {
+		c.srv.running.Add(-1)
+		c.gone.Store(nil)
+		if p := recover(); p != nil {
+			if !isAbort(p) {
+				c.srv.cfg.Log.Error("http1: a handler panicked", "panic", p, "stack", string(debug.Stack()))
+			}
+			if w.resp.begun || isAbort(p) {
+				w.resp.Abort()
+			}
+			w.resp.close = true
+		}
+	}()
+	if w.req.Target == "*" { // OPTIONS for the server as a whole (RFC 9110, section 9.3.7)
+		w.resp.Head(200, nil, 0)
+		return
+	}
+	c.srv.cfg.Handler(&w.resp, &w.req)
+}
+
+// after sends the rest of the answer, gets the unread body out of the way, and reports
+// whether the connection goes on.
+func (c *conn) after(whole bool) bool {
+	w := c.w
+	w.resp.Flush()
+	if !whole || w.resp.err != nil {
+		c.reset()
+		return false
+	}
+	bodyOver := w.body.over()
+	if !bodyOver && !w.resp.close {
+		c.watch.end = c.srv.clock.now.Load() + int64(unreadTime)
+		bodyOver = w.body.discard(unreadBound, w.resp.out[:outSize])
+	}
+	c.watch.end = 0
+	if w.resp.close || !bodyOver {
+		c.goodbye()
+		return false
+	}
+	w.out = w.resp.out[:0]
+	return c.shift()
+}
+
+// shift brings what was read of the next request to where a head may begin.
+func (c *conn) shift() bool {
+	w := c.w
+	s := &w.stream
+	if n := s.buffered(); n > 0 && (&s.buf[0] != &w.in[0] || s.r > len(w.in)/2) {
+		s.w = copy(w.in, s.buf[s.r:s.w])
+		s.r = 0
+	}
+	s.buf, s.base = w.in, 0
+	if s.buffered() == 0 {
+		s.r, s.w = 0, 0
+	}
+	return true
+}
+
+// refuse answers a request that could not be read, and ends the connection.
+func (c *conn) refuse(e *Error) {
+	w := c.w
+	c.revive()
+	c.srv.cfg.Log.Debug("http1: refused", "remote", c.remote, "status", e.Status, "reason", e.Reason)
+	w.resp.close = true
+	w.resp.fail(e.Status, e.Reason)
+	w.resp.Flush()
+	c.goodbye()
+}
+
+// revive leaves a connection that is over its limit a moment for its answer.
+func (c *conn) revive() {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	c.watch.at.Store(0)
+	c.watch.end = 0
+	c.w.resp.close = true
+	_ = c.nc.SetDeadline(time.Now().Add(unreadTime))
+}
+
+// plain gives the fields of the engine's own answers.
+func (c *conn) plain(status int) []Field {
+	f := []Field{{"Content-Type", "text/plain; charset=utf-8"}}
+	if status == 503 {
+		f = append(f, Field{"Retry-After", "1"})
+	}
+	return f
+}
+
+// goodbye closes so that the client can read the answer: closing with unread input would
+// reset the connection and take the answer along (RFC 9112, section 9.6).
+func (c *conn) goodbye() {
+	if c.raw == nil {
+		return
+	}
+	_ = c.nc.SetDeadline(time.Now().Add(lingerTime))
+	linger(c.nc)
+}
+
+// reset ends a connection whose answer broke off.
+func (c *conn) reset() {
+	w := &c.w.resp
+	if t, ok := c.nc.(*net.TCPConn); ok && w.begun && !w.chunked && w.length < 0 && !w.head {
+		_ = t.SetLinger(0) // whoever reads to the end must see that this was none
+	}
+}
+
+// linger says that nothing more comes and reads what does, a bounded amount of it.
+func linger(nc net.Conn) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, nc, unreadBound)
+	}
+	nc.Close()
+}
+
+// hand gives a connection that speaks TLS to whom it belongs.
+func (c *conn) hand() {
+	if c.srv.cfg.TLS == nil {
+		return
+	}
+	first := append([]byte(nil), c.w.stream.buf[c.w.stream.r:c.w.stream.w]...)
+	c.srv.mu.Lock()
+	c.handed = true
+	delete(c.srv.conns, c)
+	_ = c.nc.SetDeadline(time.Time{})
+	c.srv.mu.Unlock()
+	c.release()
+	c.srv.cfg.TLS(&handedConn{Conn: c.nc, srv: c.srv, key: c.key, first: first})
+}
+
+// handedConn gives back what was read ahead, and ends the connection's count when it is closed.
+type handedConn struct {
+	net.Conn
+	srv   *Server
+	key   netip.Addr
+	first []byte
+	once  sync.Once
+}
+
+func (h *handedConn) Read(p []byte) (int, error) {
+	if len(h.first) > 0 && len(p) > 0 {
+		n := copy(p, h.first)
+		if h.first = h.first[n:]; len(h.first) == 0 {
+			h.first = nil
+		}
+		return n, nil
+	}
+	return h.Conn.Read(p)
+}
+
+func (h *handedConn) Close() error {
+	h.once.Do(func() {
+		h.srv.mu.Lock()
+		h.srv.uncount(h.key)
+		h.srv.mu.Unlock()
+	})
+	return h.Conn.Close()
+}
+
+// awaitAny waits on what is no socket: it keeps its buffer.
+func (c *conn) awaitAny() error {
+	w := c.acquire()
+	n, err := c.nc.Read(w.in)
+	if n == 0 {
+		c.w = w
+		c.release()
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
+	}
+	w.stream.w = n
+	c.w = w
+	return nil
+}
+
+func temporary(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}

@@ -1,0 +1,378 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	upstreamIn  = 8 << 10
+	upstreamOut = 4 << 10
+	// inlineBody is the largest content that is sent before the answer is looked at: a socket takes
+	// it in without the other side reading.
+	inlineBody = 32 << 10
+	maxInterim = 8
+)
+
+// upstream is one connection to a target. One call uses it at a time.
+type upstream struct {
+	pool        *Pool
+	nc          net.Conn
+	raw         syscall.RawConn
+	peek        func(uintptr) bool
+	quiet       bool // what peek found
+	born, since time.Time
+	used        bool
+	stopped     bool
+	limited     bool // a deadline stands
+
+	out    []byte
+	stream stream
+	reply  Reply
+}
+
+func newUpstream(p *Pool, nc net.Conn, now time.Time) *upstream {
+	u := &upstream{pool: p, nc: nc, born: now, since: now, raw: rawOf(nc), out: make([]byte, 0, upstreamOut)}
+	u.peek = u.glance
+	u.stream = stream{nc: nc, buf: make([]byte, upstreamIn)}
+	u.reply.u = u
+	return u
+}
+
+// alive reports whether an idle connection is still open and has stayed silent: what came
+// without being asked for would be taken for the answer to the next request.
+func (u *upstream) alive() bool {
+	if u.stream.buffered() > 0 {
+		return false
+	}
+	if u.raw == nil {
+		return true
+	}
+	u.quiet = false
+	return u.raw.Read(u.peek) == nil && u.quiet
+}
+
+// stop closes the connection and frees its place.
+func (u *upstream) stop() {
+	if !u.stopped {
+		u.stopped = true
+		u.nc.Close()
+		u.pool.leave()
+	}
+}
+
+// do sends the call and reads the head of its answer.
+func (u *upstream) do(call *Call) (*Reply, error) {
+	if call.Context != nil && call.Context.Done() != nil {
+		stop := context.AfterFunc(call.Context, func() { _ = u.nc.SetDeadline(past()) })
+		u.reply.release = stop
+	}
+	u.limit(call.Deadline)
+	if err := u.head(call); err != nil {
+		return nil, err
+	}
+	inline := call.Body == nil && len(call.Content) <= inlineBody
+	rest := call.Content
+	if inline && len(rest) <= cap(u.out)-len(u.out) {
+		u.out, rest = append(u.out, rest...), nil
+	}
+	if n, err := u.nc.Write(u.out); err != nil {
+		return nil, u.broken(call, err, n > 0)
+	}
+	u.used = true
+	switch {
+	case call.Body == nil && len(rest) == 0:
+	case inline:
+		if _, err := u.nc.Write(rest); err != nil {
+			return u.early(call, err)
+		}
+	default:
+		return u.answer(call, startPump(u, call))
+	}
+	return u.answer(call, nil)
+}
+
+// limit sets the deadline of the whole call.
+func (u *upstream) limit(deadline time.Time) {
+	if deadline.IsZero() && !u.limited {
+		return
+	}
+	u.limited = !deadline.IsZero()
+	if !u.limited {
+		_ = u.nc.SetDeadline(time.Time{})
+		return
+	}
+	_ = u.nc.SetDeadline(time.Now().Add(deadline.Sub(u.pool.c.cfg.Now())))
+}
+
+// head writes the request line and the fields.
+func (u *upstream) head(call *Call) error {
+	if !validName(call.Method) || call.Target == "" || !validTarget([]byte(call.Target)) || !validHost(call.Host) {
+		return ErrField
+	}
+	b := append(append(u.out[:0], call.Method...), ' ')
+	b = append(append(b, call.Target...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, call.Host...), '\r', '\n')
+	for i := range call.Fields {
+		f := &call.Fields[i]
+		if framing(f.Name) {
+			continue
+		}
+		if !validName(f.Name) {
+			return ErrField
+		}
+		b = append(append(b, f.Name...), ':', ' ')
+		from := len(b)
+		b = append(b, f.Value...)
+		if !validValue(b[from:]) {
+			return ErrField
+		}
+		b = append(b, '\r', '\n')
+	}
+	length := call.Length
+	if call.Body == nil {
+		length = int64(len(call.Content))
+	}
+	switch {
+	case length < 0:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case length > 0 || call.Method == "POST" || call.Method == "PUT" || call.Method == "PATCH":
+		b = append(b, "Content-Length: "...)
+		b = append(strconv.AppendInt(b, length, 10), '\r', '\n')
+	}
+	u.out = append(b, '\r', '\n')
+	return nil
+}
+
+// framing reports the fields that the client writes itself or that end with a connection.
+func framing(name string) bool {
+	switch len(name) {
+	case 2:
+		return Is(name, "te")
+	case 4:
+		return Is(name, "host")
+	case 6:
+		return Is(name, "expect")
+	case 7:
+		return Is(name, "trailer") || Is(name, "upgrade")
+	case 10:
+		return Is(name, "connection") || Is(name, "keep-alive")
+	case 14:
+		return Is(name, "content-length") || Is(name, "http2-settings")
+	case 16:
+		return Is(name, "proxy-connection")
+	case 17:
+		return Is(name, "transfer-encoding")
+	}
+	return false
+}
+
+// broken makes the error of a connection that failed before its answer began.
+func (u *upstream) broken(call *Call, err error, sent bool) error {
+	u.letGo()
+	if call.Context != nil && call.Context.Err() != nil {
+		return call.Context.Err()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrTimeout
+	}
+	return &untouched{err, sent}
+}
+
+// early looks for an answer that came before the content was read: an upstream that says
+// no closes its side.
+func (u *upstream) early(call *Call, err error) (*Reply, error) {
+	reply, err2 := u.answer(call, nil)
+	if err2 != nil {
+		return nil, u.broken(call, err, true)
+	}
+	reply.keep = false
+	return reply, nil
+}
+
+// answer reads the head of the answer, past interim ones.
+func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
+	s, r := &u.stream, &u.reply
+	s.base, s.r, s.w = 0, 0, 0
+	if t := u.pool.c.cfg.HeaderTimeout; t > 0 && (call.Deadline.IsZero() || call.Deadline.Sub(u.pool.c.cfg.Now()) > t) {
+		_ = u.nc.SetReadDeadline(time.Now().Add(t))
+		u.limited = true
+		defer u.limit(call.Deadline)
+	}
+	for interim := 0; ; {
+		n, bad := parseReply(s.buf[s.r:s.w], &u.pool.c.cfg.Limits, &r.head)
+		switch {
+		case bad != nil:
+			u.abandon(pump)
+			return nil, bad
+		case n == 0:
+			if err := u.more(call); err != nil {
+				u.abandon(pump)
+				return nil, err
+			}
+			continue
+		case r.head.status == 101:
+			u.abandon(pump)
+			return nil, errSwitch
+		case r.head.status < 200:
+			if interim++; interim > maxInterim {
+				u.abandon(pump)
+				return nil, errInterim
+			}
+			s.r += n
+			continue
+		}
+		s.r += n
+		s.base = s.r
+		u.begin(call, pump)
+		return r, nil
+	}
+}
+
+// abandon lets go of a call that has no answer.
+func (u *upstream) abandon(p *pump) {
+	u.letGo()
+	if p != nil {
+		u.nc.Close()
+		p.end()
+	}
+}
+
+func (u *upstream) letGo() {
+	if u.reply.release != nil {
+		u.reply.release()
+		u.reply.release = nil
+	}
+}
+
+// more reads more of a head.
+func (u *upstream) more(call *Call) error {
+	s := &u.stream
+	if s.r > 0 {
+		s.w = copy(s.buf, s.buf[s.r:s.w])
+		s.r = 0
+	}
+	if s.w == len(s.buf) {
+		if len(s.buf) > u.pool.c.cfg.Limits.Head {
+			return errHeadLarge
+		}
+		s.buf = append(s.buf, make([]byte, len(s.buf))...)
+	}
+	n, err := s.read(s.buf[s.w:])
+	s.w += n
+	switch {
+	case n > 0:
+		return nil
+	case s.w == 0 && err != nil && err != ErrTimeout:
+		return u.broken(call, err, true)
+	case call.Context != nil && call.Context.Err() != nil:
+		return call.Context.Err()
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	case err == nil:
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// begin makes the reply ready for its body (RFC 9112, section 6.3).
+func (u *upstream) begin(call *Call, p *pump) {
+	r := &u.reply
+	h := &r.head.head
+	r.Status, r.Fields, r.Minor = r.head.status, r.head.fields, r.head.minor
+	r.keep = h.persistent(r.head.minor)
+	r.pump, r.closed = p, false
+	length := h.length
+	switch {
+	case call.Method == "HEAD" || bodyless(r.Status):
+		r.Length = max(length, 0)
+		if length < 0 {
+			r.Length = -1
+		}
+		length = 0
+	case h.coding:
+		r.Length, length = -1, -1
+	case length >= 0:
+		r.Length = length
+	default:
+		r.Length, r.keep = -1, false
+		r.body = Body{s: &u.stream, kind: bodyToEnd, limit: maxInt}
+		return
+	}
+	if len(u.stream.buf)-u.stream.base < bodyRoom && length != 0 {
+		b := make([]byte, len(u.stream.buf))
+		n := copy(b, u.stream.buf[u.stream.r:u.stream.w])
+		u.stream.buf, u.stream.base, u.stream.r, u.stream.w = b, 0, 0, n
+	}
+	r.body.begin(&u.stream, length, maxInt, h)
+}
+
+const maxInt = 1<<63 - 1
+
+// Reply is the answer to a call. Its strings are views: they end with Close.
+type Reply struct {
+	Status int
+	Minor  int
+	Fields []Field
+	// Length is that of the body as it was announced, for HEAD too; -1 when it is not known.
+	Length int64
+
+	u       *upstream
+	head    replyHead
+	body    Body
+	keep    bool
+	closed  bool
+	pump    *pump
+	release func() bool
+}
+
+// Read reads the body; io.EOF is its end.
+func (r *Reply) Read(p []byte) (int, error) {
+	if r.closed {
+		return 0, errBodyDone
+	}
+	if t := r.u.pool.c.cfg.BodyPause; t > 0 && r.body.err == nil {
+		_ = r.u.nc.SetReadDeadline(time.Now().Add(t))
+		r.u.limited = true
+	}
+	return r.body.Read(p)
+}
+
+// Close gives the connection back when all was read and both sides keep it, else it
+// closes it. It may be called more than once.
+func (r *Reply) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	u := r.u
+	stopped := r.release == nil || r.release()
+	r.release = nil
+	sent := r.pump == nil || r.pump.finished()
+	if r.body.kind == bodyChunked && r.body.err == nil && r.body.left == 0 && u.stream.buffered() > 0 {
+		var one [1]byte
+		_, _ = r.body.Read(one[:]) // the end is there already
+	}
+	if !stopped || !sent || !r.keep || !r.body.over() || u.stream.buffered() > 0 {
+		u.stop()
+		if r.pump != nil {
+			r.pump.end()
+		}
+		return
+	}
+	if cap(u.out) > 4*upstreamOut {
+		u.out = make([]byte, 0, upstreamOut)
+	}
+	if len(u.stream.buf) > upstreamIn {
+		u.stream.buf = make([]byte, upstreamIn)
+	}
+	u.stream.base, u.stream.r, u.stream.w = 0, 0, 0
+	r.pump = nil
+	u.pool.put(u)
+}
