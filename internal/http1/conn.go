@@ -214,7 +214,7 @@ func (c *conn) readHead() (*Error, error) {
 				return nil, readError(err)
 			}
 			// A head is read again for each line that comes, and for a first line that gets long.
-			more = more || s.w >= c.srv.cfg.Limits.Head || s.w >= c.srv.cfg.Limits.URI && bytes.IndexByte(s.buf[:s.w], '\n') < 0
+			more = more || s.w <= 2*maxMethod || s.w >= c.srv.cfg.Limits.Head || s.w >= c.srv.cfg.Limits.URI && bytes.IndexByte(s.buf[:s.w], '\n') < 0
 		}
 	}
 }

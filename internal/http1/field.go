@@ -43,12 +43,14 @@ type head struct {
 	keep    bool
 	expect  bool
 	trailer string
+	reply   bool
 }
 
 // parseFields reads field lines from b[pos:] up to the empty one. next is 0 when it is not
-// there yet. Fields about the connection's framing are taken out: Host, Transfer-Encoding, Trailer.
-func (h *head) parseFields(b []byte, pos int, lim *Limits, dst []Field) (fields []Field, next int, err *Error) {
-	*h = head{length: -1}
+// there yet. Fields about the connection's framing are taken out: Transfer-Encoding, Trailer and,
+// of a request, Host.
+func (h *head) parseFields(b []byte, pos int, lim *Limits, dst []Field, reply bool) (fields []Field, next int, err *Error) {
+	*h = head{length: -1, reply: reply}
 	codings := 0
 	for count := 0; ; count++ {
 		i := bytes.IndexByte(b[pos:], '\n')
@@ -104,7 +106,7 @@ func (h *head) note(name, value []byte, codings *int) (keep bool, err *Error) {
 	case Is(n, "host"):
 		h.hosts++
 		h.host = view(value)
-		return false, nil
+		return h.reply, nil
 	case Is(n, "content-length"):
 		if h.length >= 0 {
 			return true, errLengths
@@ -128,7 +130,7 @@ func (h *head) note(name, value []byte, codings *int) (keep bool, err *Error) {
 		return false, nil
 	case Is(n, "connection"):
 		return true, h.connection(value)
-	case Is(n, "expect"):
+	case Is(n, "expect") && !h.reply:
 		if !Is(view(value), "100-continue") {
 			return true, errExpect
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 // pump sends a large content while the answer is read: an upstream that answers before it
@@ -13,6 +14,7 @@ type pump struct {
 	u    *upstream
 	body io.Reader
 	done chan struct{}
+	last atomic.Bool // what is written now is the end
 	ok   atomic.Bool
 	err  error
 }
@@ -47,8 +49,21 @@ func startPump(u *upstream, call *Call) *pump {
 	return p
 }
 
-// finished reports whether everything was sent.
-func (p *pump) finished() bool { return p.ok.Load() }
+// finished reports whether everything was sent. The upstream's answer may overtake the
+// return of the last write, which is waited for a moment.
+func (p *pump) finished() bool {
+	if p.last.Load() && !p.ok.Load() {
+		t := time.NewTimer(lastWrite)
+		defer t.Stop()
+		select {
+		case <-p.done:
+		case <-t.C:
+		}
+	}
+	return p.ok.Load()
+}
+
+const lastWrite = 20 * time.Millisecond
 
 // end stops a pump whose connection was closed. A body of this package is not read any more
 // when it returns; others must bear to be read after their handler.
@@ -72,6 +87,7 @@ func (p *pump) send(body io.Reader, length int64) error {
 		}
 		n, err := body.Read(piece)
 		if n > 0 {
+			p.last.Store(length == int64(n))
 			if err := p.write(buf, room, n, length < 0); err != nil {
 				return err
 			}
@@ -81,6 +97,7 @@ func (p *pump) send(body io.Reader, length int64) error {
 		}
 		switch {
 		case err == io.EOF && length < 0:
+			p.last.Store(true)
 			_, err := io.WriteString(p.u.nc, "0\r\n\r\n")
 			return err
 		case err == io.EOF && length == 0:

@@ -26,7 +26,7 @@ func parseReply(b []byte, lim *Limits, r *replyHead) (n int, err *Error) {
 	if err := r.statusLine(b[:i-1]); err != nil {
 		return 0, err
 	}
-	fields, next, err := r.head.parseFields(b, i+1, lim, r.fields[:0])
+	fields, next, err := r.head.parseFields(b, i+1, lim, r.fields[:0], true)
 	r.fields = fields
 	switch {
 	case err != nil:

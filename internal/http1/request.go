@@ -56,7 +56,7 @@ func parseRequest(b []byte, lim *Limits, r *Request) (n int, err *Error) {
 	if err := r.startLine(b[pos:pos+i-1], lim); err != nil {
 		return 0, err
 	}
-	fields, next, err := r.head.parseFields(b, pos+i+1, lim, r.Fields[:0])
+	fields, next, err := r.head.parseFields(b, pos+i+1, lim, r.Fields[:0], false)
 	r.Fields = fields
 	if err != nil {
 		return 0, err
