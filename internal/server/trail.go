@@ -138,7 +138,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
 		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})
 	case len(events) == 0:
 		answerJSON(w, http.StatusNotFound, map[string]string{"message": "there is no request " + strconv.Quote(cutID(id)) +
-			" that you may read in the trail of the last 90 days, nor in the access logs of " + call.Region})
+			" in the trail of the last 90 days that you may read, nor in the access logs of " + call.Region})
 	default:
 		answerJSON(w, http.StatusOK, Explanation{Events: events})
 	}
