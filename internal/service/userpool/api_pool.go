@@ -234,7 +234,7 @@ func (s *Service) removePool(tx *store.Tx, p *Pool) error {
 	}
 	for _, empty := range []func(*store.Tx, ...string) (int, error){
 		t.users.DeleteAll, t.groups.DeleteAll, t.members.DeleteAll, t.servers.DeleteAll, t.codes.DeleteAll, t.lockouts.DeleteAll, t.devices.DeleteAll, t.letters.DeleteAll, t.passkeys.DeleteAll,
-		t.imports.DeleteAll, t.parts.DeleteAll,
+		t.imports.DeleteAll, t.parts.DeleteAll, t.lines.DeleteAll,
 		t.authEvents.DeleteAll, t.risks.DeleteAll, t.sprayers.DeleteAll,
 	} {
 		if _, err := empty(tx, p.ID); err != nil {

@@ -115,7 +115,7 @@ func (w *exportWriter) add(v any) error {
 
 // poolRecord is a pool without what no other pool can have.
 func poolRecord(p Pool) ([]byte, error) {
-	p.Account, p.Keys, p.Retired, p.Domain = "", nil, nil, ""
+	p.Account, p.Keys, p.Retired, p.Domain, p.Logs = "", nil, nil, "", nil
 	return json.Marshal(p)
 }
 

@@ -166,7 +166,7 @@ func (s *Service) importPool(ctx context.Context, in *ImportRequest) (*Pool, err
 	if !isPoolID(p.ID) || regionOf(p.ID) != wire.CallFrom(ctx).Region {
 		return nil, refuse(invalidParameter, "A pool keeps its id only in its region, "+regionOf(p.ID)+".")
 	}
-	p.Account, p.Region, p.Keys, p.Retired, p.Domain = s.account, regionOf(p.ID), nil, nil, ""
+	p.Account, p.Region, p.Keys, p.Retired, p.Domain, p.Logs = s.account, regionOf(p.ID), nil, nil, "", nil
 	err := s.db.View(ctx, func(tx *store.Tx) error {
 		_, err := s.pool(tx, p.ID)
 		return err

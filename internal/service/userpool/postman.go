@@ -202,6 +202,11 @@ func (q *postman) settle(ctx context.Context, l Letter, m Message, failed error)
 		isFunction && l.Tries >= functionTries || !l.Due.Before(l.ExpiresAt)
 	q.tell(&l, &m, failed, over)
 	return q.s.db.Update(ctx, func(tx *store.Tx) error {
+		if !errors.Is(failed, errNobody) {
+			if err := q.s.exportFailure(tx, &l, &m, failed, over); err != nil {
+				return err
+			}
+		}
 		now, err := q.s.tables.letters.Get(tx, l.Pool, l.User, l.Purpose)
 		if errors.Is(err, store.ErrNotFound) || err == nil && now.ID != l.ID {
 			return nil

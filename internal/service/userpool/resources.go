@@ -40,6 +40,8 @@ func (s *Service) resources(_ *wire.Call, _ string, in any) []wire.Need {
 			needs = passSMSRole(needs, in.SmsMfaConfiguration.SmsConfiguration)
 		}
 		return needs
+	case *api.SetLogDeliveryConfigurationRequest:
+		return deliveryNeeds(s.onPool(keys, in.UserPoolId), in.LogConfigurations)
 	case *api.TagResourceRequest:
 		wire.RequestTags(keys, in.Tags)
 		return s.onARN(keys, in.ResourceArn)

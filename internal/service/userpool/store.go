@@ -20,9 +20,10 @@ type Pool struct {
 	CaseSensitive             bool
 	UsernameConfigured        bool // UsernameConfiguration was given
 	Tags                      map[string]string
-	Keys                      []PoolKey    // the first signs; all are published
-	Retired                   []RetiredKey `json:",omitempty"` // sign no more, and are published while tokens of theirs may live
-	Domain                    string       // prefix domain, "" without one
+	Keys                      []PoolKey        // the first signs; all are published
+	Retired                   []RetiredKey     `json:",omitempty"` // sign no more, and are published while tokens of theirs may live
+	Domain                    string           // prefix domain, "" without one
+	Logs                      []LogDestination `json:",omitempty"`
 	Settings                  PoolSettings
 }
 
@@ -249,6 +250,7 @@ type tables struct {
 	letters  *store.Table[Letter]
 	imports  *store.Table[ImportJob]
 	parts    *store.Table[ImportPart]
+	lines    *store.Table[LogLine]
 
 	authEvents *store.Table[AuthEvent]
 	risks      *store.Table[RiskConfiguration]
@@ -259,7 +261,7 @@ func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
 		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
-		t.imports, t.parts,
+		t.imports, t.parts, t.lines,
 		t.authEvents, t.risks, t.sprayers,
 	}
 }
@@ -282,6 +284,7 @@ func newTables() tables {
 		letters: newLetterTable(),
 		imports: newImportTable(),
 		parts:   newPartTable(),
+		lines:   newLineTable(),
 		groups: store.NewTable(store.Schema[Group]{
 			Name: "userpool_groups", Key: []string{"pool", "name"},
 			KeyOf: func(g *Group) []string { return []string{g.Pool, g.Name} },

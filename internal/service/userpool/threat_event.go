@@ -99,6 +99,9 @@ func (s *Service) keep(tx *store.Tx, e AuthEvent) error {
 	if err := s.tables.authEvents.Put(tx, e); err != nil {
 		return err
 	}
+	if err := s.export(tx, e.Pool, api.EventSourceNameuserAuthEvents, e.ID, e.At, activity(&e)); err != nil {
+		return err
+	}
 	of := store.Query{Index: "outcome", Values: []string{e.Pool, e.User, e.Response}}
 	n, err := s.tables.authEvents.Count(tx, of)
 	if err != nil || n <= maxEvents {

@@ -418,20 +418,3 @@ func TestThreat_events(t *testing.T) {
 		t.Errorf("kept %v", count)
 	}
 }
-
-func TestLogDelivery(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	pool := h.newPoolID(nil)
-	in := &api.SetLogDeliveryConfigurationRequest{UserPoolId: pool, LogConfigurations: []api.LogConfigurationType{}}
-	must[*api.SetLogDeliveryConfigurationResponse](t)(h.c.SetLogDeliveryConfiguration(t.Context(), in))
-	in.LogConfigurations = []api.LogConfigurationType{{EventSource: "userAuthEvents", LogLevel: "INFO", CloudWatchLogsConfiguration: &api.CloudWatchLogsConfigurationType{LogGroupArn: wire.String("arn:aws:logs:eu-central-1:000000000000:log-group:x")}}}
-	_, err := h.c.SetLogDeliveryConfiguration(t.Context(), in)
-	want(t, err, "NotImplemented", "")
-	out := must[*api.GetLogDeliveryConfigurationResponse](t)(h.c.GetLogDeliveryConfiguration(t.Context(), &api.GetLogDeliveryConfigurationRequest{UserPoolId: pool}))
-	if out.LogDeliveryConfiguration.UserPoolId != pool || len(out.LogDeliveryConfiguration.LogConfigurations) != 0 {
-		t.Errorf("got %+v", out.LogDeliveryConfiguration)
-	}
-	_, err = h.c.GetLogDeliveryConfiguration(t.Context(), &api.GetLogDeliveryConfigurationRequest{UserPoolId: testRegion + "_none"})
-	want(t, err, "ResourceNotFoundException", "")
-}

@@ -146,12 +146,13 @@ func (s *Service) APIs() []*wire.API {
 }
 
 // Run keeps signing keys in reserve, gives young pools their second one, delivers
-// messages and carries out import jobs, until ctx ends.
+// messages, carries out import jobs and writes events to log groups, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.keys.run(ctx) })
 	group.Go(func() error { return s.postman.run(ctx) })
 	group.Go(func() error { return s.runImports(ctx) })
+	group.Go(func() error { return s.runLines(ctx) })
 	return group.Wait()
 }
 

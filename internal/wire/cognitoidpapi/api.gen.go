@@ -1405,6 +1405,7 @@ func operations(s Service) []wire.Operation {
 			Action: "cognito-idp:SetLogDeliveryConfiguration", Access: "Write",
 			On:       []string{"arn:${Partition}:cognito-idp:${Region}:${Account}:userpool/${UserPoolId}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
+			Also:     []string{"logs:CreateLogDelivery"},
 			Errors:   []string{"InvalidParameterException", "InternalErrorException", "TooManyRequestsException", "NotAuthorizedException", "ResourceNotFoundException", "FeatureUnavailableInTierException"},
 			Validate: func(in any, v *wire.Violations) { in.(*SetLogDeliveryConfigurationRequest).validate(v, "") },
 		}, s.SetLogDeliveryConfiguration),
