@@ -72,10 +72,14 @@ type keyState struct {
 	methods sync.Map // "api/stage/path/METHOD" -> *bucket
 	quota   atomic.Pointer[block]
 	leasing sync.Mutex
+
+	plan, key string
+	epoch     int64
+	day       atomic.Pointer[dayCount]
 }
 
 // compilePlans builds the index of a set; what stays keeps its state.
-func compilePlans(set PlanSet, old *planIndex) *planIndex {
+func compilePlans(set PlanSet, old *planIndex, book *usageBook) *planIndex {
 	idx := &planIndex{keys: make(map[string]*keyEntry, len(set.Keys))}
 	plans := make(map[string]*plan, len(set.Plans))
 	for id, p := range set.Plans {
@@ -91,7 +95,7 @@ func compilePlans(set PlanSet, old *planIndex) *planIndex {
 		entry := &keyEntry{Key: k}
 		for _, id := range k.Plans {
 			if p := plans[id]; p != nil {
-				entry.plans = append(entry.plans, &keyPlan{p, old.state(hash, k.ID, id), "API key " + k.ID + " of usage plan " + id})
+				entry.plans = append(entry.plans, &keyPlan{p, old.state(hash, k.ID, p, book), "API key " + k.ID + " of usage plan " + id})
 			}
 		}
 		idx.keys[hash] = entry
@@ -101,18 +105,18 @@ func compilePlans(set PlanSet, old *planIndex) *planIndex {
 
 // state finds the state of a key in a plan, or begins it. A remembered "spent" is
 // forgotten: the set may be published because the quota was raised.
-func (idx *planIndex) state(hash, keyID, planID string) *keyState {
+func (idx *planIndex) state(hash, keyID string, of *plan, book *usageBook) *keyState {
 	if idx != nil {
 		if e := idx.keys[hash]; e != nil && e.ID == keyID {
 			for _, p := range e.plans {
-				if p.plan.ID == planID {
-					p.state.reopen()
+				if p.plan.ID == of.ID {
+					p.state.reopen(of.Epoch, book)
 					return p.state
 				}
 			}
 		}
 	}
-	return new(keyState)
+	return &keyState{plan: of.ID, key: keyID, epoch: of.Epoch}
 }
 
 // plan is a [Plan] with its stages by API and name.
@@ -205,10 +209,17 @@ func (kp *keyPlan) method(x *Exchange) *bucket {
 // block is a part of a quota that this node holds: left requests, for one window.
 // It never changes but for left; spent marks that the leaser had no more.
 type block struct {
-	end   time.Time
-	left  atomic.Int64
-	spent bool
+	window string
+	end    time.Time
+	left   atomic.Int64
+	one    bool // it was counted when it was leased
+	spent  bool
+	retry  time.Time // when to ask again whether the quota is spent
 }
+
+// spentFor is how long a key's quota counts as spent before the leaser is asked again:
+// another node may have given something back.
+const spentFor = time.Second
 
 // spend takes one request of the quota. The quota is exact: nothing is spent that
 // was not leased, and what is leased stays here until it is spent or the window ends.
@@ -221,9 +232,12 @@ func (kp *keyPlan) spend(x *Exchange) error {
 		b := kp.state.quota.Load()
 		if b != nil && x.start.Before(b.end) {
 			if b.left.Add(-1) >= 0 {
+				if !b.one {
+					x.g.usage.count(kp.state, x.start)
+				}
 				return nil
 			}
-			if b.spent {
+			if b.spent && x.start.Before(b.retry) {
 				return refuse(QuotaExceeded, "usage plan "+kp.plan.ID+": the quota of key "+x.key.ID+" is spent")
 			}
 		}
@@ -240,29 +254,42 @@ func (kp *keyPlan) lease(x *Exchange, q *Quota, seen *block) error {
 	if kp.state.quota.Load() != seen {
 		return nil
 	}
-	name, start, end := window(q.Period, x.start)
-	next := &block{end: end}
-	limit := q.Limit
-	if !kp.plan.Created.Before(start) && kp.plan.Created.Before(end) {
-		limit -= int64(q.Offset)
+	name, _, end := window(q.Period, q.Offset, x.start)
+	next := &block{window: name, end: end, retry: x.start.Add(spentFor)}
+	l := Lease{PlanID: kp.plan.ID, KeyID: x.key.ID, Window: name, Want: blockSize(q.Limit), Limit: q.Limit}
+	if next.one = l.Want == 1; next.one {
+		l.Day = x.start.UTC().Format(dayLayout)
 	}
 	if x.g.cfg.Leaser == nil {
 		return refuse(Default5XX, "usage plan "+kp.plan.ID+": there is nothing to count its quota with")
 	}
-	granted, err := x.g.cfg.Leaser.Lease(x.Context, kp.plan.ID, x.key.ID, name, blockSize(limit), limit)
+	granted, err := x.g.cfg.Leaser.Lease(x.Context, l)
 	if err != nil {
 		return refuse(Default5XX, "usage plan "+kp.plan.ID+": the quota cannot be counted: "+err.Error())
 	}
 	next.left.Store(granted)
 	next.spent = granted <= 0
 	kp.state.quota.Store(next)
+	if !next.one && !next.spent {
+		x.g.usage.hold(kp.state, next)
+	}
 	return nil
 }
 
-// reopen forgets that a quota was spent; a block with something left is kept.
-func (st *keyState) reopen() {
-	if b := st.quota.Load(); b != nil && b.spent {
+// reopen forgets that a quota was spent; a block with something left is kept, unless the
+// plan's epoch says that it counts no longer.
+func (st *keyState) reopen(epoch int64, book *usageBook) {
+	b := st.quota.Load()
+	changed := st.epoch != epoch
+	st.epoch = epoch
+	switch {
+	case b == nil:
+	case b.spent:
 		st.quota.CompareAndSwap(b, nil)
+	case changed && !b.one:
+		book.mu.Lock()
+		defer book.mu.Unlock()
+		book.giveBack(st, b)
 	}
 }
 
@@ -270,17 +297,28 @@ func (st *keyState) reopen() {
 // limit up to a thousand is counted one by one.
 func blockSize(limit int64) int64 { return min(max(limit/1000, 1), 1000) }
 
-// window is the period that t lies in, by UTC. Weeks begin on Sunday.
-func window(period string, t time.Time) (name string, start, end time.Time) {
+// Window names the period of the quota that t lies in, and gives its first and last day.
+func (q Quota) Window(t time.Time) (name string, first, last time.Time) {
+	name, first, end := window(q.Period, q.Offset, t)
+	return name, first, end.AddDate(0, 0, -1)
+}
+
+// window is the period that t lies in, by UTC, from start to before end.
+func window(period string, offset int, t time.Time) (name string, start, end time.Time) {
 	t = t.UTC()
 	day := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 	switch period {
 	case "WEEK":
-		start = day.AddDate(0, 0, -int(day.Weekday()))
-		return start.Format("2006-01-02") + "/P1W", start, start.AddDate(0, 0, 7)
+		start = day.AddDate(0, 0, -(int(day.Weekday())+7-offset%7)%7)
+		return start.Format(dayLayout) + "/P1W", start, start.AddDate(0, 0, 7)
 	case "MONTH":
-		start = day.AddDate(0, 0, 1-day.Day())
-		return start.Format("2006-01"), start, start.AddDate(0, 1, 0)
+		if start = day.AddDate(0, 0, 1+offset-day.Day()); start.After(day) {
+			start = start.AddDate(0, 0, -offset).AddDate(0, -1, offset)
+		}
+		if offset == 0 {
+			return start.Format("2006-01"), start, start.AddDate(0, 1, 0)
+		}
+		return start.Format(dayLayout) + "/P1M", start, start.AddDate(0, 1, 0)
 	}
-	return day.Format("2006-01-02"), day, day.AddDate(0, 0, 1)
+	return day.Format(dayLayout), day, day.AddDate(0, 0, 1)
 }

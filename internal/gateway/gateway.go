@@ -82,6 +82,7 @@ type Gateway struct {
 	stages atomic.Pointer[map[stageKey]*Snapshot]
 	apis   atomic.Pointer[map[string]int] // number of published stages
 	plans  atomic.Pointer[planIndex]
+	usage  usageBook
 	mu     sync.Mutex // serialises publishing
 	// accounts are the buckets of account throttles, by account and region; mu guards them.
 	accounts map[string]*bucket
@@ -123,7 +124,7 @@ func New(cfg Config) *Gateway {
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})
-	g.plans.Store(compilePlans(PlanSet{}, nil))
+	g.plans.Store(compilePlans(PlanSet{}, nil, &g.usage))
 	return g
 }
 
@@ -172,7 +173,7 @@ func (g *Gateway) swap(stages map[stageKey]*Snapshot) {
 func (g *Gateway) PublishPlans(set PlanSet) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.plans.Store(compilePlans(set, g.plans.Load()))
+	g.plans.Store(compilePlans(set, g.plans.Load(), &g.usage))
 }
 
 // HashKey gives the name under which a [PlanSet] holds the API key of this value.

@@ -132,7 +132,7 @@ type counter struct {
 	err   error
 }
 
-func (c *counter) Lease(_ context.Context, plan, key, window string, want, limit int64) (int64, error) {
+func (c *counter) Lease(_ context.Context, l Lease) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls++
@@ -142,8 +142,8 @@ func (c *counter) Lease(_ context.Context, plan, key, window string, want, limit
 	if c.spent == nil {
 		c.spent = map[string]int64{}
 	}
-	at := plan + "/" + key + "/" + window
-	n := max(min(want, limit-c.spent[at]), 0)
+	at := l.PlanID + "/" + l.KeyID + "/" + l.Window
+	n := max(min(l.Want, l.Limit-c.spent[at]), 0)
 	c.spent[at] += n
 	return n, nil
 }

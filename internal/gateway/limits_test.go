@@ -124,20 +124,20 @@ func TestQuota_raised(t *testing.T) {
 	k := newKit(t)
 	k.publish(courses("http://localhost:1"))
 	set := func(limit int64) {
-		k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Created: noon, Stages: map[string]PlanStage{apiID + "/api": {}}, Quota: &Quota{Limit: limit, Period: "WEEK", Offset: 1}}},
+		k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}, Quota: &Quota{Limit: limit, Period: "WEEK"}}},
 			Keys: map[string]Key{k.HashKey("k"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
 	}
 	call := func() int { return k.serve(request("GET", "/catalog", "x-api-key", "k")).Code }
-	set(2)
+	set(1)
 	if a, b := call(), call(); a != 200 || b != 429 {
-		t.Errorf("the offset: %d %d", a, b)
+		t.Errorf("the quota: %d %d", a, b)
 	}
-	set(3)
+	set(2)
 	if a, b := call(), call(); a != 200 || b != 429 {
 		t.Errorf("the raised quota: %d %d", a, b)
 	}
 	k.clock.add(7 * 24 * time.Hour)
-	for range 3 {
+	for range 2 {
 		if c := call(); c != 200 {
 			t.Errorf("next week: %d", c)
 		}
@@ -150,14 +150,26 @@ func TestQuota_raised(t *testing.T) {
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 20, 23, 30, 0, 0, time.FixedZone("", -3600)) // Saturday the 21st by UTC
-	for period, want := range map[string][3]string{
-		"DAY":   {"2026-11-21", "2026-11-21", "2026-11-22"},
-		"WEEK":  {"2026-11-15/P1W", "2026-11-15", "2026-11-22"},
-		"MONTH": {"2026-11", "2026-11-01", "2026-12-01"},
+	for _, c := range []struct {
+		period string
+		offset int
+		at     time.Time
+		want   [3]string
+	}{
+		{"DAY", 0, at, [3]string{"2026-11-21", "2026-11-21", "2026-11-22"}},
+		{"WEEK", 0, at, [3]string{"2026-11-15/P1W", "2026-11-15", "2026-11-22"}},
+		{"WEEK", 1, at, [3]string{"2026-11-16/P1W", "2026-11-16", "2026-11-23"}},
+		{"WEEK", 6, at, [3]string{"2026-11-21/P1W", "2026-11-21", "2026-11-28"}},
+		{"WEEK", 5, at.AddDate(0, 0, -2), [3]string{"2026-11-13/P1W", "2026-11-13", "2026-11-20"}},
+		{"MONTH", 0, at, [3]string{"2026-11", "2026-11-01", "2026-12-01"}},
+		{"MONTH", 20, at, [3]string{"2026-11-21/P1M", "2026-11-21", "2026-12-21"}},
+		{"MONTH", 21, at, [3]string{"2026-10-22/P1M", "2026-10-22", "2026-11-22"}},
+		{"MONTH", 27, time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), [3]string{"2027-02-28/P1M", "2027-02-28", "2027-03-28"}},
+		{"MONTH", 27, time.Date(2027, 1, 27, 0, 0, 0, 0, time.UTC), [3]string{"2026-12-28/P1M", "2026-12-28", "2027-01-28"}},
 	} {
-		name, start, end := window(period, at)
-		if got := [3]string{name, start.Format("2006-01-02"), end.Format("2006-01-02")}; got != want {
-			t.Errorf("%s: got %v, want %v", period, got, want)
+		name, start, end := window(c.period, c.offset, c.at)
+		if got := [3]string{name, start.Format(dayLayout), end.Format(dayLayout)}; got != c.want {
+			t.Errorf("%s %d: got %v, want %v", c.period, c.offset, got, c.want)
 		}
 	}
 }

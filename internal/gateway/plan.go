@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // PlanSet holds every usage plan and API key of the installation. [Gateway.PublishPlans]
 // takes it as a whole; the caller must not change it afterwards.
@@ -20,8 +17,8 @@ type Plan struct {
 	Stages   map[string]PlanStage
 	Throttle *Throttle
 	Quota    *Quota
-	// Created is the time from which [Quota].Offset counts; zero means no offset.
-	Created time.Time
+	// Epoch rises when blocks that are leased already count no longer.
+	Epoch int64
 }
 
 // PlanStage is one stage of a plan. Throttles has "/path/METHOD" as its keys and is
@@ -30,8 +27,8 @@ type PlanStage struct {
 	Throttles map[string]Throttle
 }
 
-// Quota allows Limit requests per Period (DAY, WEEK or MONTH, by UTC). Offset is the
-// number of requests that count as spent in the first period of a key.
+// Quota allows Limit requests per Period (DAY, WEEK or MONTH, by UTC). Offset is the day
+// on which a period begins: of the week from Sunday on, of the month from the first on.
 type Quota struct {
 	Limit  int64
 	Offset int
@@ -45,9 +42,9 @@ type Key struct {
 	Plans    []string
 }
 
-// Leaser hands out blocks of a quota, atomically and durably. It grants at most want
-// and never more than limit in all for the same plan, key and window; zero means
+// Leaser hands out blocks of a quota, atomically and durably. It grants at most what is wanted
+// and never more than the limit in all for the same plan, key and window; zero means
 // that the quota is spent.
 type Leaser interface {
-	Lease(ctx context.Context, planID, keyID, window string, want, limit int64) (granted int64, err error)
+	Lease(ctx context.Context, l Lease) (granted int64, err error)
 }

@@ -260,8 +260,8 @@ func (p *parts) reset(ctx context.Context) error {
 // lateLeaser is the control plane for the gateway, which is made before it.
 type lateLeaser struct{ to *restapi.Service }
 
-func (l *lateLeaser) Lease(ctx context.Context, planID, keyID, window string, want, limit int64) (int64, error) {
-	return l.to.Lease(ctx, planID, keyID, window, want, limit)
+func (l *lateLeaser) Lease(ctx context.Context, lease gateway.Lease) (int64, error) {
+	return l.to.Lease(ctx, lease)
 }
 
 // gatewayInvoker runs functions for the gateway.

@@ -289,7 +289,7 @@ func (s *Service) planSet(tx *store.Tx) (gateway.PlanSet, error) {
 }
 
 func gatewayPlan(p plan) gateway.Plan {
-	out := gateway.Plan{ID: p.ID, Created: p.Created, Stages: map[string]gateway.PlanStage{}, Throttle: gatewayThrottle(p.Plan.Throttle)}
+	out := gateway.Plan{ID: p.ID, Epoch: p.Epoch, Stages: map[string]gateway.PlanStage{}, Throttle: gatewayThrottle(p.Plan.Throttle)}
 	if q := p.Plan.Quota; q != nil && q.Limit != nil {
 		out.Quota = &gateway.Quota{Limit: int64(*q.Limit), Offset: int(wire.Value(q.Offset)), Period: string(q.Period)}
 	}

@@ -28,6 +28,9 @@ type Publisher interface {
 	PublishPlans(set gateway.PlanSet)
 	// HashKey is the form in which a plan set names an API key's value.
 	HashKey(value string) string
+	// TakeUsage and TakeUnspent tell what was spent of quotas, and give leased blocks back.
+	TakeUsage() []gateway.Usage
+	TakeUnspent(all bool) []gateway.Unspent
 }
 
 // Config names what the service depends on.
@@ -50,6 +53,10 @@ type Service struct {
 	cfg    Config
 	db     *store.DB
 	tables tables
+
+	counting sync.Mutex // of the two below: what is to be written of quotas
+	untold   []gateway.Usage
+	unspent  []gateway.Unspent
 
 	publishing sync.Mutex
 	published  map[stageKey]string // version of what each stage serves
@@ -84,8 +91,11 @@ func (s *Service) APIs() []*wire.API {
 	return []*wire.API{api}
 }
 
-// Run publishes what other nodes deploy, until ctx is done.
+// Run publishes what other nodes deploy, and counts what plans have used, until ctx is done.
 func (s *Service) Run(ctx context.Context) error {
+	var counting sync.WaitGroup
+	counting.Go(func() { s.keepUsage(ctx) })
+	defer counting.Wait()
 	changed := make(chan struct{}, 1)
 	s.db.Subscribe(topic, func() {
 		select {

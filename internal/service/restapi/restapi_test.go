@@ -39,6 +39,9 @@ func (b *board) PublishPlans(set gateway.PlanSet) {
 	b.plans = set
 }
 
+func (b *board) TakeUsage() []gateway.Usage         { return nil }
+func (b *board) TakeUnspent(bool) []gateway.Unspent { return nil }
+
 func (b *board) HashKey(value string) string { return "hash of " + value }
 
 func newService(t *testing.T) (*Service, *board, context.Context) {
@@ -270,7 +273,7 @@ func TestLease_IsExact(t *testing.T) {
 	s, _, ctx := newService(t)
 	var got int64
 	for range 5 {
-		n, err := s.Lease(ctx, "plan", "key", "2026-11-20", 3, 10)
+		n, err := s.Lease(ctx, gateway.Lease{PlanID: "plan", KeyID: "key", Window: "2026-11-20", Want: 3, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

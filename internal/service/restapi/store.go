@@ -65,6 +65,7 @@ type plan struct {
 	Plan                apigatewayapi.UsagePlan
 	Keys                []string
 	Created             time.Time
+	Epoch               int64 // rises when leased blocks count no longer
 }
 
 // settings are the account's.
@@ -85,7 +86,9 @@ type tables struct {
 	settings      *store.Table[settings]
 	certificates  *store.Table[certificate]
 	documentation *store.Table[documentation]
-	usage         *store.Counter
+	usage         *store.Counter // leased, by plan, key and window
+	days          *store.Counter // used, by plan, key and day
+	extensions    *store.Counter // added to the limit, by plan, key and window
 }
 
 func newTables() tables {
@@ -127,7 +130,7 @@ func newTables() tables {
 			Name: "restapi_documentation", Key: regional("api", "name"),
 			KeyOf: func(d *documentation) []string { return []string{d.Account, d.Region, d.API, d.Name} },
 		}),
-		usage: store.NewCounter("restapi_usage"),
+		usage: store.NewCounter("restapi_usage"), days: store.NewCounter("restapi_usage_day"), extensions: store.NewCounter("restapi_usage_extension"),
 	}
 }
 
