@@ -156,10 +156,11 @@ func (s *Server) lacks(ctx context.Context, call *wire.Call, action string, need
 		for k, v := range n.Keys {
 			keys.Set(k, v...)
 		}
+		asked := action
 		if n.Action != "" {
-			action = n.Action
+			asked = n.Action
 		}
-		d, err := s.parts.iam.Authorize(ctx, call.Caller, action, n.Resource, s.cfg.Account, keys)
+		d, err := s.parts.iam.Authorize(ctx, call.Caller, asked, n.Resource, s.cfg.Account, keys)
 		if err != nil || !d.Allowed {
 			return n
 		}

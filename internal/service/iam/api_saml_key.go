@@ -20,12 +20,16 @@ type SAMLKey struct {
 // maxSAMLKeys lets a key be replaced: the new one is added, then the old one removed.
 const maxSAMLKeys = 2
 
+// maxSAMLKeyBits bounds what strangers can make us compute: they need no key of ours
+// to send an assertion that has to be opened before it can be refused.
+const maxSAMLKeyBits = 4096
+
 // samlKeyPurpose is authenticated with each private key at rest.
 func samlKeyPurpose(provider, key string) string { return "iam/saml-key/" + provider + "/" + key }
 
 // parseSAMLKey reads one RSA key in PEM, without a password.
 func parseSAMLKey(text string) (*rsa.PrivateKey, error) {
-	bad := invalidInput("The private key must be an unencrypted RSA key of 2048 to 8192 bits in PEM format.")
+	bad := invalidInput("The private key must be an unencrypted RSA key of 2048 to 4096 bits in PEM format.")
 	b, rest := pem.Decode([]byte(text))
 	if b == nil || len(strings.TrimSpace(string(rest))) > 0 {
 		return nil, bad
@@ -41,7 +45,7 @@ func parseSAMLKey(text string) (*rsa.PrivateKey, error) {
 		return nil, bad
 	}
 	key, ok := parsed.(*rsa.PrivateKey)
-	if err != nil || !ok || key.N.BitLen() < 2048 || key.N.BitLen() > 8192 || key.Validate() != nil {
+	if err != nil || !ok || key.N.BitLen() < 2048 || key.N.BitLen() > maxSAMLKeyBits || key.Validate() != nil {
 		return nil, bad
 	}
 	return key, nil

@@ -38,6 +38,7 @@ func (s *sts) AssumeRole(ctx context.Context, in *stsapi.AssumeRoleRequest) (*st
 	}
 	for _, action := range needed {
 		keys := wire.RequestKeys(call)
+		keys.Set("aws:ResourceAccount", s.cfg.Account)
 		for k, v := range assumeKeys(in, carried) {
 			keys[k] = v
 		}

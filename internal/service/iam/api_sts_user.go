@@ -64,6 +64,7 @@ func (s *sts) GetFederationToken(ctx context.Context, in *stsapi.GetFederationTo
 	resource := s.federatedARN(in.Name)
 	if len(in.Tags) > 0 {
 		keys := wire.RequestKeys(call)
+		keys.Set("aws:ResourceAccount", s.cfg.Account)
 		given.setKeys(keys)
 		d, err := s.AuthorizeResource(ctx, call.Caller, "sts:TagSession", resource, s.cfg.Account, nil, keys)
 		if err != nil {

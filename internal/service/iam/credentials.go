@@ -106,6 +106,7 @@ func (s *Service) RoleCredentials(ctx context.Context, roleARN, session string, 
 func (s *Service) trustKeys(session string, o *RoleOptions, given *attributes) policy.Context {
 	keys := policy.Context{}
 	keys.Set("aws:CurrentTime", s.cfg.Now().UTC().Format(time.RFC3339))
+	keys.Set("aws:ResourceAccount", s.cfg.Account)
 	keys.Set("aws:EpochTime", strconv.FormatInt(s.cfg.Now().Unix(), 10))
 	for _, from := range []policy.Context{o.Request, o.Context} {
 		for k, v := range from {

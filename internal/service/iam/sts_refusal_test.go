@@ -46,6 +46,8 @@ func TestSTS_refusalMessage(t *testing.T) {
 	assumer := h.user("assumer", `{"Effect":"Allow","Action":["sts:AssumeRole","sts:GetFederationToken"],"Resource":"*"}`)
 	denied := h.user("denied", `{"Effect":"Allow","Action":"sts:*","Resource":"*"},{"Sid":"Untagged","Effect":"Deny","Action":"sts:TagSession","Resource":"*"}`)
 	full := h.user("full", `{"Effect":"Allow","Action":"sts:*","Resource":"*"}`)
+	here := h.user("here", `{"Effect":"Allow","Action":"sts:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceAccount":"000000000000"}}}`)
+	elsewhere := h.user("elsewhere", `{"Effect":"Allow","Action":["sts:AssumeRole","sts:GetFederationToken"],"Resource":"*"},{"Effect":"Allow","Action":"sts:TagSession","Resource":"*","Condition":{"StringEquals":{"aws:ResourceAccount":"111111111111"}}}`)
 	open := h.role("open", `{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}`, allowAll)
 	all := h.role("all", trustAccount, allowAll)
 	federated := h.s.federatedARN("bob")
@@ -64,6 +66,9 @@ func TestSTS_refusalMessage(t *testing.T) {
 		"a user's policy":           {denied, all, tag, "sts:TagSession", all, "Untagged"},
 		"a source's trust":          {full, open, source, "sts:SetSourceIdentity", open, ""},
 		"a source":                  {full, all, source, "", "", ""},
+		"of this account":           {here, all, tag, "", "", ""},
+		"federated, this account":   {here, "", tag, "", "", ""},
+		"federated, another's":      {elsewhere, "", tag, "sts:TagSession", federated, ""},
 		"federated":                 {assumer, "", tag, "sts:TagSession", federated, ""},
 		"federated, denied":         {denied, "", tag, "sts:TagSession", federated, "Untagged"},
 		"federated, all":            {full, "", tag, "", "", ""},

@@ -14,7 +14,7 @@ import (
 // none is ever deleted by itself: without a bound a stranger could fill the disk.
 // Behind one address may be a school, hence the burst.
 const (
-	guestsPerSecond, guestsBurst         = 1, 500   // of one address
+	guestsPerSecond, guestsBurst         = 5, 500   // of one address
 	poolGuestsPerSecond, poolGuestsBurst = 25, 2500 // of one pool
 	maxGuestBuckets                      = 10_000
 )
@@ -70,19 +70,25 @@ func (s *Service) admitGuest(ctx context.Context, pool string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.makeRoom(now)
-	if r.take("address "+network(wire.CallFrom(ctx).SourceIP), guestsPerSecond, guestsBurst, now) && r.take("pool "+pool, poolGuestsPerSecond, poolGuestsBurst, now) {
-		return nil
+	from := network(wire.CallFrom(ctx).SourceIP)
+	if from != "" && !r.take("address "+from, guestsPerSecond, guestsBurst, now) || !r.take("pool "+pool, poolGuestsPerSecond, poolGuestsBurst, now) {
+		return &api.TooManyRequestsException{Message: "Rate exceeded"}
 	}
-	return &api.TooManyRequestsException{Message: "Rate exceeded"}
+	return nil
 }
 
-// network is what one caller has of addresses: of IPv6 a /64.
+// network is what one caller has of addresses: of IPv6 a /64. It is "" for addresses
+// that are not of the Internet: a proxy may stand there, and all the world behind it.
 func network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
-		return address
+		return ""
 	}
-	if a = a.Unmap().WithZone(""); a.Is6() {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
+		return ""
+	}
+	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.String()
 		}

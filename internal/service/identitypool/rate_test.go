@@ -40,7 +40,9 @@ func TestGetId_guestsRate(t *testing.T) {
 	want(t, "another address", h.from(pool, "192.0.2.2", nil), "", "")
 	want(t, "who signs in", h.from(pool, "192.0.2.1", map[string]string{awsName: h.idToken("ann", nil)}), "", "")
 	h.advance(time.Second)
-	want(t, "a second later", h.from(pool, "192.0.2.1", nil), "", "")
+	for range guestsPerSecond {
+		want(t, "a second later", h.from(pool, "192.0.2.1", nil), "", "")
+	}
 	refused("and one more", h.from(pool, "192.0.2.1", nil), rate)
 	before := h.count(pool)
 	refused("nothing is made", h.from(pool, "192.0.2.1", nil), rate)
@@ -91,7 +93,7 @@ func TestAdmitGuest(t *testing.T) {
 	// Many addresses fill neither the memory nor the pool.
 	made := 0
 	for n := range 3 * maxGuestBuckets {
-		if admit("r", fmt.Sprintf("10.%d.%d.%d", n>>16, n>>8&255, n&255)) == nil {
+		if admit("r", fmt.Sprintf("11.%d.%d.%d", n>>16, n>>8&255, n&255)) == nil {
 			made++
 		}
 		if len(h.s.guests.full) > maxGuestBuckets+1 {
@@ -102,7 +104,19 @@ func TestAdmitGuest(t *testing.T) {
 		t.Errorf("%d guests of many addresses, want %d", made, poolGuestsBurst)
 	}
 	h.advance(time.Hour)
-	if err := admit("r", "10.0.0.1"); err != nil {
+	// A proxy's address is everybody's: the pool's bound holds alone.
+	for _, address := range []string{"127.0.0.1", "10.0.0.1", "fd00::1", "::1", ""} {
+		made := 0
+		for range poolGuestsBurst + 1 {
+			if admit("pool for "+address, address) == nil {
+				made++
+			}
+		}
+		if made != poolGuestsBurst {
+			t.Errorf("%d guests behind %q", made, address)
+		}
+	}
+	if err := admit("r", "11.0.0.1"); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
 }
