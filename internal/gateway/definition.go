@@ -18,6 +18,11 @@ type Definition struct {
 	// Variables are the stage variables.
 	Variables        map[string]string
 	BinaryMediaTypes []string
+	// MinimumCompression is the size in bytes from which answers are compressed; with nil
+	// nothing is compressed or decompressed.
+	MinimumCompression *int32
+	// DisableDefaultEndpoint refuses requests that did not come by a custom domain name.
+	DisableDefaultEndpoint bool
 
 	// Models are the API's JSON schemas (draft 4) by name.
 	Models map[string]string

@@ -26,7 +26,7 @@ func (x *Exchange) forwarded() iter.Seq2[string, string] {
 		}
 		for _, f := range x.Fields {
 			lower := alias(f.Name)
-			if hopByHop(lower) || ours(lower) || lower == "host" || contains(listed, strings.ToLower(f.Name)) || x.consumed(lower) {
+			if hopByHop(lower) || ours(lower) || lower == "host" || x.decoded && lower == "content-encoding" || contains(listed, strings.ToLower(f.Name)) || x.consumed(lower) {
 				continue
 			}
 			if !yield(f.Name, f.Value) {

@@ -27,7 +27,9 @@ type Exchange struct {
 	Host         string
 	Proto        string // HTTP/1.1
 	RemoteIP     string // of the connection; no header can change it
-	Secure       bool   // arrived over TLS
+	// CustomDomain is the domain name by which the API was found, "" when it was by its own address.
+	CustomDomain string
+	Secure       bool // arrived over TLS
 	// Fields is the header without Host. Header, when the engine has it, is the same
 	// in net/http's form.
 	Fields []Field
@@ -65,6 +67,7 @@ type Exchange struct {
 	arn     string
 	granted *grant
 
+	decoded     bool          // the body came compressed and is so no longer
 	integrated  bool          // the integration was asked
 	authorizing time.Duration // what the authorizer function took
 
@@ -194,6 +197,9 @@ func match(x *Exchange) error {
 		}
 		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API has no stage " + x.Stage}
 	}
+	if x.snap.def.DisableDefaultEndpoint && x.CustomDomain == "" {
+		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API's own address is disabled: it is served at its domain names"}
+	}
 	x.split()
 	var err error
 	if x.path, x.segs, err = parsePath(x.Path, x.segs[:0]); err != nil {
@@ -299,20 +305,34 @@ func respond(x *Exchange) error {
 	if !typed && !bodyless(x.reply.status) {
 		fields = append(fields, Field{"Content-Type", "application/json"})
 	}
+	length := x.reply.length
 	if x.reply.stream == nil {
-		x.write(x.reply.status, fields, x.reply.body)
+		length = int64(len(x.reply.body))
+	}
+	coding := x.coding(fields, length)
+	if coding != "" {
+		fields, length = append(fields, Field{"Content-Encoding", coding}, Field{"Vary", "Accept-Encoding"}), -1
+	}
+	if x.reply.stream == nil {
+		body := x.reply.body
+		if coding != "" {
+			body = x.g.compressed(coding, body)
+		}
+		x.write(x.reply.status, fields, body)
 		return nil
 	}
-	x.Out.Head(x.reply.status, fields, x.reply.length)
+	x.Out.Head(x.reply.status, fields, length)
 	x.reply.fields = streamed
 	if x.Method == http.MethodHead || bodyless(x.reply.status) {
 		return nil
 	}
-	return x.copyStream()
+	return x.copyStream(coding)
 }
 
 // copyStream passes an upstream's body on as it comes.
-func (x *Exchange) copyStream() error {
+func (x *Exchange) copyStream(coding string) error {
+	out := x.sink(coding)
+	defer out.release()
 	if x.buf == nil {
 		x.buf = make([]byte, 32<<10)
 	}
@@ -322,16 +342,17 @@ func (x *Exchange) copyStream() error {
 			if x.cache == cacheMiss && len(x.tee) <= maxCached {
 				x.tee = append(x.tee, x.buf[:n]...)
 			}
-			m, werr := x.Out.Write(x.buf[:n])
-			x.written += int64(m)
-			if werr != nil {
+			if _, werr := out.Write(x.buf[:n]); werr != nil {
 				return errAborted
 			}
 			if x.reply.length < 0 {
-				x.Out.Flush()
+				out.flush()
 			}
 		}
 		if err == io.EOF {
+			if out.end() != nil {
+				return errAborted
+			}
 			x.keepAnswer(x.tee)
 			return nil
 		}

@@ -95,6 +95,8 @@ type Gateway struct {
 	outbound http.RoundTripper
 	steps    [9]step
 	pool     sync.Pool // of *Exchange
+
+	compressors compressors
 }
 
 type stageKey struct{ api, stage string }

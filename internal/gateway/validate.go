@@ -2,9 +2,13 @@ package gateway
 
 import "strings"
 
-// validate holds the request to what the method declares: first its parameters, then its body.
+// validate holds the request to what the method declares: first its parameters, then its
+// body, which from here on is not compressed.
 func validate(x *Exchange) error {
 	if err := validateParameters(x); err != nil {
+		return err
+	}
+	if err := x.inflate(); err != nil {
 		return err
 	}
 	return validateBody(x)

@@ -80,16 +80,16 @@ func (s *Service) newDefinition(p place, api apigatewayapi.RestApi) (definition,
 	}, nil
 }
 
+// maxCompressionSize is the largest size from which answers can be compressed (10 MB).
+const maxCompressionSize = 10 << 20
+
 // checkAPI refuses what an API may not be, and what has no effect here.
 func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 	if wire.Value(api.Name) == "" {
 		return badRequest("Name cannot be empty")
 	}
-	if api.MinimumCompressionSize != nil {
-		return notBuilt(operation, "minimumCompressionSize is not built")
-	}
-	if wire.Value(api.DisableExecuteApiEndpoint) {
-		return notBuilt(operation, "disableExecuteApiEndpoint is not built: an API has no other address")
+	if n := api.MinimumCompressionSize; n != nil && (*n < 0 || *n > maxCompressionSize) {
+		return badRequest("Invalid minimum compression size, must be between 0 and %d", maxCompressionSize)
 	}
 	if slices.Contains(api.EndpointConfiguration.Types, apigatewayapi.EndpointTypePRIVATE) {
 		return notBuilt(operation, "private endpoints are not built")

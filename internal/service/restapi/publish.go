@@ -153,6 +153,7 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 	def := gateway.Definition{
 		APIID: d.ID, Name: wire.Value(d.API.Name), Account: d.Account, Region: d.Region, Stage: st.Name, DeploymentID: wire.Value(st.Stage.DeploymentId),
 		APIKeySource: string(d.API.ApiKeySource), Variables: st.Stage.Variables, BinaryMediaTypes: d.API.BinaryMediaTypes,
+		MinimumCompression: d.API.MinimumCompressionSize, DisableDefaultEndpoint: wire.Value(d.API.DisableExecuteApiEndpoint),
 		Models:      map[string]string{},
 		Authorizers: map[string]gateway.Authorizer{}, Responses: map[string]gateway.Response{}, Throttles: map[string]gateway.Throttle{},
 		Settings: map[string]gateway.MethodSettings{}, AuthorizerEpoch: st.AuthorizerEpoch,

@@ -400,7 +400,6 @@ func TestImport_RefusesWhatHasNoEffect(t *testing.T) {
 	}
 	for name, in := range map[string]*apigatewayapi.ImportRestApiRequest{
 		"private endpoint": {Body: body(""), Parameters: map[string]string{"endpointConfigurationTypes": "PRIVATE"}},
-		"no endpoint":      {Body: body(`,"x-amazon-apigateway-endpoint-configuration":{"disableExecuteApiEndpoint":true}`)},
 	} {
 		_, err := s.ImportRestApi(ctx, in)
 		var e wire.Exception
@@ -408,9 +407,12 @@ func TestImport_RefusesWhatHasNoEffect(t *testing.T) {
 			t.Errorf("%s: got %v, want 501", name, err)
 		}
 	}
-	_, err = s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x", DisableExecuteApiEndpoint: wire.Bool(true)})
-	var e wire.Exception
-	if !errors.As(err, &e) || e.HTTPStatus() != 501 {
-		t.Errorf("got %v, want 501", err)
+	a, err := s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x", DisableExecuteApiEndpoint: wire.Bool(true), MinimumCompressionSize: wire.Int32(10 << 20)})
+	if err != nil || !*a.DisableExecuteApiEndpoint || *a.MinimumCompressionSize != 10<<20 {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	for _, size := range []int32{-1, 10<<20 + 1} {
+		_, err = s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x", MinimumCompressionSize: &size})
+		refused(t, err, "BadRequestException", "Invalid minimum compression size, must be between 0 and 10485760")
 	}
 }
