@@ -208,8 +208,10 @@ func (s *Snapshot) compileIntegration(rt *route, res *resource) (integration, er
 		return s.compileHTTP(rt, res, in)
 	case "MOCK":
 		return compileMock(rt, in)
-	case "AWS", "HTTP":
-		return nil, &NotBuiltError{rt.name, "integrations of type " + in.Type + " need mapping templates, which are not built"}
+	case "HTTP":
+		return s.compileMappedHTTP(rt, res, in)
+	case "AWS":
+		return s.compileService(rt, res, in)
 	}
 	return nil, &DefinitionError{"Invalid integration type " + in.Type}
 }

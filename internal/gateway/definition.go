@@ -77,8 +77,8 @@ type Route struct {
 	Integration   Integration
 }
 
-// Integration is what answers a route: AWS_PROXY (a function), HTTP_PROXY or MOCK.
-// AWS and HTTP, which need mapping templates, are refused by [Compile].
+// Integration is what answers a route: AWS_PROXY (a function) and HTTP_PROXY as it is,
+// AWS (a function or another service), HTTP and MOCK through mappings.
 type Integration struct {
 	Type, URI, Method, Credentials string
 	ConnectionType                 string
@@ -96,7 +96,8 @@ type Integration struct {
 }
 
 // IntegrationResponse maps an integration's answer to the method's. SelectionPattern
-// is a regular expression over the answer's status; empty is the default response.
+// is a regular expression over the whole of the answer's status, or of a function's
+// errorMessage; empty is the default response.
 type IntegrationResponse struct {
 	StatusCode         string
 	SelectionPattern   string

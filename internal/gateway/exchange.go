@@ -52,7 +52,8 @@ type Exchange struct {
 
 	body     []byte
 	bodyRead bool
-	buf      []byte // of copyStream, kept for the next exchange
+	mapping  *mapState // of mapping templates
+	buf      []byte    // of copyStream, kept for the next exchange
 
 	// What the steps found out.
 	key    *keyEntry
@@ -260,7 +261,7 @@ func (x *Exchange) refused(r *Refusal) {
 	}
 	fields := append(x.reply.fields[:0], Field{"x-amzn-RequestId", x.requestID}, Field{"x-amzn-ErrorType", r.errorType()}, Field{"x-amz-apigw-id", x.extendedID})
 	typed := false
-	for _, f := range a.headers {
+	for _, f := range a.fields(x, r) {
 		typed = typed || strings.EqualFold(f.Name, "Content-Type")
 		fields = append(fields, f)
 	}

@@ -51,32 +51,44 @@ func (s *Snapshot) newFunction(where, uri, credentials string) (*function, error
 
 // invoke calls the function and gives back what it answered.
 func (f *function) invoke(ctx context.Context, x *Exchange, payload []byte, source string) ([]byte, error) {
+	out, err := f.ask(ctx, x, payload, source, false)
+	switch {
+	case errors.Is(err, ErrFunctionThrottled):
+		return nil, badGateway("the function " + f.arn + " is throttled")
+	case err != nil:
+		return nil, err
+	case out.FunctionError != "":
+		return nil, badGateway("the function " + f.arn + " failed (" + out.FunctionError + "): " + clip(out.Payload))
+	}
+	return out.Payload, nil
+}
+
+// ask calls the function. Errors are refusals, but [ErrFunctionThrottled].
+func (f *function) ask(ctx context.Context, x *Exchange, payload []byte, source string, event bool) (Result, error) {
 	if f.arn == "" {
-		return nil, refuse(APIConfigurationError, f.broken)
+		return Result{}, refuse(APIConfigurationError, f.broken)
 	}
 	if x.g.cfg.Invoker == nil {
-		return nil, refuse(APIConfigurationError, "there is nobody who runs functions")
+		return Result{}, refuse(APIConfigurationError, "there is nobody who runs functions")
 	}
 	inv := Invocation{FunctionARN: f.arn, Payload: payload, Service: "apigateway.amazonaws.com", SourceARN: source,
-		SourceAccount: f.account, RequestID: x.requestID, Role: f.role}
+		SourceAccount: f.account, RequestID: x.requestID, Role: f.role, Event: event}
 	if f.asks {
 		if x.caller == nil {
-			return nil, refuse(APIConfigurationError, "the integration wants the caller's credentials and the route asks for none")
+			return Result{}, refuse(APIConfigurationError, "the integration wants the caller's credentials and the route asks for none")
 		}
 		inv.Caller, inv.Conditions = x.caller, x.conditions()
 	}
 	out, err := await(ctx, x.g.cfg.Invoker, inv)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, refuse(IntegrationTimeout, "the function "+f.arn+" did not answer in time")
+		return out, refuse(IntegrationTimeout, "the function "+f.arn+" did not answer in time")
 	case errors.Is(err, ErrFunctionThrottled):
-		return nil, badGateway("the function " + f.arn + " is throttled")
+		return out, ErrFunctionThrottled
 	case err != nil:
-		return nil, refuse(APIConfigurationError, "the function "+f.arn+" could not be called: "+err.Error())
-	case out.FunctionError != "":
-		return nil, badGateway("the function " + f.arn + " failed (" + out.FunctionError + "): " + clip(out.Payload))
+		return out, refuse(APIConfigurationError, "the function "+f.arn+" could not be called: "+err.Error())
 	}
-	return out.Payload, nil
+	return out, nil
 }
 
 // await waits for the function's answer until ctx ends. A function that has begun runs to
@@ -119,22 +131,27 @@ func clip(b []byte) string {
 type functionProxy struct {
 	function *function
 	post     bool
+	broken   string // of the request mapping, which does nothing else here
 }
 
 func (s *Snapshot) compileFunction(rt *route, in Integration) (integration, error) {
-	if len(in.RequestParameters) > 0 {
-		return nil, &NotBuiltError{rt.name, "parameter mapping of function integrations is not built"}
+	m, err := compileRequest(rt.name, Integration{Type: in.Type, RequestParameters: in.RequestParameters})
+	if err != nil {
+		return nil, err
 	}
 	f, err := s.newFunction(rt.name, in.URI, in.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	return &functionProxy{f, in.Method == "" || in.Method == http.MethodPost}, nil
+	return &functionProxy{f, in.Method == "" || in.Method == http.MethodPost, m.broken}, nil
 }
 
 func (p *functionProxy) serve(x *Exchange) error {
 	if !p.post { // recorded: functions are called by POST, another method fails when it is called
 		return refuse(APIConfigurationError, "a function is integrated by POST, not by "+x.route.def.Integration.Method)
+	}
+	if p.broken != "" {
+		return refuse(APIConfigurationError, p.broken)
 	}
 	body, err := x.payload()
 	if err != nil {

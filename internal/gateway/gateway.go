@@ -55,6 +55,7 @@ type Config struct {
 	Pools     Pools
 	Invoker   Invoker
 	Leaser    Leaser
+	Services  Services
 	// KeySecret keys the hashes under which API keys are found; see [HashKey]. A
 	// random one, unknown to everybody else, is made when it is empty.
 	KeySecret []byte

@@ -31,6 +31,7 @@ type httpProxy struct {
 // hole is a piece of the URI's path: text, or a value when the source is set.
 type hole struct {
 	text   string
+	name   string // of the placeholder
 	source *source
 }
 
@@ -129,7 +130,7 @@ func holes(rt *route, res *resource, path string, paths map[string]source) ([]ho
 		name = strings.TrimSuffix(name, "+")
 		src, mapped := paths[name]
 		if !mapped {
-			src = source{"path", name}
+			src = source{from: "path", name: name}
 			mapped = slices.ContainsFunc(res.parts, func(p part) bool { return p.name == name && name != "" })
 		}
 		if !ok || !mapped {
@@ -138,7 +139,7 @@ func holes(rt *route, res *resource, path string, paths map[string]source) ([]ho
 		if text != "" {
 			out = append(out, hole{text: text})
 		}
-		out, path = append(out, hole{source: &src}), after
+		out, path = append(out, hole{name: name, source: &src}), after
 	}
 	return out, nil
 }
@@ -264,11 +265,15 @@ func (p *httpProxy) target(x *Exchange) (string, error) {
 			continue
 		}
 		value, _ := x.value(*h.source)
-		if h.source.from == "path" && !x.resource.spans(h.source.name) && separated(value) {
+		from := h.source.from
+		if v, ok := x.placeholder(h.name); ok {
+			value, from = v, "override"
+		}
+		if from == "path" && !x.resource.spans(h.source.name) && separated(value) {
 			// An encoded slash would reach below what the route exposes.
 			return "", refuse(Default4XX, "the path parameter "+h.source.name+" holds an encoded separator")
 		}
-		if h.source.from != "path" {
+		if from != "path" {
 			value = url.PathEscape(value)
 			if _, ok := segmentKey(value); !ok {
 				return "", refuse(Default4XX, "the value for the path of the integration has more than one reading")

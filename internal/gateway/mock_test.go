@@ -111,8 +111,10 @@ func TestCompile_refuses(t *testing.T) {
 		"authorizer of a kind":  {change: with(func(r *Route) { r.AuthorizationType, r.AuthorizerID = "CUSTOM", "auth01" })},
 		"no integration":        {change: with(func(r *Route) { r.Integration = Integration{} })},
 		"unknown integration":   {change: with(func(r *Route) { r.Integration.Type = "FTP" })},
-		"AWS":                   {change: with(func(r *Route) { r.Integration.Type = "AWS" }), notBuilt: true},
-		"HTTP":                  {change: with(func(r *Route) { r.Integration.Type = "HTTP" }), notBuilt: true},
+		"AWS":                   {change: with(func(r *Route) { r.Integration.Type = "AWS" }), ok: true},
+		"AWS of no ARN":         {change: with(func(r *Route) { r.Integration = Integration{Type: "AWS", Method: "POST", URI: "http://x/"} })},
+		"HTTP":                  {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP", Method: "GET", URI: "http://x/"} }), ok: true},
+		"HTTP of no address":    {change: with(func(r *Route) { r.Integration.Type = "HTTP" })},
 		"VPC link":              {change: with(func(r *Route) { r.Integration.ConnectionType = "VPC_LINK" }), notBuilt: true},
 		"bad function":          {change: with(func(r *Route) { r.Integration.URI = "arn:aws:apigateway:us-east-1:s3:path/x" })},
 		"twice":                 {change: func(d *Definition) { d.Routes = append(d.Routes, base(), base()) }},
@@ -124,19 +126,23 @@ func TestCompile_refuses(t *testing.T) {
 			with(func(r *Route) { r.Path = "/{a}" })(d)
 			with(func(r *Route) { r.Path = "/{b}" })(d)
 		}},
-		"template":                {change: with(func(r *Route) { r.Integration = corsMock(`{"statusCode": $x}`) }), notBuilt: true},
-		"template without status": {change: with(func(r *Route) { r.Integration = corsMock(`{}`) }), notBuilt: true},
+		"template":                {change: with(func(r *Route) { r.Integration = corsMock(`{"statusCode": $x}`) }), ok: true},
+		"template without status": {change: with(func(r *Route) { r.Integration = corsMock(`{}`) }), ok: true},
 		"mock header from a body": {change: with(func(r *Route) {
 			r.Integration = corsMock(`{"statusCode": 200}`)
 			r.Integration.Responses[1].ResponseParameters = map[string]string{"method.response.header.X": "integration.response.body.x"}
-		}), notBuilt: true},
+		}), ok: true},
+		"mock header from a request": {change: with(func(r *Route) {
+			r.Integration = corsMock(`{"statusCode": 200}`)
+			r.Integration.Responses[1].ResponseParameters = map[string]string{"method.response.header.X": "method.request.header.x"}
+		})},
 		"not HTTP":             {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP_PROXY", URI: "ftp://x/"} })},
 		"credentials in a URI": {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP_PROXY", URI: "http://u:p@x/"} })},
 		"host from outside":    {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP_PROXY", URI: "http://{h}/"} }), notBuilt: true},
 		"unfilled hole":        {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP_PROXY", URI: "http://x/{h}"} })},
 		"body mapping": {change: with(func(r *Route) {
 			r.Integration = Integration{Type: "HTTP_PROXY", URI: "http://x/", RequestParameters: map[string]string{"integration.request.header.X": "method.request.body"}}
-		}), notBuilt: true},
+		}), ok: true},
 		"hop-by-hop mapping": {change: with(func(r *Route) {
 			r.Integration = Integration{Type: "HTTP_PROXY", URI: "http://x/", RequestParameters: map[string]string{"integration.request.header.Connection": "'x'"}}
 		})},
@@ -145,10 +151,10 @@ func TestCompile_refuses(t *testing.T) {
 		"response status": {change: func(d *Definition) { d.Responses = map[string]Response{"THROTTLED": {StatusCode: "9"}} }},
 		"response directive": {change: func(d *Definition) {
 			d.Responses = map[string]Response{"THROTTLED": {ResponseTemplates: map[string]string{"a/b": "#if"}}}
-		}, notBuilt: true},
+		}, ok: true},
 		"response variable": {change: func(d *Definition) {
 			d.Responses = map[string]Response{"THROTTLED": {ResponseTemplates: map[string]string{"a/b": "$util.x()"}}}
-		}, notBuilt: true},
+		}, ok: true},
 		"response header": {change: func(d *Definition) {
 			d.Responses = map[string]Response{"THROTTLED": {ResponseParameters: map[string]string{"gatewayresponse.header.X": "'a\r\nb'"}}}
 		}},

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // answer is a compiled gateway response.
 type answer struct {
 	status      int // 0: that of the refusal
-	headers     []Field
+	headers     []mapping
 	contentType string
 	body        []piece // nil: the default body
 }
@@ -56,17 +57,13 @@ func compileAnswer(name string, r Response) (answer, error) {
 		}
 		a.status = n
 	}
-	headers, err := staticHeaders(where, "gatewayresponse.header.", r.ResponseParameters)
-	if err != nil {
+	var err error
+	if a.headers, err = compileAnswerHeaders(where, r.ResponseParameters); err != nil {
 		return a, err
 	}
-	a.headers = headers
-	if len(r.ResponseTemplates) == 0 {
-		return a, nil
-	}
-	a.contentType = templateType(r.ResponseTemplates)
-	if a.body, err = compileTemplate(where, r.ResponseTemplates[a.contentType]); err != nil {
-		return a, err
+	if len(r.ResponseTemplates) > 0 {
+		a.contentType = templateType(r.ResponseTemplates)
+		a.body = compileTemplate(r.ResponseTemplates[a.contentType])
 	}
 	return a, nil
 }
@@ -83,25 +80,59 @@ func templateType(templates map[string]string) string {
 	return slices.Min(names)
 }
 
-// staticHeaders reads {prefix + "X": "'value'"}.
-func staticHeaders(where, prefix string, in map[string]string) ([]Field, error) {
-	var out []Field
-	for target, source := range in {
-		name, ok := strings.CutPrefix(target, prefix)
+// compileAnswerHeaders reads {"gatewayresponse.header.X": expression}. The expressions are
+// those of a request mapping without the body (API Gateway Developer Guide, "Gateway
+// responses"), and what is known about the refusal in $context.error.
+func compileAnswerHeaders(where string, in map[string]string) ([]mapping, error) {
+	var out []mapping
+	for _, target := range slices.Sorted(maps.Keys(in)) {
+		name, ok := strings.CutPrefix(target, "gatewayresponse.header.")
 		if !ok || !validName(name) {
 			return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
 		}
-		value, ok := static(source)
-		if !ok {
-			return nil, &NotBuiltError{where, "only quoted static values are built for " + target + ", not " + source}
+		if errorVariable(in[target]) {
+			out = append(out, mapping{name, source{from: "error", name: in[target]}})
+			continue
 		}
-		if !validValue(value) {
-			return nil, &DefinitionError{"Invalid header value for " + target}
+		src, err := parseSource(where, in[target])
+		if err != nil {
+			return nil, err
 		}
-		out = append(out, Field{name, value})
+		if src.from == "body" || src.from == "static" && !validValue(src.name) {
+			return nil, &DefinitionError{"Invalid mapping expression specified: " + in[target]}
+		}
+		out = append(out, mapping{name, src})
 	}
-	slices.SortFunc(out, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// fields are the mapped headers of a refusal. A value that no header can carry is left
+// out: the refusal stands all the same.
+func (a *answer) fields(x *Exchange, r *Refusal) []Field {
+	out := make([]Field, 0, len(a.headers))
+	for i := range a.headers {
+		m := &a.headers[i]
+		switch m.source.from {
+		case "static":
+			out = append(out, Field{m.name, m.source.name})
+			continue
+		case "error":
+			if v := r.variable(m.source.name); v != "" && validValue(v) {
+				out = append(out, Field{m.name, v})
+			}
+			continue
+		case "path":
+			if x.resource == nil {
+				continue
+			}
+		}
+		for _, v := range x.values(m.source) {
+			if validValue(v) {
+				out = append(out, Field{m.name, v})
+			}
+		}
+	}
+	return out
 }
 
 // static reads a quoted static value ('text') of a mapping expression.
@@ -112,28 +143,37 @@ func static(s string) (string, bool) {
 	return s[1 : len(s)-1], true
 }
 
-// compileTemplate splits a gateway response template at its variables. Nothing but
-// plain substitution is built: directives and unknown variables are refused.
-func compileTemplate(where, text string) ([]piece, error) {
-	if strings.Contains(text, "#") {
-		return nil, &NotBuiltError{where, "template directives are not built"}
-	}
+// compileTemplate splits a gateway response's template at its variables. Nothing but
+// simple substitution happens in it, as at AWS: directives are text.
+func compileTemplate(text string) []piece {
 	out := []piece{}
 	for text != "" {
 		i := strings.IndexByte(text, '$')
 		if i < 0 {
-			return append(out, piece{text: text}), nil
+			return append(out, piece{text: text})
 		}
 		if i > 0 {
 			out = append(out, piece{text: text[:i]})
 		}
 		name, n := variable(text[i:])
-		if !known(name) {
-			return nil, &NotBuiltError{where, "the template uses " + text[i:i+n] + ", which is not built"}
+		if !answerVariable(name) {
+			name, n = "", max(n, 1)
+			out, text = append(out, piece{text: text[i : i+n]}), text[i+n:]
+			continue
 		}
 		out, text = append(out, piece{name: name}), text[i+n:]
 	}
-	return out, nil
+	return out
+}
+
+// answerVariable reports whether a gateway response's template may name it.
+func answerVariable(name string) bool {
+	for _, prefix := range []string{"context.", "stageVariables.", "method.request.header.", "method.request.querystring.", "method.request.path."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // variable reads $context.a.b or ${context.a.b} and its length.
@@ -143,7 +183,7 @@ func variable(s string) (name string, n int) {
 		start, closing = 2, true
 	}
 	end := start
-	for end < len(s) && (s[end] == '.' || s[end] == '_' || '0' <= s[end] && s[end] <= '9' || 'a' <= s[end]|0x20 && s[end]|0x20 <= 'z') {
+	for end < len(s) && (s[end] == '.' || s[end] == '_' || s[end] == '-' || '0' <= s[end] && s[end] <= '9' || 'a' <= s[end]|0x20 && s[end]|0x20 <= 'z') {
 		end++
 	}
 	name = s[start:end]
@@ -157,12 +197,26 @@ func variable(s string) (name string, n int) {
 	return trimmed, start + len(trimmed)
 }
 
-func known(name string) bool {
+// errorVariable reports whether a name is about the refusal itself.
+func errorVariable(name string) bool {
 	switch name {
 	case "context.error.message", "context.error.messageString", "context.error.validationErrorString", "context.error.responseType":
 		return true
 	}
-	return contextKnown(name)
+	return false
+}
+
+// variable gives what is known about a refusal.
+func (r *Refusal) variable(name string) string {
+	switch name {
+	case "context.error.message":
+		return r.message()
+	case "context.error.messageString":
+		return string(appendJSON(nil, r.message()))
+	case "context.error.validationErrorString":
+		return r.Validation
+	}
+	return r.Kind.info().name
 }
 
 // render writes the body of a refusal.
@@ -181,18 +235,32 @@ func (a *answer) render(x *Exchange, r *Refusal) []byte {
 			} else {
 				out = appendJSON(out, r.message())
 			}
-		case "context.error.message":
-			out = appendEscaped(out, r.message())
-		case "context.error.validationErrorString":
-			out = appendEscaped(out, r.Validation)
-		case "context.error.responseType":
-			out = append(out, r.Kind.info().name...)
+		case "context.error.message", "context.error.validationErrorString", "context.error.responseType":
+			out = appendEscaped(out, r.variable(p.name))
 		default:
-			v, _ := x.contextValue(p.name)
-			out = appendEscaped(out, v)
+			out = appendEscaped(out, x.answerValue(p.name))
 		}
 	}
 	return out
+}
+
+// answerValue is a variable of a gateway response; what has no value is empty.
+func (x *Exchange) answerValue(name string) (v string) {
+	if rest, ok := strings.CutPrefix(name, "stageVariables."); ok {
+		if x.snap != nil {
+			v = x.snap.def.Variables[rest]
+		}
+		return v
+	}
+	if rest, ok := strings.CutPrefix(name, "method.request."); ok {
+		from, rest, _ := strings.Cut(rest, ".")
+		if from != "path" || x.resource != nil {
+			v, _ = x.value(source{from: from, name: rest})
+		}
+		return v
+	}
+	v, _ = x.contextValue(name)
+	return v
 }
 
 // defaultBody is AWS's, with the blank that it puts into the bodies of 5xx answers

@@ -99,7 +99,15 @@ func (in *Input) json(path string) (string, error) {
 	return string(b), err
 }
 
-func (in *Input) find(path string) (any, error) {
+// Value gives what a path names in the payload, for mappings beside templates.
+func (in *Input) Value(p *jsonpath.Path) (any, error) {
+	if err := in.parse(); err != nil {
+		return nil, err
+	}
+	return p.Find(in.root)
+}
+
+func (in *Input) parse() error {
 	if !in.parsed {
 		in.parsed = true
 		if strings.TrimSpace(string(in.Body)) == "" {
@@ -108,8 +116,12 @@ func (in *Input) find(path string) (any, error) {
 			in.err = &InputError{in.err}
 		}
 	}
-	if in.err != nil {
-		return nil, in.err
+	return in.err
+}
+
+func (in *Input) find(path string) (any, error) {
+	if err := in.parse(); err != nil {
+		return nil, err
 	}
 	if path == "$" {
 		return in.root, nil
