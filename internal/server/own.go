@@ -73,8 +73,14 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	if s.cfg.Dev {
 		mode = "dev"
 	}
-	answerJSON(w, http.StatusOK, map[string]string{
+	delivered, undelivered := s.parts.userpool.Deliveries()
+	messages := map[string]int64{"undelivered": undelivered}
+	if s.cfg.Dev { // how much is written to people is nobody else's business
+		messages["delivered"] = delivered
+	}
+	answerJSON(w, http.StatusOK, map[string]any{
 		"status": "ok", "version": s.cfg.Version, "mode": mode, "region": s.cfg.Region, "account": s.cfg.Account,
+		"messages": messages,
 	})
 }
 

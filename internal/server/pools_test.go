@@ -65,3 +65,15 @@ func TestChangeSchema(t *testing.T) {
 		t.Errorf("changed: %d %s", status, body)
 	}
 }
+
+// What became of messages is seen from outside, and how many there are in dev only.
+func TestHealth_messages(t *testing.T) {
+	t.Parallel()
+	for dev, want := range map[bool]string{true: `"messages":{"delivered":0,"undelivered":0}`, false: `"messages":{"undelivered":0}`} {
+		s := newTestServer(t)
+		s.cfg.Dev = dev
+		if _, body := get(t, s, http.MethodGet, "/_moat/health", nil); !strings.Contains(body, want) {
+			t.Errorf("dev %v: %s", dev, body)
+		}
+	}
+}

@@ -324,9 +324,10 @@ func (s *Service) revoke(ctx context.Context, c *Client, text string) error {
 // GetTokensFromRefreshToken refreshes, and rotates the refresh token where the
 // client wants that.
 func (s *Service) GetTokensFromRefreshToken(ctx context.Context, in *api.GetTokensFromRefreshTokenRequest) (*api.GetTokensFromRefreshTokenResponse, error) {
+	var p Pool
 	var c Client
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		c, err = s.client(tx, in.ClientId)
+		p, c, err = s.both(tx, in.ClientId)
 		return err
 	})
 	if err != nil {
@@ -337,6 +338,10 @@ func (s *Service) GetTokensFromRefreshToken(ctx context.Context, in *api.GetToke
 		err = refuse(notAuthorized, "Client secret is missing or wrong.")
 	}
 	if err != nil {
+		return nil, exception(err)
+	}
+	threat, err := s.threatOf(ctx, &p, &c, origin{})
+	if err = errors.Join(err, threat.admit()); err != nil {
 		return nil, exception(err)
 	}
 	out, err := s.refresh(ctx, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, nil)

@@ -44,6 +44,11 @@ func (s *Service) drawCode() (plain string, sealed []byte, err error) {
 // putCode stores a code in place of the one before it. A nil sealed code is one
 // that nobody can guess: what a stranger gets who asks for somebody unknown.
 func (s *Service) putCode(tx *store.Tx, c Code, life time.Duration) error {
+	return s.putCodeOf(tx, c, life, maxSends)
+}
+
+// putCodeOf is putCode where another number of codes may be asked for.
+func (s *Service) putCodeOf(tx *store.Tx, c Code, life time.Duration, most int) error {
 	now := s.time()
 	old, err := s.tables.codes.Get(tx, c.Pool, c.User, c.Purpose)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -53,7 +58,7 @@ func (s *Service) putCode(tx *store.Tx, c Code, life time.Duration) error {
 	if err == nil && now.Before(old.Window.Add(codeWindow)) {
 		c.Window, c.Sent, c.Attempts = old.Window, old.Sent, old.Attempts
 	}
-	if c.Sent >= maxSends {
+	if c.Sent >= most {
 		return errTooMany()
 	}
 	c.Sent++

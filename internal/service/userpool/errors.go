@@ -84,9 +84,60 @@ func exception(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
+	for _, of := range []func(*fault) error{requestException, userException, passkeyException} {
+		if e := of(f); e != nil {
+			return e
+		}
+	}
+	return err
+}
+
+// requestException is one about what was asked for.
+func requestException(f *fault) error {
 	switch f.kind {
 	case addOnNotEnabled:
 		return &api.UserPoolAddOnNotEnabledException{Message: f.text}
+	case groupExists:
+		return &api.GroupExistsException{Message: f.text}
+	case invalidOAuthFlow:
+		return &api.InvalidOAuthFlowException{Message: f.text}
+	case invalidParameter:
+		return &api.InvalidParameterException{Message: f.text}
+	case invalidPoolConfiguration:
+		return &api.InvalidUserPoolConfigurationException{Message: f.text}
+	case lambdaRefused:
+		return &api.UserLambdaValidationException{Message: f.text}
+	case lambdaUnexpected:
+		return &api.UnexpectedLambdaException{Message: f.text}
+	case lambdaUnreadable:
+		return &api.InvalidLambdaResponseException{Message: f.text}
+	case limitExceeded:
+		return &api.LimitExceededException{Message: f.text}
+	case notAuthorized:
+		return &api.NotAuthorizedException{Message: f.text}
+	case notFound:
+		return &api.ResourceNotFoundException{Message: f.text}
+	case preconditionNotMet:
+		return &api.PreconditionNotMetException{Message: f.text}
+	case scopeUnknown:
+		return &api.ScopeDoesNotExistException{Message: f.text}
+	case tooManyRequests:
+		return &api.TooManyRequestsException{Message: f.text}
+	case unauthorized:
+		return &api.UnauthorizedException{Message: f.text}
+	case unsupportedOperation:
+		return &api.UnsupportedOperationException{Message: f.text}
+	case unsupportedTokenType:
+		return &api.UnsupportedTokenTypeException{Message: f.text}
+	case unsupportedUserState:
+		return &api.UnsupportedUserStateException{Message: f.text}
+	}
+	return nil
+}
+
+// userException is one about somebody, or what he has.
+func userException(f *fault) error {
+	switch f.kind {
 	case aliasExists:
 		return &api.AliasExistsException{Message: f.text}
 	case codeDeliveryFailed:
@@ -99,58 +150,31 @@ func exception(err error) error {
 		return &api.DeviceKeyExistsException{Message: f.text}
 	case enableTokenFailed:
 		return &api.EnableSoftwareTokenMFAException{Message: f.text}
-	case groupExists:
-		return &api.GroupExistsException{Message: f.text}
-	case invalidOAuthFlow:
-		return &api.InvalidOAuthFlowException{Message: f.text}
-	case invalidParameter:
-		return &api.InvalidParameterException{Message: f.text}
 	case invalidPassword:
 		return &api.InvalidPasswordException{Message: f.text}
-	case invalidPoolConfiguration:
-		return &api.InvalidUserPoolConfigurationException{Message: f.text}
-	case lambdaRefused:
-		return &api.UserLambdaValidationException{Message: f.text}
-	case lambdaUnexpected:
-		return &api.UnexpectedLambdaException{Message: f.text}
-	case lambdaUnreadable:
-		return &api.InvalidLambdaResponseException{Message: f.text}
-	case limitExceeded:
-		return &api.LimitExceededException{Message: f.text}
 	case mfaMethodNotFound:
 		return &api.MFAMethodNotFoundException{Message: f.text}
-	case notAuthorized:
-		return &api.NotAuthorizedException{Message: f.text}
-	case notFound:
-		return &api.ResourceNotFoundException{Message: f.text}
 	case passwordInHistory:
 		return &api.PasswordHistoryPolicyViolationException{Message: f.text}
 	case passwordResetRequired:
 		return &api.PasswordResetRequiredException{Message: f.text}
-	case preconditionNotMet:
-		return &api.PreconditionNotMetException{Message: f.text}
 	case refreshTokenReused:
 		return &api.RefreshTokenReuseException{Message: f.text}
-	case scopeUnknown:
-		return &api.ScopeDoesNotExistException{Message: f.text}
 	case softwareTokenNotFound:
 		return &api.SoftwareTokenMFANotFoundException{Message: f.text}
-	case tooManyRequests:
-		return &api.TooManyRequestsException{Message: f.text}
-	case unauthorized:
-		return &api.UnauthorizedException{Message: f.text}
-	case unsupportedOperation:
-		return &api.UnsupportedOperationException{Message: f.text}
-	case unsupportedTokenType:
-		return &api.UnsupportedTokenTypeException{Message: f.text}
-	case unsupportedUserState:
-		return &api.UnsupportedUserStateException{Message: f.text}
 	case userNotConfirmed:
 		return &api.UserNotConfirmedException{Message: f.text}
 	case userNotFound:
 		return &api.UserNotFoundException{Message: f.text}
 	case usernameExists:
 		return &api.UsernameExistsException{Message: f.text}
+	}
+	return nil
+}
+
+// passkeyException is one about passkeys.
+func passkeyException(f *fault) error {
+	switch f.kind {
 	case webAuthnChallengeNotFound:
 		return &api.WebAuthnChallengeNotFoundException{Message: f.text}
 	case webAuthnClientMismatch:
@@ -166,7 +190,7 @@ func exception(err error) error {
 	case webAuthnRelyingPartyMismatch:
 		return &api.WebAuthnRelyingPartyMismatchException{Message: f.text}
 	}
-	return err
+	return nil
 }
 
 // oauthError is an error of RFC 6749 section 5.2.

@@ -84,6 +84,7 @@ type house struct {
 	c      api.Service // goes through validation, and fails on errors that the model does not list
 	box    *outbox
 	region string
+	ip     string // where requests come from
 	mu     sync.Mutex
 	at     time.Time
 	recs   []wire.Record
@@ -193,7 +194,7 @@ func (h *house) open(db *store.DB) {
 // Invoke implements wire.Invoker: validation, the call, and the check that an
 // exception is one the model lists.
 func (h *house) Invoke(ctx context.Context, _, operation string, in, out any) error {
-	ctx = wire.WithCall(ctx, &wire.Call{Account: "000000000000", Region: h.region, Operation: operation})
+	ctx = wire.WithCall(ctx, &wire.Call{Account: "000000000000", Region: h.region, Operation: operation, SourceIP: h.ip})
 	for _, op := range api.New(h.Service).Operations {
 		if op.Name != operation {
 			continue

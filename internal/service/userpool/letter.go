@@ -1,6 +1,7 @@
 package userpool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ type letterText struct {
 	Client   string            `json:",omitempty"`
 	Metadata map[string]string `json:",omitempty"`
 	Worded   bool              `json:",omitempty"` // the pool's function had its say
+	Purpose  string            `json:",omitempty"` // in place of the message's own
 }
 
 func newLetterTable() *store.Table[Letter] {
@@ -68,7 +70,11 @@ func (s *Service) putSentCode(tx *store.Tx, c Code, life time.Duration, m Messag
 		return err
 	}
 	m.ExpiresAt = s.time().Add(life)
-	return s.putLetter(tx, c.User, letterText{Message: m, Client: on.client, Metadata: on.metadata}, c.Sealed == nil)
+	text := letterText{Message: m, Client: on.client, Metadata: on.metadata}
+	if c.Network != "" { // no later one replaces it
+		text.Purpose = c.Purpose
+	}
+	return s.putLetter(tx, c.User, text, c.Sealed == nil)
 }
 
 func (s *Service) putLetter(tx *store.Tx, user string, text letterText, blank bool) error {
@@ -82,7 +88,7 @@ func (s *Service) putLetter(tx *store.Tx, user string, text letterText, blank bo
 		return err
 	}
 	l := Letter{
-		Pool: text.Message.PoolID, User: user, Purpose: text.Message.purpose(), ID: id, Blank: blank, Due: s.time(), ExpiresAt: text.Message.ExpiresAt,
+		Pool: text.Message.PoolID, User: user, Purpose: cmp.Or(text.Purpose, text.Message.purpose()), ID: id, Blank: blank, Due: s.time(), ExpiresAt: text.Message.ExpiresAt,
 	}
 	if s.prompt {
 		l.Due = l.Due.Add(letterLease) // the request delivers it itself

@@ -31,6 +31,15 @@ func purposeSignIn(attribute string) string { return "sign-in " + attribute }
 
 func errSignInCode() error { return refuse(codeMismatch, "Invalid code or auth state for the user.") }
 
+// signInLimit is a limit of codes in the words of operations whose model has no
+// LimitExceededException.
+func signInLimit(err error) error {
+	if is(err, limitExceeded) {
+		return refuse(tooManyRequests, err.Error())
+	}
+	return err
+}
+
 // askCode sends a code to a user who owes it.
 func (s *Service) askCode(kind api.ChallengeNameType) func(context.Context, *step, *User, attempt) (answer, error) {
 	return func(ctx context.Context, st *step, u *User, at attempt) (answer, error) {
@@ -62,11 +71,18 @@ func (s *Service) sendSignInCode(ctx context.Context, st *step, kind api.Challen
 		Pool: u.Pool, User: u.Key, Purpose: purposeSignIn(how.attribute), Sealed: sealed,
 		Attribute: how.attribute, Value: to.destination, For: ch.ID,
 	}
+	if opens(&at) {
+		code.Purpose, code.Network = purposeOpening(how.attribute, ch.ID), s.network(ctx, st)
+	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		return s.putSentCode(tx, code, st.client.challengeValidity(), signInMessage(&st.pool, u, to, plain), st.on)
+		m := signInMessage(&st.pool, u, to, plain)
+		if code.Network != "" {
+			return s.putOpening(tx, st, code, st.client.challengeValidity(), m)
+		}
+		return s.putSentCode(tx, code, st.client.challengeValidity(), m, st.on)
 	})
 	if err != nil {
-		return answer{}, err
+		return answer{}, signInLimit(err)
 	}
 	s.posted(ctx, &st.pool, code.User, code.Purpose)
 	return s.offered(ch, map[string]string{
@@ -90,10 +106,13 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 		}
 		pr := &proof{user: u, factor: how.proves, right: ch.Known, from: &ch, retry: true, wrong: errSignInCode()}
 		pr.effect = func(tx *store.Tx, u *User) (verdict, err error) {
-			if len(ch.Proven) == 0 && ch.Flow == api.AuthFlowTypeUSER_AUTH && !st.pool.codeLetsIn(u, how.attribute) {
+			if opens(&ch.attempt) && !st.pool.codeLetsIn(u, how.attribute) {
 				return errSignInCode(), nil // a second factor has been set up since
 			}
 			purpose := purposeSignIn(how.attribute)
+			if opens(&ch.attempt) {
+				purpose = purposeOpening(how.attribute, ch.ID)
+			}
 			sent, err := s.tables.codes.Get(tx, u.Pool, u.Key, purpose)
 			if errors.Is(err, store.ErrNotFound) || err == nil && sent.For != ch.ID {
 				return errSignInCode(), nil
@@ -101,8 +120,13 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 			if err != nil {
 				return nil, err
 			}
-			code, verdict, err := s.redeem(tx, u.Pool, u.Key, purpose, given)
-			if is(verdict, codeMismatch) {
+			var code Code
+			if opens(&ch.attempt) {
+				code, verdict, err = s.redeemOpening(tx, u, &sent, given)
+			} else {
+				code, verdict, err = s.redeem(tx, u.Pool, u.Key, purpose, given)
+			}
+			if verdict = signInLimit(verdict); is(verdict, codeMismatch) {
 				verdict = errSignInCode()
 			}
 			if err != nil || verdict != nil || u.verified(how.attribute) {

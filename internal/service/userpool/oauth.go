@@ -115,6 +115,9 @@ func (s *Service) token(x *exchange) (*tokenReply, error) {
 		return nil, invalidRequest("grant_type is missing.")
 	}
 	c, err := s.authenticate(x, f)
+	if err == nil {
+		err = s.admitExchange(x, &c)
+	}
 	if err != nil {
 		return nil, err
 	}

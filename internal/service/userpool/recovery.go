@@ -11,6 +11,9 @@ import (
 // ForgotPassword sends a code by which the password can be replaced. A client that
 // must not learn who exists gets the same answer for everybody.
 func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequest) (*api.ForgotPasswordResponse, error) {
+	if err := s.admit(ctx, in.ClientId, in.UserContextData); err != nil {
+		return nil, exception(err)
+	}
 	plain, sealed, err := s.drawCode()
 	if err != nil {
 		return nil, err

@@ -135,6 +135,9 @@ func markUnverified(u *User) {
 
 // ConfirmSignUp proves the address that the code went to and lets the user in.
 func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpRequest) (*api.ConfirmSignUpResponse, error) {
+	if err := s.admit(ctx, in.ClientId, in.UserContextData); err != nil {
+		return nil, exception(err)
+	}
 	var verdict error
 	var p Pool
 	var c Client
@@ -201,6 +204,9 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 
 // ResendConfirmationCode sends a new sign-up code in place of the old one.
 func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConfirmationCodeRequest) (*api.ResendConfirmationCodeResponse, error) {
+	if err := s.admit(ctx, in.ClientId, in.UserContextData); err != nil {
+		return nil, exception(err)
+	}
 	plain, sealed, err := s.drawCode()
 	if err != nil {
 		return nil, err

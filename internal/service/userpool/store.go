@@ -177,6 +177,7 @@ type Code struct {
 	Attribute, Value    string // the address that the code was sent to, and so proves
 	Pending             bool   // Value becomes the attribute only when proven
 	For                 string // id of the challenge that the code answers; "" outside of sign-ins
+	Network             string `json:",omitempty"` // of who asked for a code that opens a sign-in
 	ExpiresAt           time.Time
 	Attempts            int
 	Sent                int
