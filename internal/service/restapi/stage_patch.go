@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"moat/internal/pure/arn"
@@ -94,6 +95,9 @@ func patchMethodSetting(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation
 	}
 	path := wire.Value(op.Path)
 	op.Path = &member
+	if op.Op == remove { // back to the default
+		op.Op, op.Value = replace, defaultOf(member)
+	}
 	if err := (patchRules{member: {add, replace}}).apply(&m, []apigatewayapi.PatchOperation{op}); err != nil {
 		return err
 	}
@@ -116,6 +120,18 @@ func settingMembers() map[string]string {
 		"caching/requireAuthorizationForCacheControl":    "/requireAuthorizationForCacheControl",
 		"caching/unauthorizedCacheControlHeaderStrategy": "/unauthorizedCacheControlHeaderStrategy",
 	}
+}
+
+// defaultOf is the default of a member of a method setting, as a patch has it.
+func defaultOf(member string) *string {
+	value := map[string]string{
+		"/loggingLevel": "OFF", "/throttlingBurstLimit": strconv.Itoa(defaultBurst), "/throttlingRateLimit": strconv.Itoa(defaultRate), "/cacheTtlInSeconds": "300",
+		"/requireAuthorizationForCacheControl": "true", "/unauthorizedCacheControlHeaderStrategy": "SUCCEED_WITH_RESPONSE_HEADER",
+	}[member]
+	if value == "" {
+		value = "false"
+	}
+	return &value
 }
 
 const maxCacheTTL = 3600

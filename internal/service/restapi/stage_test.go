@@ -144,6 +144,12 @@ func TestUpdateStage_settings(t *testing.T) {
 	if st.CacheClusterStatus != "AVAILABLE" || st.CacheClusterSize != "0.5" || !*st.TracingEnabled || *st.AccessLogSettings.Format != "$context.requestId $context.identity.sourceIp" {
 		t.Errorf("%+v", st)
 	}
+	if st, err = updateStage(s, ctx, api, "remove /~1courses/GET/caching/ttlInSeconds", "remove /~1courses/GET/logging/loglevel", "remove /~1courses/GET/metrics/enabled"); err != nil {
+		t.Fatal(err)
+	}
+	if m := st.MethodSettings["courses/GET"]; *m.CacheTtlInSeconds != 300 || *m.LoggingLevel != "OFF" || *m.MetricsEnabled || !*m.DataTraceEnabled {
+		t.Errorf("%+v", m)
+	}
 	if st, err = updateStage(s, ctx, api, "remove /accessLogSettings", "remove /courses/GET", "remove /*/*", "replace /cacheClusterEnabled false"); err != nil {
 		t.Fatal(err)
 	}

@@ -70,10 +70,10 @@ func stage(c apigatewayapi.Service) Handler {
 	return Handler{
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateStageRequest{}
-			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": skip}); err != nil {
+			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": "CanarySettings"}); err != nil {
 				return State{}, err
 			}
-			if err := unsupported(r, "CanarySetting", "ClientCertificateId"); err != nil {
+			if err := unsupported(r, "ClientCertificateId"); err != nil {
 				return State{}, err
 			}
 			in.Tags = r.marked("Tags")
@@ -87,7 +87,7 @@ func stage(c apigatewayapi.Service) Handler {
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			st := State{PhysicalID: r.PhysicalID}
-			if err := unsupported(r, "CanarySetting", "ClientCertificateId"); err != nil {
+			if err := unsupported(r, "ClientCertificateId"); err != nil {
 				return st, err
 			}
 			p := patch{}
@@ -97,6 +97,7 @@ func stage(c apigatewayapi.Service) Handler {
 			p.scalar(r, "CacheClusterSize", "/cacheClusterSize")
 			p.scalar(r, "TracingEnabled", "/tracingEnabled")
 			p.entries(mapOf(r.Previous.Get("Variables")), mapOf(r.Properties.Get("Variables")), "/variables/")
+			p.canary(r.Previous.Get("CanarySetting"), r.Properties.Get("CanarySetting"))
 			p.settings(r.Previous, r.Properties)
 			return st, patchStage(ctx, c, r, r.PhysicalID, p)
 		},
@@ -119,6 +120,26 @@ func patchStage(ctx context.Context, c apigatewayapi.Service, r *Request, name s
 	}
 	_, err := c.UpdateStage(ctx, &apigatewayapi.UpdateStageRequest{RestApiId: r.text("RestApiId"), StageName: name, PatchOperations: p.ops})
 	return err
+}
+
+// canary patches the canary of a stage.
+func (p *patch) canary(from, to *template.Value) {
+	if to == nil {
+		if from != nil {
+			p.add("remove", "/canarySettings", "")
+		}
+		return
+	}
+	for _, name := range []string{"DeploymentId", "PercentTraffic", "UseStageCache"} {
+		if v := to.Get(name); v != nil && (from == nil || from.Get(name) == nil || decimal(v) != decimal(from.Get(name))) {
+			p.add("replace", "/canarySettings/"+strings.ToLower(name[:1])+name[1:], decimal(v))
+		}
+	}
+	before := map[string]string{}
+	if from != nil {
+		before = mapOf(from.Get("StageVariableOverrides"))
+	}
+	p.entries(before, mapOf(to.Get("StageVariableOverrides")), "/canarySettings/stageVariableOverrides/")
 }
 
 // methodSettings are the members of CloudFormation's MethodSetting and their patch paths.

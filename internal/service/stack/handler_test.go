@@ -282,6 +282,18 @@ func TestHandler_Update(t *testing.T) {
 				op("replace", "/~1a~1b/GET/throttling/burstLimit", "7"), op("remove", "/*/*/throttling/rateLimit", "")) + `,"RestApiId":"a","StageName":"id1"}`,
 		},
 		{
+			"canary", "AWS::ApiGateway::Stage",
+			`{"RestApiId": "a", "DeploymentId": "d1"}`,
+			`{"RestApiId": "a", "DeploymentId": "d1", "CanarySetting": {"DeploymentId": "d2", "PercentTraffic": 12.5, "StageVariableOverrides": {"x": "1"}, "UseStageCache": true}}`,
+			`UpdateStage {` + patch(op("replace", "/canarySettings/deploymentId", "d2"), op("replace", "/canarySettings/percentTraffic", "12.5"), op("replace", "/canarySettings/useStageCache", "true"),
+				op("replace", "/canarySettings/stageVariableOverrides/x", "1")) + `,"RestApiId":"a","StageName":"id1"}`,
+		},
+		{
+			"no canary", "AWS::ApiGateway::Stage",
+			`{"RestApiId": "a", "DeploymentId": "d1", "CanarySetting": {"DeploymentId": "d2"}}`, `{"RestApiId": "a", "DeploymentId": "d1"}`,
+			`UpdateStage {` + patch(op("remove", "/canarySettings", "")) + `,"RestApiId":"a","StageName":"id1"}`,
+		},
+		{
 			"identity pool", "AWS::Cognito::IdentityPool",
 			`{"AllowUnauthenticatedIdentities": true}`,
 			`{"AllowUnauthenticatedIdentities": false, "IdentityPoolName": "p", "DeveloperProviderName": "login.example", "SupportedLoginProviders": {"graph.facebook.com": 7700},
