@@ -211,7 +211,7 @@ func mapFailure(err error, request bool) error {
 	}
 	var input *vtl.InputError
 	if request && errors.As(err, &input) {
-		return &Refusal{Kind: BadRequestBody, Message: input.Error(), Grounds: "the mapping template reads the body as JSON"}
+		return &Refusal{Kind: Default4XX, Message: input.Error(), Grounds: "the mapping template reads the body as JSON"}
 	}
 	return refuse(APIConfigurationError, "the mapping template failed: "+err.Error())
 }

@@ -176,7 +176,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	p.access = newAccessLog(cfg.Log, p.appendLines)
 	leaser := &lateLeaser{}
 	p.gateway = gateway.New(gateway.Config{
-		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser,
+		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser, Services: gatewayServices{p, cfg},
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Lines:  p.access.line,
 		Record: func(r wire.Record) { p.used(r); p.access.record(r); p.refused(r); cfg.Record(r) },
