@@ -47,7 +47,11 @@ func (s *Snapshot) compileFunctionAuthorizer(out *authorizer, a Authorizer) erro
 		return &DefinitionError{"Invalid credentials for " + out.where}
 	}
 	if a.Type == "TOKEN" {
-		return out.headerSource(a.IdentitySource)
+		if err := out.headerSource(a.IdentitySource); err != nil {
+			return err
+		}
+		out.sources = []source{{from: "header", name: out.header}}
+		return nil
 	}
 	for text := range strings.SplitSeq(a.IdentitySource, ",") {
 		if text = strings.TrimSpace(text); text == "" {

@@ -18,8 +18,8 @@ import (
 type authorizer struct {
 	id, name, kind string
 	pools          []pool
-	header         string // identity source of TOKEN and COGNITO_USER_POOLS
-	sources        []source
+	header         string   // identity source of TOKEN and COGNITO_USER_POOLS
+	sources        []source // identity sources of TOKEN and REQUEST
 	validation     *regexp.Regexp
 	ttl            time.Duration
 	function       *function

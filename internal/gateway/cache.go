@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,7 +142,12 @@ func (c *cacheRule) key(x *Exchange, b []byte) ([]byte, error) {
 	case x.claims != nil:
 		b = append(append(b, 't'), x.claims.sum[:]...)
 	case x.custom != nil:
+		// By what the authorizer made of the request and by what it read: many name every
+		// caller alike, and leave it to the function behind to read the token itself.
 		b = append(append(b, 'c'), x.custom.sum[:]...)
+		for _, src := range x.route.authorizer.sources {
+			b = x.appendSource(b, src)
+		}
 	case c.auth != "NONE": // nobody is known: nothing may be shared
 		return nil, refuse(Default5XX, "the caller of a cached route is not known")
 	}
@@ -216,10 +222,12 @@ func maxAgeZero(field string) bool {
 	return false
 }
 
-// keepable reports whether an answer may be kept: no error, nothing that was made for one
-// caller alone, nothing that depends on a field that is not in its name.
+// keepable reports whether an answer may be kept: no error, nothing that answers a range or a
+// condition of one request, nothing that was made for one caller alone, nothing that
+// depends on a field that is not in its name.
 func (c *cacheRule) keepable(r *reply) bool {
-	if r.status >= 400 || r.status < 200 {
+	switch {
+	case r.status < 200, r.status >= 400, r.status == http.StatusPartialContent, r.status == http.StatusNotModified:
 		return false
 	}
 	for _, f := range r.fields {

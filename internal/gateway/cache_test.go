@@ -192,6 +192,8 @@ func TestCache_answers(t *testing.T) {
 		`{"statusCode":200,"body":"N"}`:                                                  true,
 		`{"statusCode":204,"body":""}`:                                                   true,
 		`{"statusCode":301,"headers":{"Location":"/N"}}`:                                 true,
+		`{"statusCode":206,"body":"N"}`:                                                  false,
+		`{"statusCode":304,"body":""}`:                                                   false,
 		`{"statusCode":400,"body":"N"}`:                                                  false,
 		`{"statusCode":404,"body":"N"}`:                                                  false,
 		`{"statusCode":503,"body":"N"}`:                                                  false,
