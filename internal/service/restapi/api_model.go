@@ -57,7 +57,9 @@ func (d *definition) model(name string) (apigatewayapi.Model, error) {
 func (s *Service) GetModel(ctx context.Context, in *apigatewayapi.GetModelRequest) (*apigatewayapi.Model, error) {
 	var out apigatewayapi.Model
 	err := s.view(ctx, in.RestApiId, func(d *definition) (err error) {
-		out, err = d.model(in.ModelName)
+		if out, err = d.model(in.ModelName); err == nil && wire.Value(in.Flatten) {
+			out.Schema, err = d.flattened(in.ModelName)
+		}
 		return err
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ type exporter struct {
 	iam, key   string            // names of the schemes for signatures and API keys
 	validators map[string]string // names by id
 	used       map[string]bool   // models that methods refer to
+	notes      map[string][]note // what is documented, by type and name
 }
 
 func (e *exporter) document() *document.Object {

@@ -33,26 +33,44 @@ func inherits(kind apigatewayapi.DocumentationPartType) bool {
 // first, what is said of a closer one in its stead.
 func (e *exporter) said(kind apigatewayapi.DocumentationPartType, path, method, status, name string) *document.Object {
 	out := &document.Object{}
-	if e.docs == nil {
-		return out
+	if e.notes == nil {
+		e.read()
 	}
-	for _, p := range e.docs.Parts { // sorted: a shorter path, and "*", come first
-		l := p.Location
-		if l.Type != kind || wire.Value(l.Name) != name || !covers(wire.Value(l.Method), method, inherits(kind)) || !covers(wire.Value(l.StatusCode), status, inherits(kind)) {
+	for _, n := range e.notes[string(kind)+" "+name] { // sorted: a shorter path, and "*", come first
+		if !covers(n.method, method, inherits(kind)) || !covers(n.status, status, inherits(kind)) {
 			continue
 		}
-		if at := wire.Value(l.Path); at != path && !(inherits(kind) && (at == "/" || strings.HasPrefix(path, at+"/"))) {
+		if n.path != path && !(inherits(kind) && (n.path == "/" || strings.HasPrefix(path, n.path+"/"))) {
 			continue
 		}
-		props, err := properties(wire.Value(p.Properties))
-		if err != nil {
-			continue
-		}
-		for _, k := range props.Keys() {
-			out.Set(k, props.Get(k))
+		for _, k := range n.properties.Keys() {
+			out.Set(k, n.properties.Get(k))
 		}
 	}
 	return out
+}
+
+// note is a part of the documentation, read.
+type note struct {
+	path, method, status string
+	properties           *document.Object
+}
+
+// read parses the documentation once.
+func (e *exporter) read() {
+	e.notes = map[string][]note{}
+	if e.docs == nil {
+		return
+	}
+	for _, p := range e.docs.Parts {
+		l := p.Location
+		props, err := properties(wire.Value(p.Properties))
+		if err != nil {
+			continue // no part is stored that does not parse
+		}
+		k := string(l.Type) + " " + wire.Value(l.Name)
+		e.notes[k] = append(e.notes[k], note{wire.Value(l.Path), wire.Value(l.Method), wire.Value(l.StatusCode), props})
+	}
 }
 
 func covers(general, one string, inherited bool) bool {

@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -18,6 +19,9 @@ const (
 	maxResources   = 10_000  // of an API that is imported
 	maxImportPath  = 2_000   // characters of one path
 	maxImportFault = 100     // sentences in one answer
+	maxModels      = 2_000   // of an API that is imported; validators and authorizers likewise
+	maxReferenced  = 1 << 20 // values that references of one document bring in, each time they do
+	maxDefinition  = 32 << 20
 )
 
 // openAPI is an OpenAPI 3.0 or Swagger 2.0 document: what the import does not know it
@@ -26,6 +30,9 @@ type openAPI struct {
 	root       *document.Object
 	swagger    bool              // version 2.0
 	parameters map[string]string // of the import: endpointConfigurationTypes, basepath, ignore
+
+	sizes map[*document.Object]int // of what references lead to
+	spent int                      // of maxReferenced
 }
 
 // parseOpenAPI reads a document in JSON or YAML.
@@ -74,8 +81,42 @@ func (d *openAPI) resolve(v any) *document.Object {
 			at = at.Object(seg)
 		}
 		o = at
+		if !d.spend(o) {
+			return nil
+		}
 	}
 	return nil // a reference that leads to itself leads nowhere
+}
+
+// spend counts what a reference brings in: a part that stands once and is used a thousand
+// times costs as much as a thousand parts.
+func (d *openAPI) spend(o *document.Object) bool {
+	size, known := d.sizes[o]
+	if !known {
+		size = values(o)
+		if d.sizes == nil {
+			d.sizes = map[*document.Object]int{}
+		}
+		d.sizes[o] = size
+	}
+	d.spent += size
+	return d.spent <= maxReferenced
+}
+
+// values counts the values in a value.
+func values(v any) int {
+	n := 1
+	switch v := v.(type) {
+	case *document.Object:
+		for _, k := range v.Keys() {
+			n += values(v.Get(k))
+		}
+	case []any:
+		for _, e := range v {
+			n += values(e)
+		}
+	}
+	return n
 }
 
 func textMap(o *document.Object) map[string]string {
@@ -141,6 +182,7 @@ type importer struct {
 // validators, models, gateway responses, each path, the documentation. It returns what it
 // left out. What it finds wrong is told at once, not one by one.
 func (s *Service) importInto(d *definition, doc *openAPI) ([]string, error) {
+	doc.spent = 0
 	w := &importer{s: s, d: d, doc: doc, byPath: map[string]string{}, variable: map[string]string{}, inline: map[string]*string{}}
 	for id, r := range d.Resources {
 		w.byPath[wire.Value(r.Path)] = id
@@ -154,6 +196,9 @@ func (s *Service) importInto(d *definition, doc *openAPI) ([]string, error) {
 			return nil, err
 		}
 	}
+	if err := w.bounded(); err != nil {
+		return nil, err
+	}
 	if len(w.errors) > 0 {
 		text := "Errors found during import:\n\t" + strings.Join(w.errors, "\n\t")
 		if len(w.warnings) > 0 {
@@ -162,6 +207,23 @@ func (s *Service) importInto(d *definition, doc *openAPI) ([]string, error) {
 		return nil, badRequest("%s", text)
 	}
 	return w.warnings, checkAPI("PutRestApi", &d.API)
+}
+
+// bounded refuses what would grow without end, also by one merge after the other.
+func (w *importer) bounded() error {
+	if w.doc.spent > maxReferenced {
+		return badRequest("Unable to build importer with provided input: %s.", document.ErrTooLarge)
+	}
+	for name, n := range map[string]int{"Models": len(w.d.Models), "Authorizers": len(w.d.Authorizers), "Request Validators": len(w.d.Validators)} {
+		if n > maxModels {
+			return &apigatewayapi.LimitExceededException{Message: fmt.Sprintf("Maximum number of %s for this API has been reached. Please contact AWS if you need additional %s.", name, name)}
+		}
+	}
+	b, err := json.Marshal(w.d)
+	if err == nil && len(b) > maxDefinition {
+		return &apigatewayapi.LimitExceededException{Message: fmt.Sprintf("The API would be larger than %d bytes", maxDefinition)}
+	}
+	return err
 }
 
 // failing refuses an import with warnings when its caller wants that.

@@ -76,15 +76,22 @@ func (w *importer) authorizer(id, name string, def, auth *document.Object) (sche
 // identifies the caller. Of several that identify, the last counts. A name without a usable
 // definition is refused unless it is SAM's NONE: a route must not be open by mistake.
 func (w *importer) security(m *apigatewayapi.Method, op *document.Object) error {
-	list, own := op.Get("security").([]any)
-	if !own {
-		list = w.doc.root.List("security")
+	asked := w.doc.root.Get("security")
+	if op.Has("security") {
+		asked = op.Get("security")
+	}
+	list, ok := asked.([]any)
+	if asked != nil && !ok {
+		return badRequest("Invalid security requirement: it is not a list")
 	}
 	if auth := op.Object("x-amazon-apigateway-auth"); auth != nil {
 		m.AuthorizationType = wire.String(strings.ToUpper(auth.Text("type")))
 	}
 	for _, requirement := range list {
-		names, _ := requirement.(*document.Object)
+		names, ok := requirement.(*document.Object)
+		if !ok {
+			return badRequest("Invalid security requirement: '%s'", document.Text(requirement))
+		}
 		for _, name := range names.Keys() {
 			s, known := w.schemes[name]
 			switch {
