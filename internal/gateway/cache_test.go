@@ -56,7 +56,7 @@ func (k *kit) counting(answer string) *atomic.Int64 {
 			if strings.Contains(in.AuthorizationToken, "refresh") {
 				actions = `"execute-api:*"`
 			}
-			return Result{Payload: []byte(`{"principalId":"` + in.AuthorizationToken + `","policyDocument":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":` + actions + `,"Resource":"*"}]}}`)}, nil
+			return Result{Payload: []byte(`{"principalId":"` + strings.TrimPrefix(in.AuthorizationToken, "another ") + `","policyDocument":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":` + actions + `,"Resource":"*"}]}}`)}, nil
 		}
 		if answer == "" {
 			return Result{Payload: []byte(`{"statusCode":200,"body":"` + strconv.FormatInt(n.Add(1), 10) + `"}`)}, nil
@@ -102,6 +102,7 @@ func TestCache_keys(t *testing.T) {
 		"a signature of somebody else":   {iam("ASIAMEMBER"), iam("ASIAGUEST"), false},
 		"the same signer":                {iam("ASIAMEMBER"), iam("ASIAMEMBER"), true},
 		"a principal of an authorizer":   {request("GET", "/custom", "Authorization", "ann"), request("GET", "/custom", "Authorization", "bob"), false},
+		"one principal, two tokens":      {request("GET", "/custom", "Authorization", "ann"), request("GET", "/custom", "Authorization", "another ann"), false},
 		"the same principal":             {request("GET", "/custom", "Authorization", "ann"), request("GET", "/custom", "Authorization", "ann"), true},
 		"an API key of somebody else":    {request("GET", "/catalog", "X-Api-Key", "one"), request("GET", "/catalog", "X-Api-Key", "two"), false},
 		"the same API key":               {request("GET", "/catalog", "X-Api-Key", "one"), request("GET", "/catalog", "X-Api-Key", "one"), true},
@@ -376,6 +377,34 @@ func TestCache_publish(t *testing.T) {
 		k.serve(request("GET", "/page"))
 		if n.Load() != c.calls {
 			t.Errorf("%d: %d calls, want %d", i, n.Load(), c.calls)
+		}
+	}
+}
+
+// TestFlushAuthorizers: what an authorizer said is forgotten with the stage's epoch.
+func TestFlushAuthorizers(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	k.counting("")
+	for i, c := range []struct {
+		epoch int64
+		calls int
+	}{{0, 1}, {0, 1}, {1, 2}, {1, 2}} {
+		k.publish(caching("http://localhost:1", func(d *Definition) {
+			d.Cache, d.AuthorizerEpoch = nil, c.epoch
+			a := d.Authorizers["fn"]
+			a.TTL = time.Hour
+			d.Authorizers["fn"] = a
+		}))
+		k.serve(request("GET", "/custom", "Authorization", "ann"))
+		asked := 0
+		for _, inv := range k.invoker.calls {
+			if strings.HasSuffix(inv.FunctionARN, ":authorizer") {
+				asked++
+			}
+		}
+		if asked != c.calls {
+			t.Errorf("%d: the authorizer was asked %d times, want %d", i, asked, c.calls)
 		}
 	}
 }
