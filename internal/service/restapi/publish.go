@@ -16,13 +16,14 @@ import (
 )
 
 // PublishAll hands the gateway everything that is deployed. Stages that it serves already
-// are left alone. A stage that cannot be compiled is withdrawn: refused, not served half.
+// are left alone, and so are the plans and keys when none of them has changed. A stage that cannot be compiled is withdrawn: refused, not served half.
 func (s *Service) PublishAll(ctx context.Context) error {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	var stages []stage
 	var changed []gateway.Definition
 	var set gateway.PlanSet
+	plans := s.stalePlans.Swap(false)
 	var throttles map[place]gateway.Throttle
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		if stages, err = s.tables.stages.List(tx, store.Query{}); err != nil {
@@ -34,10 +35,13 @@ func (s *Service) PublishAll(ctx context.Context) error {
 		if changed, err = s.changed(tx, stages, throttles); err != nil {
 			return err
 		}
-		set, err = s.planSet(tx)
+		if plans {
+			set, err = s.planSet(tx)
+		}
 		return err
 	})
 	if err != nil {
+		s.stalePlans.CompareAndSwap(false, plans)
 		return err
 	}
 	s.withdrawGone(stages)
@@ -50,7 +54,9 @@ func (s *Service) PublishAll(ctx context.Context) error {
 		}
 		s.cfg.Publisher.Publish(snapshot)
 	}
-	s.cfg.Publisher.PublishPlans(set)
+	if plans {
+		s.cfg.Publisher.PublishPlans(set)
+	}
 	for _, st := range stages {
 		s.published[stageKey{st.API, st.Name}] = st.version(throttles)
 	}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moat/internal/gateway"
@@ -58,6 +59,7 @@ type Service struct {
 	untold   []gateway.Usage
 	unspent  []gateway.Unspent
 
+	stalePlans atomic.Bool // plans or keys have changed since they were published
 	publishing sync.Mutex
 	published  map[stageKey]string // version of what each stage serves
 	positions  []byte              // key that seals the positions of lists
@@ -81,6 +83,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, db: cfg.DB, tables: newTables(), published: map[stageKey]string{}, positions: positions}
+	s.stalePlans.Store(true)
+	s.db.Subscribe(planTopic, func() { s.stalePlans.Store(true) })
 	return s, s.tables.create(cfg.DB)
 }
 
@@ -97,12 +101,14 @@ func (s *Service) Run(ctx context.Context) error {
 	counting.Go(func() { s.keepUsage(ctx) })
 	defer counting.Wait()
 	changed := make(chan struct{}, 1)
-	s.db.Subscribe(topic, func() {
+	wake := func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
-	})
+	}
+	s.db.Subscribe(topic, wake)
+	s.db.Subscribe(planTopic, wake)
 	for {
 		select {
 		case <-ctx.Done():

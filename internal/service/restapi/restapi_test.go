@@ -19,6 +19,7 @@ type board struct {
 	mu     sync.Mutex
 	served map[string]int // api/stage: how often published
 	plans  gateway.PlanSet
+	listed int // how often it was handed plans
 }
 
 func (b *board) Publish(s *gateway.Snapshot) {
@@ -37,6 +38,7 @@ func (b *board) PublishPlans(set gateway.PlanSet) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.plans = set
+	b.listed++
 }
 
 func (b *board) TakeUsage() []gateway.Usage         { return nil }

@@ -15,6 +15,10 @@ import (
 // topic is the store topic of everything that the gateway serves from.
 const topic = "restapi"
 
+// planTopic is the topic of plans and keys, which may be many: they are read again only when one of
+// them has changed.
+const planTopic = "restapi_plans"
+
 // definition is a REST API as it is being edited: one record, so that an import or
 // a deployment reads and writes it as a whole. Its parts have the wire's shapes.
 type definition struct {
@@ -107,7 +111,7 @@ func newTables() tables {
 			KeyOf: func(s *stage) []string { return []string{s.Account, s.Region, s.API, s.Name} },
 		}),
 		keys: store.NewTable(store.Schema[key]{
-			Name: "restapi_key", Key: regional("id"), Topic: topic,
+			Name: "restapi_key", Key: regional("id"), Topic: planTopic,
 			KeyOf: func(k *key) []string { return []string{k.Account, k.Region, k.ID} },
 			Indexes: []store.Index[key]{{
 				Name: "value", Columns: []string{"hash"}, Unique: true,
@@ -115,7 +119,7 @@ func newTables() tables {
 			}},
 		}),
 		plans: store.NewTable(store.Schema[plan]{
-			Name: "restapi_plan", Key: regional("id"), Topic: topic,
+			Name: "restapi_plan", Key: regional("id"), Topic: planTopic,
 			KeyOf: func(p *plan) []string { return []string{p.Account, p.Region, p.ID} },
 		}),
 		settings: store.NewTable(store.Schema[settings]{
