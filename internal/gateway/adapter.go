@@ -11,11 +11,18 @@ import (
 // ServeAPI answers a request that net/http has read. path is the escaped path below
 // the stage, as it was sent. Which API and stage are meant is the caller's to say.
 func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage, path string) {
+	g.serveVia(w, r, apiID, stage, path, nil)
+}
+
+func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage, path string, via *Via) {
 	x := g.pool.Get().(*Exchange)
 	fields, segs, reply, buf := x.Fields[:0], x.segs[:0], x.reply.fields[:0], x.buf
-	out := netWriter{w: w}
+	out, custom := netWriter{w: w}, ""
+	if via != nil {
+		custom = via.Domain.Name
+	}
 	*x = Exchange{
-		Context: r.Context(), APIID: apiID, Stage: stage, Method: r.Method, Path: path, Target: target(r), RawQuery: r.URL.RawQuery,
+		Context: r.Context(), APIID: apiID, Stage: stage, Via: via, CustomDomain: custom, Method: r.Method, Path: path, Target: target(r), RawQuery: r.URL.RawQuery,
 		Host: r.Host, Proto: r.Proto, RemoteIP: remoteIP(r.RemoteAddr), Secure: r.TLS != nil, Header: r.Header, Body: r.Body, Length: r.ContentLength,
 	}
 	for name, values := range r.Header {

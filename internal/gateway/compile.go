@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type Snapshot struct {
 	canary      *canary
 	counters    *counters
 	accessLog   *accessFormat
+	transport   http.RoundTripper // nil: the gateway's
 }
 
 // route is a compiled [Route].
@@ -48,6 +50,8 @@ type route struct {
 	counters   *counters // nil: not counted by itself
 	serve      integration
 	timeout    time.Duration
+	link       *Link
+	transport  http.RoundTripper // of the link
 }
 
 // parameter is a request parameter that must be there.
@@ -196,8 +200,8 @@ func (rt *route) parameters(r Route) error {
 
 func (s *Snapshot) compileIntegration(rt *route, res *resource) (integration, error) {
 	in := rt.def.Integration
-	if in.ConnectionType != "" && in.ConnectionType != "INTERNET" {
-		return nil, &NotBuiltError{rt.name, "VPC links are not built"}
+	if err := s.link(rt, in); err != nil {
+		return nil, err
 	}
 	switch in.Type {
 	case "":

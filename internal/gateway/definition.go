@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"time"
 )
@@ -50,6 +51,10 @@ type Definition struct {
 	Canary *Canary
 	// AuthorizerEpoch rises when what authorizers said is to be forgotten.
 	AuthorizerEpoch int64
+	// ClientCertificate is what HTTP integrations show to their backends; nil: nothing.
+	ClientCertificate *tls.Certificate
+	// Links are the VPC links that integrations may name, by id.
+	Links map[string]Link
 
 	CreatedAt time.Time
 }
@@ -81,7 +86,7 @@ type Route struct {
 // AWS (a function or another service), HTTP and MOCK through mappings.
 type Integration struct {
 	Type, URI, Method, Credentials string
-	ConnectionType                 string
+	ConnectionType, ConnectionID   string
 	PassthroughBehavior            string
 	ContentHandling                string
 	// Timeout is 29 seconds when zero.

@@ -146,7 +146,7 @@ func (s *Snapshot) isBinary(contentType string) bool {
 func (x *Exchange) event(body []byte) []byte {
 	b := make([]byte, 0, 4096+len(body)*4/3)
 	b = append(appendJSON(append(b, `{"resource":`...), x.resource.path), `,"path":`...)
-	b = append(appendJSON(b, x.path), `,"httpMethod":`...)
+	b = append(appendJSON(b, x.fullPath()), `,"httpMethod":`...)
 	b = append(appendJSON(b, x.Method), `,"headers":`...)
 	b = x.appendHeaders(b)
 	b = x.appendQuery(append(b, `,"queryStringParameters":`...))
@@ -277,5 +277,5 @@ func (x *Exchange) appendContext(b []byte) []byte {
 			b = append(b, "null"...)
 		}
 	}
-	return append(b, "}}"...)
+	return append(x.appendClientCert(b), "}}"...)
 }

@@ -20,7 +20,9 @@ type Exchange struct {
 	Context context.Context
 
 	APIID, Stage string
-	Method       string
+	// Via says by which custom domain name the request came; nil: by the API's own.
+	Via    *Via
+	Method string
 	// Path is the escaped path below the stage, Target the whole path as it was sent.
 	Path, Target string
 	RawQuery     string

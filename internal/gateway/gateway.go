@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -72,19 +74,22 @@ type Config struct {
 	// Lines takes the lines of access logs and execution logs. It must not block. nil:
 	// no such log is written.
 	Lines func(LogLine)
-	// Transport replaces the outbound transport of HTTP integrations in tests.
+	// Transport replaces the outbound transport of HTTP integrations in tests, Roots the
+	// authorities that vouch for their backends.
 	Transport http.RoundTripper
+	Roots     *x509.CertPool
 }
 
 // Gateway serves published snapshots. It is safe for concurrent use: serving reads
 // atomic pointers, publishing swaps them.
 type Gateway struct {
-	cfg    Config
-	stages atomic.Pointer[map[stageKey]*Snapshot]
-	apis   atomic.Pointer[map[string]int] // number of published stages
-	plans  atomic.Pointer[planIndex]
-	usage  usageBook
-	mu     sync.Mutex // serialises publishing
+	cfg     Config
+	stages  atomic.Pointer[map[stageKey]*Snapshot]
+	apis    atomic.Pointer[map[string]int] // number of published stages
+	plans   atomic.Pointer[planIndex]
+	domains atomic.Pointer[map[string]*Domain]
+	usage   usageBook
+	mu      sync.Mutex // serialises publishing
 	// accounts are the buckets of account throttles, by account and region; mu guards them.
 	accounts map[string]*bucket
 	meters   map[meter]*counters // guarded by mu
@@ -123,11 +128,14 @@ func New(cfg Config) *Gateway {
 	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand))
 	g.outbound = cfg.Transport
 	if g.outbound == nil {
-		g.outbound = outbound.NewTransport(cfg.AllowPrivate)
+		t := outbound.NewTransport(cfg.AllowPrivate)
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}
+		g.outbound = t
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})
 	g.plans.Store(compilePlans(PlanSet{}, nil, &g.usage))
+	g.domains.Store(&map[string]*Domain{})
 	return g
 }
 
@@ -148,6 +156,10 @@ func (g *Gateway) Publish(s *Snapshot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	stages := maps.Clone(*g.stages.Load())
+	g.equip(s)
+	if old := stages[s.key]; old != nil && old != s {
+		defer old.release()
+	}
 	g.adopt(s, stages[s.key])
 	stages[s.key] = s
 	g.swap(stages)

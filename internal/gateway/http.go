@@ -154,7 +154,7 @@ func (p *httpProxy) serve(x *Exchange) error {
 		cancel()
 		return err
 	}
-	resp, err := x.g.outbound.RoundTrip(req)
+	resp, err := x.transport().RoundTrip(req)
 	if err != nil {
 		cancel()
 		return failed(err, req.URL.Host)

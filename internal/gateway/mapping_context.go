@@ -108,6 +108,9 @@ func (x *Exchange) identityMap() *jsonpath.Map {
 			m.Put(name, v)
 		}
 	}
+	if x.Via != nil && x.Via.Peer != nil {
+		m.Put("clientCert", x.clientCertMap())
+	}
 	return m
 }
 

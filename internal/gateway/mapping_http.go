@@ -56,7 +56,7 @@ func (m *httpMapped) serve(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	resp, err := x.g.outbound.RoundTrip(req)
+	resp, err := x.transport().RoundTrip(req)
 	if err != nil {
 		return failed(err, req.URL.Host)
 	}

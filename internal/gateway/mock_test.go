@@ -115,13 +115,17 @@ func TestCompile_refuses(t *testing.T) {
 		"AWS of no ARN":         {change: with(func(r *Route) { r.Integration = Integration{Type: "AWS", Method: "POST", URI: "http://x/"} })},
 		"HTTP":                  {change: with(func(r *Route) { r.Integration = Integration{Type: "HTTP", Method: "GET", URI: "http://x/"} }), ok: true},
 		"HTTP of no address":    {change: with(func(r *Route) { r.Integration.Type = "HTTP" })},
-		"VPC link":              {change: with(func(r *Route) { r.Integration.ConnectionType = "VPC_LINK" }), notBuilt: true},
-		"bad function":          {change: with(func(r *Route) { r.Integration.URI = "arn:aws:apigateway:us-east-1:s3:path/x" })},
-		"twice":                 {change: func(d *Definition) { d.Routes = append(d.Routes, base(), base()) }},
-		"method":                {change: with(func(r *Route) { r.Method = "get" })},
-		"path":                  {change: with(func(r *Route) { r.Path = "x" })},
-		"greedy in the middle":  {change: with(func(r *Route) { r.Path = "/{a+}/b" })},
-		"dots in a path":        {change: with(func(r *Route) { r.Path = "/a/../b" })},
+		"VPC link of a mock":    {change: with(func(r *Route) { r.Integration.ConnectionType = "VPC_LINK" }), notBuilt: true},
+		"VPC link that is not": {change: with(func(r *Route) {
+			r.Integration = Integration{Type: "HTTP_PROXY", Method: "GET", URI: "http://x/", ConnectionType: "VPC_LINK", ConnectionID: "ghost"}
+		})},
+		"connection of a kind": {change: with(func(r *Route) { r.Integration.ConnectionType = "PIGEON" })},
+		"bad function":         {change: with(func(r *Route) { r.Integration.URI = "arn:aws:apigateway:us-east-1:s3:path/x" })},
+		"twice":                {change: func(d *Definition) { d.Routes = append(d.Routes, base(), base()) }},
+		"method":               {change: with(func(r *Route) { r.Method = "get" })},
+		"path":                 {change: with(func(r *Route) { r.Path = "x" })},
+		"greedy in the middle": {change: with(func(r *Route) { r.Path = "/{a+}/b" })},
+		"dots in a path":       {change: with(func(r *Route) { r.Path = "/a/../b" })},
 		"ambiguous parameters": {change: func(d *Definition) {
 			with(func(r *Route) { r.Path = "/{a}" })(d)
 			with(func(r *Route) { r.Path = "/{b}" })(d)

@@ -14,6 +14,8 @@ func contextKnown(name string) bool {
 		"context.domainName", "context.domainPrefix", "context.requestTime", "context.requestTimeEpoch",
 		"context.identity.sourceIp", "context.identity.userAgent", "context.identity.apiKey", "context.identity.apiKeyId",
 		"context.identity.accessKey", "context.identity.accountId", "context.identity.caller", "context.identity.user", "context.identity.userArn",
+		"context.identity.clientCert.clientCertPem", "context.identity.clientCert.subjectDN", "context.identity.clientCert.issuerDN",
+		"context.identity.clientCert.serialNumber", "context.identity.clientCert.validity.notBefore", "context.identity.clientCert.validity.notAfter",
 		"context.identity.cognitoIdentityId", "context.identity.cognitoIdentityPoolId",
 		"context.identity.cognitoAuthenticationType", "context.identity.cognitoAuthenticationProvider":
 		return true
@@ -77,6 +79,9 @@ func (x *Exchange) contextValue(name string) (value string, ok bool) {
 }
 
 func (x *Exchange) identityValue(name string) (string, bool) {
+	if rest, is := strings.CutPrefix(name, "clientCert."); is {
+		return x.clientCert(rest)
+	}
 	switch name {
 	case "sourceIp":
 		return x.RemoteIP, true
@@ -140,8 +145,20 @@ func first(values []string) string {
 	return values[0]
 }
 
+// fullPath is the path of the proxy event: that below the stage, behind the base path of a custom
+// domain name.
+func (x *Exchange) fullPath() string {
+	if x.Via == nil {
+		return x.path
+	}
+	return x.Via.Base + x.path
+}
+
 // stagePath is requestContext.path: as sent, with the stage.
 func (x *Exchange) stagePath() string {
+	if x.Via != nil {
+		return x.Via.Base + x.Path
+	}
 	if x.Path == "" {
 		return "/" + x.Stage + "/"
 	}
@@ -151,6 +168,10 @@ func (x *Exchange) stagePath() string {
 // domain is the API's host name: the one the client used when it names the API,
 // else the one that it has on the domain of this installation.
 func (x *Exchange) domain() string {
+	if x.Via != nil {
+		host, _, _ := strings.Cut(x.Host, ":")
+		return host
+	}
 	if len(x.Host) > len(x.APIID) && x.Host[len(x.APIID)] == '.' && strings.EqualFold(x.Host[:len(x.APIID)], x.APIID) {
 		host, _, _ := strings.Cut(x.Host, ":")
 		return host

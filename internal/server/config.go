@@ -35,6 +35,7 @@ type Config struct {
 	Isolation           string
 	FunctionNetwork     string
 	AllowPrivateTargets bool
+	VPCLinks            map[string][]string // targets (host:port) of VPC links, by the name of a load balancer
 	SMTP, MailFrom      string
 	SMSWebhook          string // https://... that gets text messages, signed with the secret
 	SMSWebhookSecret    string

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"moat/internal/gateway"
 )
 
 var (
@@ -21,6 +23,7 @@ type destination struct {
 	stage  string
 	path   string // escaped path below the API's stage, the pool or the domain
 	region string
+	custom *gateway.Domain
 }
 
 type destinationKind int
@@ -31,6 +34,7 @@ const (
 	toPool                          // a user pool's issuer documents
 	toDomain                        // a pool domain: OAuth endpoints, login pages
 	toMoat                          // Moat's own, below /_moat/
+	toCustom                        // a custom domain name
 )
 
 // classify decides by host, then by path, who serves a request. It reads the host and
@@ -40,6 +44,9 @@ func (s *Server) classify(r *http.Request) destination {
 	path := r.URL.EscapedPath()
 	if d, ok := s.byHost(r, path); ok {
 		return d
+	}
+	if d := s.customDomain(hostOnly(r.Host)); d != nil {
+		return destination{kind: toCustom, custom: d}
 	}
 	switch {
 	case strings.HasPrefix(path, "/_moat/") || path == "/_moat":

@@ -124,10 +124,10 @@ func (s *Server) serve(l net.Listener) {
 		s.start(ctx, name, run)
 	}
 	s.start(ctx, "store", s.db.Run)
-	s.listener = newDualListener(l, s.parts.authority.tlsConfig())
+	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
-		TLSConfig: s.parts.authority.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	s.start(ctx, "listener", func(context.Context) error { return s.listener.run() })
 	s.start(ctx, "http", func(context.Context) error {
@@ -220,6 +220,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch d := s.classify(r); d.kind {
 	case toAPI:
 		s.parts.gateway.ServeAPI(w, r, d.api, d.stage, d.path)
+	case toCustom:
+		s.parts.gateway.ServeDomain(w, r, d.custom, hostOnly(r.Host))
 	case toPool:
 		s.parts.userpool.ServePool(w, r, d.api, d.path)
 	case toDomain:

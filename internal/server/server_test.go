@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"moat/internal/gateway"
 )
 
 func newTestServer(t *testing.T, change ...func(*Config)) *Server {
@@ -33,7 +35,7 @@ func newTestServer(t *testing.T, change ...func(*Config)) *Server {
 
 func TestClassify(t *testing.T) {
 	t.Parallel()
-	s := &Server{suffixes: []string{"moat.example.com", "localhost", "amazonaws.com", "amazoncognito.com"}}
+	s := &Server{parts: &parts{gateway: gateway.New(gateway.Config{})}, suffixes: []string{"moat.example.com", "localhost", "amazonaws.com", "amazoncognito.com"}}
 	for _, c := range []struct {
 		name, host, target, amz string
 		want                    destination

@@ -157,6 +157,18 @@ func (s *Service) tagged(tx *store.Tx, p place, resource string) (tagged, error)
 			k.Key.Tags = tags
 			return s.tables.keys.Put(tx, k)
 		}), err
+	case len(part) == 2 && part[0] == "domainnames":
+		d, err := s.domain(tx, p, part[1])
+		return newTagged(d.Domain.Tags, func(tags map[string]string) error {
+			d.Domain.Tags = tags
+			return s.tables.domains.Put(tx, d)
+		}), err
+	case len(part) == 2 && part[0] == "vpclinks":
+		l, err := s.link(tx, p, part[1])
+		return newTagged(l.Link.Tags, func(tags map[string]string) error {
+			l.Link.Tags = tags
+			return s.tables.links.Put(tx, l)
+		}), err
 	case len(part) == 2 && part[0] == "clientcertificates":
 		c, err := s.certificate(tx, p, part[1])
 		return newTagged(c.Certificate.Tags, func(tags map[string]string) error {

@@ -28,7 +28,7 @@ func (s *Service) CreateDeployment(ctx context.Context, in *apigatewayapi.Create
 		if err != nil {
 			return err
 		}
-		if err := s.deployable(&d, wire.Value(in.StageName)); err != nil {
+		if err := s.deployable(tx, &d, wire.Value(in.StageName)); err != nil {
 			return err
 		}
 		out = apigatewayapi.Deployment{Id: &id, Description: in.Description, CreatedDate: wire.Ptr(s.now())}
@@ -51,11 +51,12 @@ func (s *Service) CreateDeployment(ctx context.Context, in *apigatewayapi.Create
 }
 
 // deployable compiles the definition to see that the gateway can serve it.
-func (s *Service) deployable(d *definition, stageName string) error {
+func (s *Service) deployable(tx *store.Tx, d *definition, stageName string) error {
 	if stageName == "" {
 		stageName = "check"
 	}
-	def, err := compileDefinition(d, stage{Name: stageName})
+	st := stage{Account: d.Account, Region: d.Region, Name: stageName}
+	def, err := s.connected(tx, d, st)
 	if err != nil {
 		return err
 	}

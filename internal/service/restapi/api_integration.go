@@ -79,8 +79,8 @@ func checkIntegration(operation string, i *apigatewayapi.Integration) error {
 	if t := *i.TimeoutInMillis; t < minTimeoutMillis || t > defaultTimeoutMillis {
 		return badRequest("Timeout should be between %d ms and %d ms", minTimeoutMillis, defaultTimeoutMillis)
 	}
-	if i.ConnectionType == apigatewayapi.ConnectionTypeVPC_LINK {
-		return notBuilt(operation, "VPC links are not built")
+	if i.ConnectionType == apigatewayapi.ConnectionTypeVPC_LINK && wire.Value(i.ConnectionId) == "" {
+		return badRequest("Connection ID must be provided when the connection type is VPC_LINK")
 	}
 	if i.TlsConfig != nil && wire.Value(i.TlsConfig.InsecureSkipVerification) {
 		return notBuilt(operation, "insecureSkipVerification is not built: the target's certificate is always verified")

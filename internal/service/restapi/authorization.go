@@ -181,6 +181,16 @@ func (s *Service) requested(c *wire.Call, keys policy.Context, op *wire.Operatio
 	case *apigatewayapi.CreateDomainNameRequest:
 		after.endpoint(in.EndpointConfiguration)
 		after.add("SecurityPolicy", string(in.SecurityPolicy))
+		if m := in.MutualTlsAuthentication; m != nil {
+			after.add("MtlsTrustStoreUri", wire.Value(m.TruststoreUri))
+			after.add("MtlsTrustStoreVersion", wire.Value(m.TruststoreVersion))
+		}
+	case *apigatewayapi.UpdateDomainNameRequest:
+		after.patches(in.PatchOperations, map[string]string{"/endpointConfiguration/types": "EndpointType", "/securityPolicy": "SecurityPolicy",
+			"/mutualTlsAuthentication/truststoreUri": "MtlsTrustStoreUri", "/mutualTlsAuthentication/truststoreVersion": "MtlsTrustStoreVersion"})
+		s.domainAttributes(ctx, in.DomainName, before)
+	case *apigatewayapi.DeleteDomainNameRequest:
+		s.domainAttributes(ctx, in.DomainName, before)
 	case *apigatewayapi.TagResourceRequest:
 		wire.RequestTags(keys, in.Tags)
 	case *apigatewayapi.UntagResourceRequest:
@@ -209,6 +219,23 @@ func (s *Service) imported(d *definition, body []byte, parameters map[string]str
 	}
 	after.all(d)
 	after.policy = wire.Value(d.API.Policy) != old
+}
+
+// domainAttributes are the attributes of a custom domain name.
+func (s *Service) domainAttributes(ctx context.Context, name string, a *attributes) {
+	_ = s.db.View(ctx, func(tx *store.Tx) error { // or the call itself will fail on it
+		d, err := s.domain(tx, s.place(ctx), name)
+		if err != nil {
+			return err
+		}
+		a.endpoint(d.Domain.EndpointConfiguration)
+		a.add("SecurityPolicy", string(d.Domain.SecurityPolicy))
+		a.add("RoutingMode", string(d.Domain.RoutingMode))
+		if m := d.Domain.MutualTlsAuthentication; m != nil {
+			a.add("MtlsTrustStoreUri", wire.Value(m.TruststoreUri))
+		}
+		return nil
+	})
 }
 
 // loggedBy are the attributes of a stage.
@@ -277,6 +304,14 @@ func (s *Service) inheritedTags(ctx context.Context, part []string) map[string]s
 		case "apikeys":
 			k, err := s.key(tx, p, part[1])
 			maps.Copy(tags, k.Key.Tags)
+			return err
+		case "domainnames":
+			d, err := s.domain(tx, p, part[1])
+			maps.Copy(tags, d.Domain.Tags)
+			return err
+		case "vpclinks":
+			l, err := s.link(tx, p, part[1])
+			maps.Copy(tags, l.Link.Tags)
 			return err
 		case "clientcertificates":
 			c, err := s.certificate(tx, p, part[1])

@@ -25,6 +25,7 @@ func (s *Service) PublishAll(ctx context.Context) error {
 	var set gateway.PlanSet
 	plans := s.stalePlans.Swap(false)
 	var throttles map[place]gateway.Throttle
+	var domains map[string]*gateway.Domain
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		if stages, err = s.tables.stages.List(tx, store.Query{}); err != nil {
 			return err
@@ -33,6 +34,9 @@ func (s *Service) PublishAll(ctx context.Context) error {
 			return err
 		}
 		if changed, err = s.changed(tx, stages, throttles); err != nil {
+			return err
+		}
+		if domains, err = s.gatewayDomains(tx); err != nil {
 			return err
 		}
 		if plans {
@@ -57,6 +61,7 @@ func (s *Service) PublishAll(ctx context.Context) error {
 	if plans {
 		s.cfg.Publisher.PublishPlans(set)
 	}
+	s.cfg.Publisher.PublishDomains(domains)
 	for _, st := range stages {
 		s.published[stageKey{st.API, st.Name}] = st.version(throttles)
 	}
@@ -111,7 +116,7 @@ func (s *Service) served(tx *store.Tx, st stage) (gateway.Definition, error) {
 	if err != nil {
 		return gateway.Definition{}, err
 	}
-	def, err := compileDefinition(&d.Definition, st)
+	def, err := s.connected(tx, &d.Definition, st)
 	c := st.Stage.CanarySettings
 	if err != nil || c == nil {
 		return def, err
@@ -124,8 +129,17 @@ func (s *Service) served(tx *store.Tx, st stage) (gateway.Definition, error) {
 		st.Stage.Variables = map[string]string{}
 	}
 	maps.Copy(st.Stage.Variables, c.StageVariableOverrides)
-	canary, err := compileDefinition(&d.Definition, st)
+	canary, err := s.connected(tx, &d.Definition, st)
 	def.Canary = &gateway.Canary{Percent: wire.Value(c.PercentTraffic), UseStageCache: wire.Value(c.UseStageCache), Definition: canary}
+	return def, err
+}
+
+// connected is a definition with the stage's settings and what its connections to backends need.
+func (s *Service) connected(tx *store.Tx, d *definition, st stage) (gateway.Definition, error) {
+	def, err := compileDefinition(d, st)
+	if err == nil {
+		err = s.connect(tx, &def, st)
+	}
 	return def, err
 }
 
@@ -250,7 +264,7 @@ func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayap
 		ValidateParameters: wire.Value(v.ValidateRequestParameters), ValidateBody: wire.Value(v.ValidateRequestBody), RequestModels: m.RequestModels,
 		Integration: gateway.Integration{
 			Type: string(i.Type), URI: wire.Value(i.Uri), Method: wire.Value(i.HttpMethod), Credentials: wire.Value(i.Credentials),
-			ConnectionType: string(i.ConnectionType), PassthroughBehavior: wire.Value(i.PassthroughBehavior), ContentHandling: string(i.ContentHandling),
+			ConnectionType: string(i.ConnectionType), ConnectionID: wire.Value(i.ConnectionId), PassthroughBehavior: wire.Value(i.PassthroughBehavior), ContentHandling: string(i.ContentHandling),
 			Timeout:           time.Duration(wire.Value(i.TimeoutInMillis)) * time.Millisecond,
 			RequestParameters: i.RequestParameters, RequestTemplates: i.RequestTemplates,
 			CacheKeyParameters: i.CacheKeyParameters, CacheNamespace: wire.Value(i.CacheNamespace),

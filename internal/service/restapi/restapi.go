@@ -27,6 +27,7 @@ type Publisher interface {
 	Publish(s *gateway.Snapshot)
 	Withdraw(apiID, stage string)
 	PublishPlans(set gateway.PlanSet)
+	PublishDomains(domains map[string]*gateway.Domain)
 	// HashKey is the form in which a plan set names an API key's value.
 	HashKey(value string) string
 	// TakeUsage and TakeUnspent tell what was spent of quotas, and give leased blocks back.
@@ -44,6 +45,12 @@ type Config struct {
 	BaseURL   string // public address of this Moat
 	Domain    string // name below which APIs are served
 	Publisher Publisher
+	// Vouches reports whether Moat has a certificate of its own for a name; nil: for none. Reserved
+	// reports whether a name is none to give away, since Moat itself answers to it.
+	Vouches, Reserved func(name string) bool
+	// Targets are the targets (host:port) of VPC links, by the name of the load balancer that stands
+	// for them in templates.
+	Targets map[string][]string
 	// PassRoler decides whether a caller may give a role to integrations and authorizers. nil: nobody is asked.
 	PassRoler PassRoler
 }

@@ -16,10 +16,11 @@ import (
 
 // board is a Publisher that remembers what it was handed.
 type board struct {
-	mu     sync.Mutex
-	served map[string]int // api/stage: how often published
-	plans  gateway.PlanSet
-	listed int // how often it was handed plans
+	mu      sync.Mutex
+	served  map[string]int // api/stage: how often published
+	plans   gateway.PlanSet
+	listed  int // how often it was handed plans
+	domains map[string]*gateway.Domain
 }
 
 func (b *board) Publish(s *gateway.Snapshot) {
@@ -39,6 +40,12 @@ func (b *board) PublishPlans(set gateway.PlanSet) {
 	defer b.mu.Unlock()
 	b.plans = set
 	b.listed++
+}
+
+func (b *board) PublishDomains(domains map[string]*gateway.Domain) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.domains = domains
 }
 
 func (b *board) TakeUsage() []gateway.Usage         { return nil }

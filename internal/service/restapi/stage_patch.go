@@ -27,7 +27,7 @@ func badStagePath(op apigatewayapi.PatchOperation) error {
 // copied have paths of their own.
 func stageRules() patchRules {
 	return patchRules{
-		"/deploymentId": {replace}, "/description": {replace}, "/documentationVersion": {replace},
+		"/deploymentId": {replace}, "/description": {replace}, "/documentationVersion": {replace}, "/clientCertificateId": {replace, remove},
 		"/variables/*": {add, remove, replace}, "/variables": {remove}, "/tracingEnabled": {replace},
 		"/cacheClusterEnabled": {replace}, "/cacheClusterSize": {replace},
 		"/accessLogSettings": {remove}, "/accessLogSettings/destinationArn": {add, replace, remove}, "/accessLogSettings/format": {add, replace, remove},
@@ -38,7 +38,7 @@ func stageRules() patchRules {
 
 // unbuiltStage names the parts of a stage that have no effect yet.
 func unbuiltStage() map[string]string {
-	return map[string]string{"clientCertificateId": "client certificates", "webAclArn": "web ACLs"}
+	return map[string]string{"webAclArn": "web ACLs"}
 }
 
 func patchStage(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation) error {

@@ -90,6 +90,9 @@ type tables struct {
 	settings      *store.Table[settings]
 	certificates  *store.Table[certificate]
 	documentation *store.Table[documentation]
+	domains       *store.Table[domain]
+	mappings      *store.Table[mapping]
+	links         *store.Table[link]
 	usage         *store.Counter // leased, by plan, key and window
 	days          *store.Counter // used, by plan, key and day
 	extensions    *store.Counter // added to the limit, by plan, key and window
@@ -134,12 +137,28 @@ func newTables() tables {
 			Name: "restapi_documentation", Key: regional("api", "name"),
 			KeyOf: func(d *documentation) []string { return []string{d.Account, d.Region, d.API, d.Name} },
 		}),
+		domains: store.NewTable(store.Schema[domain]{
+			Name: "restapi_domain", Key: regional("name"), Topic: topic,
+			KeyOf: func(d *domain) []string { return []string{d.Account, d.Region, d.Name} },
+			Indexes: []store.Index[domain]{{
+				Name: "host", Columns: []string{"host"}, Unique: true,
+				Of: func(d *domain) [][]string { return [][]string{{d.Name}} },
+			}},
+		}),
+		mappings: store.NewTable(store.Schema[mapping]{
+			Name: "restapi_mapping", Key: regional("domain", "base"), Topic: topic,
+			KeyOf: func(m *mapping) []string { return []string{m.Account, m.Region, m.Domain, m.BasePath} },
+		}),
+		links: store.NewTable(store.Schema[link]{
+			Name: "restapi_link", Key: regional("id"), Topic: topic,
+			KeyOf: func(l *link) []string { return []string{l.Account, l.Region, l.ID} },
+		}),
 		usage: store.NewCounter("restapi_usage"), days: store.NewCounter("restapi_usage_day"), extensions: store.NewCounter("restapi_usage_extension"),
 	}
 }
 
 func (t tables) create(db *store.DB) error {
-	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates, t.documentation)
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates, t.documentation, t.domains, t.mappings, t.links)
 }
 
 // place is the account and region of a call.

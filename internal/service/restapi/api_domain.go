@@ -1,0 +1,222 @@
+package restapi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"moat/internal/store"
+	"moat/internal/wire"
+	"moat/internal/wire/apigatewayapi"
+)
+
+// domain is a custom domain name. Its name is unique in the installation, since requests find it by
+// their host alone.
+type domain struct {
+	Account, Region, Name string
+	Domain                apigatewayapi.DomainName
+	Chain                 string // PEM, the domain's own certificate first; empty: it has none of its own
+	Key                   []byte // sealed PKCS #8 of an own certificate
+}
+
+// mapping leads a base path of a domain to a stage.
+type mapping struct {
+	Account, Region, Domain, BasePath string // the base path as the API writes it: "(none)" for the empty one
+	Mapping                           apigatewayapi.BasePathMapping
+}
+
+// noBasePath is how the API writes the empty base path.
+const noBasePath = "(none)"
+
+// CreateDomainName makes a custom domain name; it is served, under its certificate, when the call answers.
+func (s *Service) CreateDomainName(ctx context.Context, in *apigatewayapi.CreateDomainNameRequest) (*apigatewayapi.DomainName, error) {
+	p, now := s.place(ctx), s.now()
+	id, err := s.id(longID)
+	if err != nil {
+		return nil, err
+	}
+	name := strings.ToLower(in.DomainName)
+	out := apigatewayapi.DomainName{
+		DomainName: &name, CertificateName: in.CertificateName, CertificateArn: in.CertificateArn, RegionalCertificateArn: in.RegionalCertificateArn,
+		RegionalCertificateName: in.RegionalCertificateName, EndpointConfiguration: in.EndpointConfiguration, SecurityPolicy: in.SecurityPolicy, Tags: in.Tags,
+		DomainNameStatus: apigatewayapi.DomainNameStatusAVAILABLE, RoutingMode: in.RoutingMode, EndpointAccessMode: in.EndpointAccessMode,
+		OwnershipVerificationCertificateArn: in.OwnershipVerificationCertificateArn, Policy: in.Policy,
+	}
+	if m := in.MutualTlsAuthentication; m != nil && wire.Value(m.TruststoreUri) != "" {
+		out.MutualTlsAuthentication = &apigatewayapi.MutualTlsAuthentication{TruststoreUri: m.TruststoreUri, TruststoreVersion: m.TruststoreVersion}
+	}
+	domainDefaults(&out)
+	rec := domain{Account: p.account, Region: p.region, Name: name, Domain: out}
+	if in.CertificateBody != nil || in.CertificatePrivateKey != nil {
+		up := upload{body: wire.Value(in.CertificateBody), key: wire.Value(in.CertificatePrivateKey), chain: wire.Value(in.CertificateChain)}
+		if err := s.uploaded(&rec, up); err != nil {
+			return nil, err
+		}
+		rec.Domain.CertificateUploadDate = &now
+	}
+	s.nameEndpoint(&rec, id)
+	if err := s.checkDomain("CreateDomainName", &rec); err != nil {
+		return nil, err
+	}
+	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.domains.Insert(tx, rec) })
+	if errors.Is(err, store.ErrExists) {
+		return nil, conflict("The domain name you provided already exists.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &rec.Domain, s.PublishAll(ctx)
+}
+
+func domainDefaults(d *apigatewayapi.DomainName) {
+	if d.EndpointConfiguration == nil {
+		d.EndpointConfiguration = &apigatewayapi.EndpointConfiguration{}
+	}
+	e := d.EndpointConfiguration
+	if len(e.Types) == 0 {
+		e.Types = []apigatewayapi.EndpointType{apigatewayapi.EndpointTypeEDGE}
+	}
+	if e.IpAddressType == "" {
+		e.IpAddressType = apigatewayapi.IpAddressTypeipv4
+	}
+	if d.SecurityPolicy == "" {
+		d.SecurityPolicy = apigatewayapi.SecurityPolicyTLS_1_2
+	}
+	if d.RoutingMode == "" {
+		d.RoutingMode = apigatewayapi.RoutingModeBASE_PATH_MAPPING_ONLY
+	}
+}
+
+// nameEndpoint names the host that the domain is to be an alias of, below this Moat's own name.
+func (s *Service) nameEndpoint(d *domain, id string) {
+	suffix, _, _ := strings.Cut(s.cfg.Domain, ":")
+	target := "d-" + id + ".execute-api." + d.Region + "." + suffix
+	if slices.Contains(d.Domain.EndpointConfiguration.Types, apigatewayapi.EndpointTypeEDGE) {
+		d.Domain.DistributionDomainName, d.Domain.RegionalDomainName = &target, nil
+	} else {
+		d.Domain.RegionalDomainName, d.Domain.DistributionDomainName = &target, nil
+	}
+}
+
+func (s *Service) domain(tx *store.Tx, p place, name string) (domain, error) {
+	d, err := s.tables.domains.Get(tx, p.key(strings.ToLower(name))...)
+	if errors.Is(err, store.ErrNotFound) {
+		return d, notFound("Invalid domain name identifier specified")
+	}
+	return d, err
+}
+
+// GetDomainName returns a custom domain name.
+func (s *Service) GetDomainName(ctx context.Context, in *apigatewayapi.GetDomainNameRequest) (*apigatewayapi.DomainName, error) {
+	var d domain
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		d, err = s.domain(tx, s.place(ctx), in.DomainName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &d.Domain, nil
+}
+
+// GetDomainNames lists the custom domain names. Those of other accounts are never shown here.
+func (s *Service) GetDomainNames(ctx context.Context, in *apigatewayapi.GetDomainNamesRequest) (*apigatewayapi.DomainNames, error) {
+	out, p := &apigatewayapi.DomainNames{Items: []apigatewayapi.DomainName{}}, s.place(ctx)
+	if in.ResourceOwner == apigatewayapi.ResourceOwnerOTHER_ACCOUNTS {
+		return out, nil
+	}
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		all, err := s.tables.domains.List(tx, store.Query{Prefix: p.key()})
+		if err != nil {
+			return err
+		}
+		items := make([]apigatewayapi.DomainName, len(all))
+		for i, d := range all {
+			items[i] = d.Domain
+		}
+		out.Items, out.Position, err = cut(s.listing(ctx), items, func(d apigatewayapi.DomainName) string { return *d.DomainName }, in.Position, in.Limit)
+		return err
+	})
+	return out, err
+}
+
+func domainRules() patchRules {
+	return patchRules{
+		"/certificateName": {replace}, "/certificateArn": {add, replace, remove}, "/regionalCertificateName": {replace}, "/regionalCertificateArn": {add, replace, remove},
+		"/securityPolicy": {replace}, "/endpointConfiguration/types": {add, remove, replace}, "/endpointConfiguration/types/*": {add, remove, replace}, "/endpointConfiguration/ipAddressType": {replace},
+		"/mutualTlsAuthentication/truststoreUri": {add, replace, remove}, "/mutualTlsAuthentication/truststoreVersion": {add, replace, remove}, "/mutualTlsAuthentication": {remove},
+		"/ownershipVerificationCertificateArn": {add, replace, remove}, "/policy": {replace, remove}, "/routingMode": {replace}, "/endpointAccessMode": {replace},
+	}
+}
+
+// UpdateDomainName patches a custom domain name; what changes counts when the call answers. A new
+// certificate is uploaded by its parts: /certificateBody, /certificatePrivateKey, /certificateChain.
+func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.UpdateDomainNameRequest) (*apigatewayapi.DomainName, error) {
+	var up upload
+	var rest []apigatewayapi.PatchOperation
+	for _, op := range in.PatchOperations {
+		part := map[string]*string{"/certificateBody": &up.body, "/certificatePrivateKey": &up.key, "/certificateChain": &up.chain}[wire.Value(op.Path)]
+		switch {
+		case part == nil:
+			rest = append(rest, op)
+		case op.Op != replace:
+			return nil, badRequest("Invalid patch path  '%s' specified for op '%s'. Please choose supported operations", *op.Path, op.Op)
+		default:
+			*part = wire.Value(op.Value)
+		}
+	}
+	var d domain
+	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if d, err = s.domain(tx, s.place(ctx), in.DomainName); err != nil {
+			return err
+		}
+		if err := domainRules().apply(&d.Domain, rest); err != nil {
+			return err
+		}
+		if m := d.Domain.MutualTlsAuthentication; m != nil && wire.Value(m.TruststoreUri) == "" {
+			d.Domain.MutualTlsAuthentication = nil
+		}
+		if up != (upload{}) {
+			if err := s.uploaded(&d, up); err != nil {
+				return err
+			}
+			d.Domain.CertificateUploadDate = wire.Ptr(s.now())
+		}
+		s.nameEndpoint(&d, d.endpointID())
+		if err := s.checkDomain("UpdateDomainName", &d); err != nil {
+			return err
+		}
+		return s.tables.domains.Put(tx, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &d.Domain, s.PublishAll(ctx)
+}
+
+// endpointID is the id in the name that the domain is an alias of.
+func (d *domain) endpointID() string {
+	name := wire.Value(d.Domain.RegionalDomainName) + wire.Value(d.Domain.DistributionDomainName)
+	id, _, _ := strings.Cut(strings.TrimPrefix(name, "d-"), ".")
+	return id
+}
+
+// DeleteDomainName deletes a custom domain name with its mappings.
+func (s *Service) DeleteDomainName(ctx context.Context, in *apigatewayapi.DeleteDomainNameRequest) (*apigatewayapi.DeleteDomainNameOutput, error) {
+	p := s.place(ctx)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		d, err := s.domain(tx, p, in.DomainName)
+		if err != nil {
+			return err
+		}
+		if _, err := s.tables.mappings.DeleteAll(tx, p.key(d.Name)...); err != nil {
+			return err
+		}
+		return s.tables.domains.Delete(tx, p.key(d.Name)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apigatewayapi.DeleteDomainNameOutput{}, s.PublishAll(ctx)
+}
