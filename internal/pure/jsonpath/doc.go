@@ -17,6 +17,8 @@ const (
 	MaxDepth = 500     // of nested arrays and objects
 	MaxPath  = 4096    // bytes of a path
 	maxSteps = 1 << 20 // values looked at by one evaluation
+	// maxValues bounds the values of a document: each takes many times its text's space.
+	maxValues = 1 << 19
 )
 
 // LimitError says that a document, a path or an evaluation is larger than this

@@ -12,8 +12,15 @@ var ErrNotFound = errors.New("jsonpath: nothing there")
 // function, else a [*List] of all matches, which may be empty. A definite path that
 // names nothing is [ErrNotFound]; too much work is a [*LimitError].
 func (p *Path) Find(root any) (any, error) {
-	e := &evaluation{root: root}
-	return e.find(p, root)
+	v, _, err := p.FindCounted(root)
+	return v, err
+}
+
+// FindCounted is Find, with the number of values that were looked at.
+func (p *Path) FindCounted(root any) (v any, looked int, err error) {
+	e := evaluation{root: root}
+	v, err = e.find(p, root)
+	return v, e.steps, err
 }
 
 type evaluation struct {

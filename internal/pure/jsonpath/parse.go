@@ -24,9 +24,10 @@ func Parse(text []byte) (any, error) {
 }
 
 type parser struct {
-	text []byte
-	at   int
-	buf  []byte
+	text   []byte
+	at     int
+	buf    []byte
+	values int
 }
 
 func (p *parser) wrong(message string) error { return &SyntaxError{p.at, message} }
@@ -52,6 +53,9 @@ func (p *parser) peek() byte {
 func (p *parser) value(depth int) (any, error) {
 	if depth > MaxDepth {
 		return nil, &LimitError{"the document is nested too deeply"}
+	}
+	if p.values++; p.values > maxValues {
+		return nil, &LimitError{"the document has too many values"}
 	}
 	switch c := p.peek(); {
 	case c == '{':

@@ -202,7 +202,7 @@ func (r *run) equal(a, b any) (bool, error) {
 	switch x := a.(type) {
 	case string:
 		if y, ok := b.(string); ok {
-			return x == y, nil
+			return x == y, r.work(min(len(x), len(y)) / 256)
 		}
 	case bool:
 		if y, ok := b.(bool); ok {

@@ -35,7 +35,11 @@ type Input struct {
 	root   any
 	parsed bool
 	err    error
+	cost   int
 }
+
+// Cost implements [Costly].
+func (in *Input) Cost() int { return in.cost }
 
 // Reset makes the input one of another payload.
 func (in *Input) Reset(body []byte, params Parameters) { *in = Input{Body: body, Params: params} }
@@ -59,6 +63,7 @@ func (in *Input) Call(name string, args []any) (any, bool, error) {
 	if name == "params" && len(args) == 0 {
 		return in.params(), true, nil
 	}
+	in.cost = 0
 	text, ok := textArg(args, 0)
 	if len(args) != 1 || !ok {
 		return nil, false, nil
@@ -123,14 +128,16 @@ func (in *Input) find(path string) (any, error) {
 	if err := in.parse(); err != nil {
 		return nil, err
 	}
-	if path == "$" {
+	if in.cost = len(path); path == "$" {
 		return in.root, nil
 	}
 	p, err := jsonpath.Compile(path)
 	if err != nil {
 		return nil, &RenderError{"the JSONPath " + path + ": " + err.Error(), err}
 	}
-	return p.Find(in.root)
+	v, looked, err := p.FindCounted(in.root)
+	in.cost += looked
+	return v, err
 }
 
 func (in *Input) params() *jsonpath.Map {

@@ -35,6 +35,9 @@ func (r *run) method(v any, a *access, args []any) (any, error) {
 	case Object:
 		out, ok, err := x.Call(a.name, args)
 		if ok || err != nil {
+			if err == nil {
+				err = r.bill(x, args, out)
+			}
 			return out, err
 		}
 		if len(args) == 0 && strings.HasPrefix(a.name, "get") {
@@ -60,6 +63,25 @@ func (r *run) method(v any, a *access, args []any) (any, error) {
 		return hash(s), err
 	}
 	return nil, nil
+}
+
+// Costly is an [Object] that says how many steps its last call took.
+type Costly interface{ Cost() int }
+
+// bill accounts for what an object did and made.
+func (r *run) bill(x Object, args []any, out any) error {
+	if c, ok := x.(Costly); ok {
+		if err := r.work(c.Cost()); err != nil {
+			return err
+		}
+	}
+	n := 0
+	for _, a := range append(args[:len(args):len(args)], out) {
+		if s, ok := a.(string); ok {
+			n += len(s)
+		}
+	}
+	return r.charge(n)
 }
 
 func sameKind(a, b any) bool {

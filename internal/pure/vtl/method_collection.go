@@ -82,7 +82,7 @@ func (r *run) listMethod1(l *jsonpath.List, name string, arg any) (any, bool, er
 			}
 			old := l.Items[n]
 			l.Items = slices.Delete(l.Items, int(n), int(n)+1)
-			return old, true, nil
+			return old, true, r.work(len(l.Items) / 16)
 		}
 		i, err := r.index(l, arg, false)
 		if i >= 0 {

@@ -73,6 +73,9 @@ func unit(s string, offset int) int64 {
 }
 
 func (r *run) stringMethod(s string, a *access, args []any) (any, bool, error) {
+	if err := r.work(len(s) / 64); err != nil {
+		return nil, true, err
+	}
 	switch len(args) {
 	case 0:
 		out, ok := plainMethod(s, a.name)
@@ -154,11 +157,10 @@ func (r *run) stringMethod1(s string, a *access, args []any) (any, bool, error) 
 	case "concat":
 		return s + t, true, r.charge(len(s) + len(t))
 	case "matches":
-		re, err := r.pattern(wholePattern(t), a.re)
+		re, err := r.pattern(wholePattern(t), s, a.re)
 		if err != nil {
 			return nil, true, err
 		}
-		r.steps += len(s) / 16
 		return re.MatchString(s), true, nil
 	case "split":
 		return r.split(s, t, a, 0)
@@ -262,12 +264,12 @@ func (r *run) stringMethod2(s string, a *access, args []any) (any, bool, error) 
 	}
 	switch a.name {
 	case "replace":
-		if err := r.charge(len(s) + strings.Count(s, t)*len(with)); err != nil {
+		if err := r.charge(len(s) + (strings.Count(s, t)+1)*len(with)); err != nil {
 			return nil, true, err
 		}
 		return strings.ReplaceAll(s, t, with), true, nil
 	case "replaceAll", "replaceFirst":
-		re, err := r.pattern(t, a.re)
+		re, err := r.pattern(t, s, a.re)
 		if err != nil {
 			return nil, true, err
 		}

@@ -77,12 +77,21 @@ func wholePattern(text string) string { return `^(?:` + text + `)\z` }
 func (r *run) replace(s string, re *regexp.Regexp, with string, all bool) (any, error) {
 	n := 1
 	if all {
-		n = -1
+		n = maxMatches + 1
 	}
-	r.steps += len(s) / 16
+	if text, literal := re.LiteralPrefix(); literal && text != "" && all && !strings.ContainsAny(with, `$\`) {
+		if err := r.charge(len(s) + strings.Count(s, text)*len(with)); err != nil {
+			return nil, err
+		}
+		return strings.ReplaceAll(s, text, with), nil
+	}
+	matches := re.FindAllStringSubmatchIndex(s, n)
+	if err := r.found(len(matches)); err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	last := 0
-	for _, m := range re.FindAllStringSubmatchIndex(s, n) {
+	for _, m := range matches {
 		b.WriteString(s[last:m[0]])
 		if err := expand(&b, s, re, m, with); err != nil {
 			return nil, err
@@ -93,6 +102,16 @@ func (r *run) replace(s string, re *regexp.Regexp, with string, all bool) (any, 
 	}
 	b.WriteString(s[last:])
 	return b.String(), r.charge(b.Len())
+}
+
+// maxMatches bounds how often one pattern matches in one text.
+const maxMatches = 1 << 17
+
+func (r *run) found(n int) error {
+	if n > maxMatches {
+		return &LimitError{"matches a pattern too often"}
+	}
+	return r.charge(64 * n)
 }
 
 func expand(b *strings.Builder, s string, re *regexp.Regexp, m []int, with string) error {
@@ -142,13 +161,17 @@ func groupOf(re *regexp.Regexp, text string) (group, n int) {
 
 // split is String.split: without a limit the empty pieces at the end are left out.
 func (r *run) split(s, pattern string, a *access, limit int) (any, bool, error) {
-	re, err := r.pattern(pattern, a.re)
+	re, err := r.pattern(pattern, s, a.re)
 	if err != nil {
 		return nil, true, err
 	}
 	l := &jsonpath.List{}
 	last := 0
-	for _, m := range re.FindAllStringIndex(s, -1) {
+	matches := re.FindAllStringIndex(s, maxMatches+1)
+	if err := r.found(len(matches)); err != nil {
+		return nil, true, err
+	}
+	for _, m := range matches {
 		if limit > 0 && len(l.Items) == limit-1 {
 			break
 		}
@@ -167,6 +190,5 @@ func (r *run) split(s, pattern string, a *access, limit int) (any, bool, error) 
 			l.Items = l.Items[:0]
 		}
 	}
-	r.steps += len(s) / 16
 	return l, true, r.charge(len(s) + 16*len(l.Items))
 }

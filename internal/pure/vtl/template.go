@@ -148,14 +148,20 @@ func (t *Template) Render(dst []byte, vars Variables, limits Limits) ([]byte, er
 		r.slots = make([]slot, n)
 	}
 	err := r.render(t.nodes)
-	if errors.Is(err, errStop) || errors.Is(err, errBreak) {
-		err = nil
+	return r.out, ended(err)
+}
+
+// ended is the error of a whole rendering.
+func ended(err error) error {
+	if err == nil || errors.Is(err, errStop) || errors.Is(err, errBreak) {
+		return nil
 	}
 	var deep *jsonpath.LimitError
-	if errors.As(err, &deep) {
-		err = &LimitError{"makes too much of its input: " + deep.What}
+	var input *InputError
+	if errors.As(err, &deep) && !errors.As(err, &input) {
+		return &LimitError{"makes too much of its input: " + deep.What}
 	}
-	return r.out, err
+	return err
 }
 
 // Control flow travels as errors.
@@ -187,6 +193,14 @@ type run struct {
 
 func (r *run) step() error {
 	if r.steps++; r.steps > r.limits.Steps {
+		return &LimitError{"takes too many steps"}
+	}
+	return nil
+}
+
+// work accounts for n steps at once.
+func (r *run) work(n int) error {
+	if r.steps += n; n < 0 || r.steps > r.limits.Steps {
 		return &LimitError{"takes too many steps"}
 	}
 	return nil
@@ -292,7 +306,9 @@ func (r *run) evaluate(text string) error {
 	if len(text) > MaxTemplate {
 		return &LimitError{"evaluates a text larger than 300 KB"}
 	}
-	r.steps += len(text)
+	if err := r.work(len(text)); err != nil {
+		return err
+	}
 	outer := r.t
 	t := &Template{names: maps.Clone(outer.names), macros: maps.Clone(outer.macros)}
 	p := &parser{src: text, t: t}
@@ -310,15 +326,21 @@ func (r *run) evaluate(text string) error {
 	return nil
 }
 
-// pattern compiles a regular expression of Java's.
-func (r *run) pattern(text string, ready *regexp.Regexp) (*regexp.Regexp, error) {
+// pattern compiles a regular expression of Java's, to be matched with s. The work of
+// matching grows with both.
+func (r *run) pattern(text, s string, ready *regexp.Regexp) (*regexp.Regexp, error) {
+	if err := r.work(len(s)/64*(len(text)+1) + len(s)/16); err != nil {
+		return nil, err
+	}
 	if ready != nil {
 		return ready, nil
 	}
-	r.steps += 16 * len(text)
+	if err := r.work(16 * len(text)); err != nil {
+		return nil, err
+	}
 	re, err := compilePattern(text)
 	if err != nil {
 		return nil, &RenderError{err.Error(), err}
 	}
-	return re, r.step()
+	return re, nil
 }
