@@ -310,3 +310,32 @@ func TestTracing(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAccessLog: whatever the format is, whatever a caller sends, a line stays a line, and
+// a format that is JSON with quoted variables stays JSON.
+func FuzzAccessLog(f *testing.F) {
+	f.Add(`$context.identity.userAgent`, `x`)
+	f.Add(`<a>${context.path}</a>`, "\"\n\x00")
+	f.Add(`{$context.error.messageString`, `\u`)
+	k := newKit(f)
+	snap, err := Compile(courses("http://localhost:1"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, format, agent string) {
+		x := exchange("/open", Field{"User-Agent", agent})()
+		x.Fields = []Field{{"User-Agent", agent}}
+		x.g, x.snap, x.start = k.Gateway, snap, noon
+		o := &outcome{x, refuse(Unauthorized, agent), 0}
+		if l := compileAccessLog(&AccessLog{"g", format}); l != nil {
+			line := string(l.render(o))
+			if strings.Count(line, "\n") > strings.Count(format, "\n") {
+				t.Fatalf("%q makes of %q: %q", format, agent, line)
+			}
+		}
+		quoted := compileAccessLog(&AccessLog{"g", `{"a":"$context.identity.userAgent","m":$context.error.messageString}`})
+		if line := quoted.render(o); !json.Valid(line) {
+			t.Fatalf("%q is no JSON", line)
+		}
+	})
+}
