@@ -22,27 +22,27 @@ func deployment(c apigatewayapi.Service) Handler {
 	}
 	return Handler{
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "StageDescription", "DeploymentCanarySettings"); err != nil {
-				return State{}, err
-			}
 			in := &apigatewayapi.CreateDeploymentRequest{}
-			if err := decode(r.Properties, in, nil); err != nil {
+			if err := decode(r.Properties, in, map[string]string{"StageDescription": skip, "DeploymentCanarySettings": "CanarySettings"}); err != nil {
 				return State{}, err
 			}
 			out, err := c.CreateDeployment(ctx, in)
 			if err != nil {
 				return State{}, err
 			}
-			return state(wire.Value(out.Id)), nil
+			st := state(wire.Value(out.Id))
+			return st, describeStage(ctx, c, r, nil, r.Properties.Get("StageDescription"))
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			p := patch{}
 			p.scalar(r, "Description", "/description")
-			if len(p.ops) == 0 {
-				return state(r.PhysicalID), nil
+			if len(p.ops) > 0 {
+				_, err := c.UpdateDeployment(ctx, &apigatewayapi.UpdateDeploymentRequest{RestApiId: r.text("RestApiId"), DeploymentId: r.PhysicalID, PatchOperations: p.ops})
+				if err != nil {
+					return state(r.PhysicalID), err
+				}
 			}
-			_, err := c.UpdateDeployment(ctx, &apigatewayapi.UpdateDeploymentRequest{RestApiId: r.text("RestApiId"), DeploymentId: r.PhysicalID, PatchOperations: p.ops})
-			return state(r.PhysicalID), err
+			return state(r.PhysicalID), describeStage(ctx, c, r, r.Previous.Get("StageDescription"), r.Properties.Get("StageDescription"))
 		},
 		Delete: func(ctx context.Context, r *Request) error {
 			api := r.text("RestApiId")
@@ -64,6 +64,31 @@ func deployment(c apigatewayapi.Service) Handler {
 		},
 		Replaces: func(r *Request) bool { return r.changed("RestApiId", "StageName") },
 	}
+}
+
+// describeStage gives the stage of a deployment the settings of its StageDescription.
+func describeStage(ctx context.Context, c apigatewayapi.Service, r *Request, from, to *template.Value) error {
+	if from == nil {
+		from = template.NewMap()
+	}
+	if to == nil {
+		to = template.NewMap()
+	}
+	for _, f := range to.Entries() {
+		switch f.Key {
+		case "ClientCertificateId", "Tags", "CanarySetting", "DocumentationVersion":
+			return wire.NotImplementedBecause("cloudformation", r.Type, "the property StageDescription."+f.Key+" is not implemented")
+		}
+	}
+	p := patch{}
+	for _, s := range [][2]string{{"Description", "/description"}, {"CacheClusterEnabled", "/cacheClusterEnabled"}, {"CacheClusterSize", "/cacheClusterSize"}, {"TracingEnabled", "/tracingEnabled"}} {
+		if v := to.Get(s[0]); v != nil && (from.Get(s[0]) == nil || decimal(v) != decimal(from.Get(s[0]))) {
+			p.add("replace", s[1], decimal(v))
+		}
+	}
+	p.entries(mapOf(from.Get("Variables")), mapOf(to.Get("Variables")), "/variables/")
+	p.settings(from, to)
+	return patchStage(ctx, c, r, r.text("StageName"), p)
 }
 
 func stage(c apigatewayapi.Service) Handler {
@@ -149,10 +174,16 @@ var methodSettings = [][2]string{
 	{"CachingEnabled", "/caching/enabled"}, {"CacheTtlInSeconds", "/caching/ttlInSeconds"}, {"CacheDataEncrypted", "/caching/dataEncrypted"},
 }
 
-// settings patches the method settings and the access log of a stage.
+// settings patches the method settings and the access log of a stage. What a StageDescription
+// says beside its MethodSettings holds for every method.
 func (p *patch) settings(from, to *template.Value) {
 	flat := func(v *template.Value) map[string]string {
 		out := map[string]string{}
+		for _, s := range methodSettings {
+			if x := v.Get(s[0]); x != nil {
+				out["/*/*"+s[1]] = decimal(x)
+			}
+		}
 		for _, m := range v.Get("MethodSettings").Elements() {
 			path, _ := m.Get("ResourcePath").Scalar()
 			method, _ := m.Get("HttpMethod").Scalar()
@@ -184,10 +215,22 @@ func (p *patch) settings(from, to *template.Value) {
 		}
 		if strings.HasPrefix(k, "/accessLogSettings") {
 			k = "/accessLogSettings"
+		} else if method := strings.Join(strings.SplitN(k, "/", 4)[:3], "/"); !anyBelow(is, method) {
+			k = method
 		}
 		if !dropped[k] {
 			dropped[k] = true
 			p.add("remove", k, "")
 		}
 	}
+}
+
+// anyBelow reports whether a path of a set lies below another.
+func anyBelow(paths map[string]string, at string) bool {
+	for k := range paths {
+		if strings.HasPrefix(k, at+"/") {
+			return true
+		}
+	}
+	return false
 }

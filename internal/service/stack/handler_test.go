@@ -279,7 +279,20 @@ func TestHandler_Update(t *testing.T) {
 			`{"RestApiId": "a", "DeploymentId": "d1", "Variables": {"x": "1", "y": "2"}, "MethodSettings": [{"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 5}]}`,
 			`{"RestApiId": "a", "DeploymentId": "d2", "Variables": {"x": "3"}, "MethodSettings": [{"ResourcePath": "/a/b", "HttpMethod": "GET", "ThrottlingBurstLimit": 7}]}`,
 			`UpdateStage {` + patch(op("replace", "/deploymentId", "d2"), op("replace", "/variables/x", "3"), op("remove", "/variables/y", ""),
-				op("replace", "/~1a~1b/GET/throttling/burstLimit", "7"), op("remove", "/*/*/throttling/rateLimit", "")) + `,"RestApiId":"a","StageName":"id1"}`,
+				op("replace", "/~1a~1b/GET/throttling/burstLimit", "7"), op("remove", "/*/*", "")) + `,"RestApiId":"a","StageName":"id1"}`,
+		},
+		{
+			"one setting less", "AWS::ApiGateway::Stage",
+			`{"RestApiId": "a", "MethodSettings": [{"ResourcePath": "/a", "HttpMethod": "GET", "ThrottlingBurstLimit": 7, "CachingEnabled": true}]}`,
+			`{"RestApiId": "a", "MethodSettings": [{"ResourcePath": "/a", "HttpMethod": "GET", "ThrottlingBurstLimit": 7}]}`,
+			`UpdateStage {` + patch(op("remove", "/~1a/GET/caching/enabled", "")) + `,"RestApiId":"a","StageName":"id1"}`,
+		},
+		{
+			"stage of a deployment", "AWS::ApiGateway::Deployment",
+			`{"RestApiId": "a", "StageName": "v1", "StageDescription": {"Variables": {"x": "1"}, "LoggingLevel": "INFO"}}`,
+			`{"RestApiId": "a", "StageName": "v1", "StageDescription": {"Variables": {"x": "2"}, "CachingEnabled": true, "CacheClusterEnabled": true, "MethodSettings": [{"ResourcePath": "/a", "HttpMethod": "GET", "MetricsEnabled": true}]}}`,
+			`UpdateStage {` + patch(op("replace", "/cacheClusterEnabled", "true"), op("replace", "/variables/x", "2"), op("replace", "/*/*/caching/enabled", "true"), op("replace", "/~1a/GET/metrics/enabled", "true"),
+				op("remove", "/*/*/logging/loglevel", "")) + `,"RestApiId":"a","StageName":"v1"}`,
 		},
 		{
 			"canary", "AWS::ApiGateway::Stage",
