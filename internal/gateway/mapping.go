@@ -20,8 +20,10 @@ type mapState struct {
 	read    bool
 	stage   *jsonpath.Map
 
-	request  *jsonpath.Map // $context.requestOverride
-	response *jsonpath.Map // $context.responseOverride
+	request  *overrides // $context.requestOverride
+	response *overrides // $context.responseOverride
+	renders  int        // how many templates were rendered
+	twice    string     // what one template has overridden more than once
 }
 
 func (x *Exchange) mapState() *mapState {
@@ -72,32 +74,12 @@ func sortedMap(in map[string]string) *jsonpath.Map {
 	return m
 }
 
-// overrides are the maps that a template may put things into.
-func (m *mapState) overrides(request bool) *jsonpath.Map {
-	if request {
-		if m.request == nil {
-			m.request = jsonpath.NewMap(3)
-			for _, place := range []string{"header", "path", "querystring"} {
-				m.request.Put(place, new(jsonpath.Map))
-			}
-		}
-		return m.request
-	}
-	if m.response == nil {
-		m.response = jsonpath.NewMap(2)
-		m.response.Put("header", new(jsonpath.Map))
-	}
-	return m.response
-}
-
 // override gives what a template has set for one place of the request.
 func (m *mapState) override(place string) *jsonpath.Map {
 	if m == nil || m.request == nil {
 		return nil
 	}
-	v, _ := m.request.Get(place)
-	out, _ := v.(*jsonpath.Map)
-	return out
+	return m.request.place(place)
 }
 
 // texts are an override's values: several make a header or parameter of several.

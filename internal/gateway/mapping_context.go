@@ -24,9 +24,9 @@ func contextNames() []string {
 func (c *contextObject) Property(name string) (any, bool) {
 	switch name {
 	case "requestOverride":
-		return c.x.mapState().overrides(true), true
+		return c.x.mapState().requestOverride(), true
 	case "responseOverride":
-		return c.x.mapState().overrides(false), true
+		return c.x.mapState().responseOverride(), true
 	case "identity":
 		if c.identity == nil {
 			c.identity = c.x.identityMap()

@@ -200,7 +200,12 @@ func (x *Exchange) render(t *mapTemplate, input *vtl.Input) ([]byte, error) {
 	}
 	state := x.mapState()
 	state.current = input
-	return t.tpl.Render(nil, state, vtl.Limits{Output: maxBody})
+	state.renders++
+	out, err := t.tpl.Render(nil, state, vtl.Limits{Output: maxBody})
+	if err == nil && state.twice != "" {
+		err = errors.New("it overrides " + state.twice + " more than once")
+	}
+	return out, err
 }
 
 // mapFailure is the refusal for a template that fails: the caller's fault when the body

@@ -142,17 +142,13 @@ func (x *Exchange) overrideAnswer() error {
 		return nil
 	}
 	over := x.mapping.response
-	if v, ok := over.Get("status"); ok {
+	if v, ok := over.values.Get("status"); ok {
 		if n, ok := v.(int64); ok && n >= 200 && n <= 599 {
 			x.reply.status = int(n)
 		}
 	}
-	v, _ := over.Get("header")
-	headers, ok := v.(interface {
-		Len() int
-		At(int) (string, any)
-	})
-	if !ok {
+	headers := over.place("header")
+	if headers == nil {
 		return nil
 	}
 	for i := range headers.Len() {

@@ -289,7 +289,11 @@ func (t comparison) holds(e *evaluation, v any) (bool, error) {
 	}
 	if t.b.pattern != nil {
 		s, ok := a.(string)
-		return ok && t.b.pattern.MatchString(s), e.work()
+		e.steps += len(s) / 64 * len(t.b.pattern.String())
+		if err := e.work(); err != nil {
+			return false, err
+		}
+		return ok && t.b.pattern.MatchString(s), nil
 	}
 	b, err := e.operand(&t.b, v)
 	if err != nil {

@@ -18,6 +18,17 @@ func AppendJSON(dst []byte, v any, limit int) ([]byte, error) {
 // those of [AppendJSON].
 func AppendText(dst []byte, v any, limit int) ([]byte, error) { return appendText(dst, v, limit, 0) }
 
+// Texter is a value that prints itself as Java would, values in it by [AppendTextAt]
+// with the depth that it was given: it may hold itself.
+type Texter interface {
+	AppendText(dst []byte, limit, depth int) ([]byte, error)
+}
+
+// AppendTextAt is [AppendText] of a value inside another one.
+func AppendTextAt(dst []byte, v any, limit, depth int) ([]byte, error) {
+	return appendText(dst, v, limit, depth)
+}
+
 func overflow(dst []byte, limit, depth int) error {
 	if len(dst) > limit {
 		return &LimitError{"the text is too long"}
@@ -63,6 +74,8 @@ func appendText(dst []byte, v any, limit, depth int) ([]byte, error) {
 			}
 		}
 		return append(dst, ']'), nil
+	case Texter:
+		return v.AppendText(dst, limit, depth+1)
 	}
 	return appendScalar(dst, v), nil
 }

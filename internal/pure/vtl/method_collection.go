@@ -293,12 +293,8 @@ func (e *entry) method(name string, args []any) (any, bool) {
 	return nil, false
 }
 
-// String is key=value.
-func (e *entry) String() string {
+// AppendText is key=value.
+func (e *entry) AppendText(dst []byte, limit, depth int) ([]byte, error) {
 	v, _ := e.m.Get(e.key)
-	b, err := jsonpath.AppendText([]byte(e.key+"="), v, 1<<20)
-	if err != nil {
-		return ""
-	}
-	return string(b)
+	return jsonpath.AppendTextAt(append(append(dst, e.key...), '='), v, limit, depth)
 }
