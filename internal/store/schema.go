@@ -71,8 +71,9 @@ type dialect struct {
 
 // Table is a table of T; it is safe for concurrent use.
 type Table[T any] struct {
-	s   Schema[T]
-	sql statements
+	s      Schema[T]
+	sql    statements
+	looked looked[T]
 }
 
 // statements holds a table's SQL, which is the same in both dialects.

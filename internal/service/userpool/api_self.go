@@ -344,7 +344,7 @@ func (s *Service) GetTokensFromRefreshToken(ctx context.Context, in *api.GetToke
 	if err = errors.Join(err, threat.admit()); err != nil {
 		return nil, exception(err)
 	}
-	out, err := s.refresh(ctx, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, nil)
+	out, err := s.refresh(ctx, &p, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, nil)
 	if err != nil {
 		return nil, exception(err)
 	}

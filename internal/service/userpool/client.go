@@ -41,13 +41,13 @@ func (s *Service) clientOf(tx *store.Tx, poolID, id string) (Client, error) {
 	return c, err
 }
 
-// both reads a client and its pool.
+// both reads a client and its pool, for who only reads them: what it returns is shared.
 func (s *Service) both(tx *store.Tx, clientID string) (Pool, Client, error) {
-	c, err := s.client(tx, clientID)
+	c, err := s.tables.clients.Look(tx, clientID)
 	if err != nil {
-		return Pool{}, c, err
+		return Pool{}, c, missing(err, notFound, noClient(clientID))
 	}
-	p, err := s.pool(tx, c.Pool)
+	p, err := s.lookPool(tx, c.Pool)
 	return p, c, err
 }
 

@@ -165,7 +165,7 @@ func (s *Service) serveOAuth(x *exchange, domain, path string) {
 			return missing(err, notFound, "There is no such domain.")
 		}
 		poolID = d.Pool
-		x.pool, err = s.pool(tx, poolID)
+		x.pool, err = s.lookPool(tx, poolID)
 		return err
 	})
 	if err != nil {

@@ -115,7 +115,7 @@ func (p *Pool) destination(source api.EventSourceName) *LogDestination {
 // export leaves an event for the pool's log group, if it has one for the source, within the
 // transaction that stores what it tells of.
 func (s *Service) export(tx *store.Tx, poolID string, source api.EventSourceName, id string, at time.Time, message any) error {
-	p, err := s.pool(tx, poolID)
+	p, err := s.lookPool(tx, poolID)
 	if is(err, notFound) {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (s *Service) carryLines(ctx context.Context) (more bool, err error) {
 			if err := s.tables.lines.Delete(tx, l.Pool, l.ID); err != nil {
 				return err
 			}
-			p, err := s.pool(tx, l.Pool)
+			p, err := s.lookPool(tx, l.Pool)
 			if err != nil && !is(err, notFound) {
 				return err
 			}

@@ -129,7 +129,7 @@ func (s *Service) token(x *exchange) (*tokenReply, error) {
 		if text == "" {
 			return nil, invalidRequest("refresh_token is missing.")
 		}
-		out, err := s.refresh(x.r.Context(), &c, text, occasion{client: c.ID}, nil)
+		out, err := s.refresh(x.r.Context(), &x.pool, &c, text, occasion{client: c.ID}, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,12 @@ func (s *Service) pool(tx *store.Tx, id string) (Pool, error) {
 	return p, missing(err, notFound, noPool(id))
 }
 
+// lookPool is pool for who only reads it: what it returns is shared.
+func (s *Service) lookPool(tx *store.Tx, id string) (Pool, error) {
+	p, err := s.tables.pools.Look(tx, s.account, regionOf(id), id)
+	return p, missing(err, notFound, noPool(id))
+}
+
 // poolHere reads a pool of the region that the call addresses; elsewhere a pool
 // does not exist, as on AWS.
 func (s *Service) poolHere(ctx context.Context, tx *store.Tx, id string) (Pool, error) {

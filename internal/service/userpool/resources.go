@@ -60,7 +60,7 @@ func (s *Service) resources(_ *wire.Call, _ string, in any) []wire.Need {
 // onPool is the need to act on a pool; what does not exist has no tags.
 func (s *Service) onPool(keys policy.Context, id string) []wire.Need {
 	_ = s.db.View(context.Background(), func(tx *store.Tx) error { // or the call itself will fail on the same database
-		p, err := s.pool(tx, id)
+		p, err := s.lookPool(tx, id)
 		wire.ResourceTags(keys, p.Tags)
 		return err
 	})

@@ -143,7 +143,7 @@ func (s *Service) tryChange(tx *store.Tx, in *SchemaChange, put func(*User) erro
 // namesStand refuses to store a user by sign-in rules that were read before the pool got others:
 // the caller tries again.
 func (s *Service) namesStand(tx *store.Tx, p *Pool) error {
-	now, err := s.pool(tx, p.ID)
+	now, err := s.lookPool(tx, p.ID)
 	if err == nil && (now.CaseSensitive != p.CaseSensitive || !slices.Equal(now.UsernameAttributes, p.UsernameAttributes) || !slices.Equal(now.AliasAttributes, p.AliasAttributes)) {
 		err = errors.New("userpool: the sign-in names of the pool were changed in this moment")
 	}

@@ -75,7 +75,7 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	result, err := s.refresh(ctx, &st.client, text, st.on, func(u *User, x *Session) error {
+	result, err := s.refresh(ctx, &st.pool, &st.client, text, st.on, func(u *User, x *Session) error {
 		if key := st.params["DEVICE_KEY"]; key != "" && x.Device != "" && key != x.Device {
 			return errInvalidRefresh()
 		}
@@ -87,20 +87,16 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 // refresh issues new tokens for a session that still stands. With rotation the
 // refresh token is replaced; its forerunner works for the grace period only, and
 // used later it counts as stolen: the whole session is revoked.
-func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasion, check func(*User, *Session) error) (*api.AuthenticationResultType, error) {
+func (s *Service) refresh(ctx context.Context, p *Pool, c *Client, text string, on occasion, check func(*User, *Session) error) (*api.AuthenticationResultType, error) {
 	id, generation, ok := s.readRefreshToken(c, text)
 	if !ok {
 		return nil, errInvalidRefresh()
 	}
-	var p Pool
 	var u User
 	var x Session
 	var groups []Group
 	var verdict error
 	read := func(tx *store.Tx) (err error) {
-		if p, err = s.pool(tx, c.Pool); err != nil {
-			return err
-		}
 		x, u, err = s.standing(tx, c, id)
 		if err == nil && check != nil {
 			err = check(&u, &x)
@@ -128,7 +124,7 @@ func (s *Service) refresh(ctx context.Context, c *Client, text string, on occasi
 	if err = errors.Join(err, verdict); err != nil {
 		return nil, err
 	}
-	return s.issue(ctx, &issuance{pool: &p, client: c, user: &u, groups: groups, session: &x, refresh: c.rotates(), why: issuedByRefresh, on: on})
+	return s.issue(ctx, &issuance{pool: p, client: c, user: &u, groups: groups, session: &x, refresh: c.rotates(), why: issuedByRefresh, on: on})
 }
 
 // standing reads a session and its user and refuses what does not stand any more.
@@ -293,7 +289,7 @@ func (s *Service) TokenLive(ctx context.Context, claims token.Claims) error {
 		return refuse(notAuthorized, "Invalid token issuer")
 	}
 	return s.view(ctx, func(tx *store.Tx) error {
-		p, err := s.pool(tx, poolID)
+		p, err := s.lookPool(tx, poolID)
 		if err != nil {
 			return err
 		}
