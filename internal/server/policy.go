@@ -77,18 +77,19 @@ type refusedQuestion string
 
 // answerPolicy authorises and answers.
 func (s *Server) answerPolicy(ctx context.Context, call *wire.Call, q PolicyQuestion) (int, any) {
-	about := "*"
+	about, asked := "*", "*"
 	var err error
 	if q.Principal != "" {
+		asked = q.Principal[:min(len(q.Principal), 2048)]
 		q.Principal, err = s.parts.iam.FindPrincipal(ctx, q.Principal)
 		about = q.Principal
 	}
-	// Who may not ask is not told who exists, either.
 	if err != nil {
 		about = "*"
 	}
-	if why := s.maySimulate(ctx, call, about); why != "" {
-		return http.StatusForbidden, refusedQuestion(why)
+	// Who may not ask is not told who exists, either: the refusal repeats the question.
+	if !s.maySimulate(ctx, call, about) {
+		return http.StatusForbidden, refusedQuestion("User: " + call.Caller.ARN + " is not authorized to perform: " + simulatePrincipal + " on resource: " + asked)
 	}
 	out := PolicyAnswer{Principal: q.Principal, Action: q.Action, Resource: q.Resource}
 	if err == nil {
@@ -134,22 +135,21 @@ func (s *Server) fillAnswer(ctx context.Context, call *wire.Call, out *PolicyAns
 	return err
 }
 
-// maySimulate asks whether a caller may know what a principal may do; why not, else. It asks as
-// the call itself would: the principal's tags have their say.
-func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string) string {
-	const operation, action = "SimulatePrincipalPolicy", "iam:SimulatePrincipalPolicy"
+// simulatePrincipal is what a caller must be allowed who asks about a principal.
+const simulatePrincipal = "iam:SimulatePrincipalPolicy"
+
+// maySimulate tells whether a caller may know what a principal may do. It asks as the call itself
+// would: the principal's tags have their say.
+func (s *Server) maySimulate(ctx context.Context, call *wire.Call, about string) bool {
 	needs := []wire.Need{{Resource: about}}
 	if about != "*" {
-		needs = s.parts.iam.APIs()[0].Resources(call, operation, &iamapi.SimulatePrincipalPolicyRequest{PolicySourceArn: about})
+		needs = s.parts.iam.APIs()[0].Resources(call, "SimulatePrincipalPolicy", &iamapi.SimulatePrincipalPolicyRequest{PolicySourceArn: about})
 	}
-	if n := s.lacks(ctx, call, action, needs); n != nil {
-		return "User: " + call.Caller.ARN + " is not authorized to perform: " + action + " on resource: " + n.Resource
-	}
-	return ""
+	return s.hasAll(ctx, call, simulatePrincipal, needs)
 }
 
-// lacks returns the first of the needs that a caller has no permission for.
-func (s *Server) lacks(ctx context.Context, call *wire.Call, action string, needs []wire.Need) *wire.Need {
+// hasAll tells whether a caller has every permission that is needed.
+func (s *Server) hasAll(ctx context.Context, call *wire.Call, action string, needs []wire.Need) bool {
 	for i := range needs {
 		n := &needs[i]
 		keys := s.keysOf(call)
@@ -162,10 +162,10 @@ func (s *Server) lacks(ctx context.Context, call *wire.Call, action string, need
 		}
 		d, err := s.parts.iam.Authorize(ctx, call.Caller, asked, n.Resource, s.cfg.Account, keys)
 		if err != nil || !d.Allowed {
-			return n
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // mayRead tells whether a caller may read the policy of a resource, as the call that
@@ -198,7 +198,7 @@ func (s *Server) mayRead(ctx context.Context, call *wire.Call, resource string) 
 	if len(needs) == 0 {
 		needs = []wire.Need{{Resource: there.Resource}}
 	}
-	return s.lacks(ctx, &there, api.ByName()[operation].Action, needs) == nil
+	return s.hasAll(ctx, &there, api.ByName()[operation].Action, needs)
 }
 
 // resourcePolicy finds the policy of a function or an API that a question is about; nil when

@@ -62,8 +62,10 @@ func TestAskPolicies(t *testing.T) {
 		text   string
 	}{
 		{"herself", self, PolicyQuestion{Principal: "self"}, "", 200, `"may":[{"service":"iam"`},
-		{"another", self, PolicyQuestion{Principal: "none"}, "", 403, "is not authorized to perform: iam:SimulatePrincipalPolicy on resource: arn:aws:iam::000000000000:user/none"},
-		{"who may not ask is not told who exists", self, PolicyQuestion{Principal: "nobody"}, "", 403, "on resource: *"},
+		{"another", self, PolicyQuestion{Principal: "none"}, "", 403, "is not authorized to perform: iam:SimulatePrincipalPolicy on resource: none\""},
+		{"another, by ARN", self, PolicyQuestion{Principal: "arn:aws:iam::000000000000:user/none"}, "", 403, "on resource: arn:aws:iam::000000000000:user/none\""},
+		{"who may not ask is not told who exists", self, PolicyQuestion{Principal: "nobody"}, "", 403, "is not authorized to perform: iam:SimulatePrincipalPolicy on resource: nobody\""},
+		{"nor by ARN", self, PolicyQuestion{Principal: "arn:aws:iam::000000000000:user/nobody"}, "", 403, "on resource: arn:aws:iam::000000000000:user/nobody\""},
 		{"everybody", self, PolicyQuestion{Action: "iam:GetUser", Resource: "*"}, "", 403, "on resource: *"},
 		{"everybody, by who may", all, PolicyQuestion{Action: "execute-api:Invoke", Resource: route}, "", 200, `{"principal":"arn:aws:iam::000000000000:user/self","answer":"yes","by":[{"policy":"policy of the API"`},
 		{"the API's policy", all, PolicyQuestion{Principal: "self", Action: "execute-api:Invoke", Resource: strings.Replace(route, "GET", "POST", 1)}, "", 200, `"answer":"no"`},

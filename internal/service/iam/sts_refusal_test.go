@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"moat/internal/pure/sigv4"
+	"moat/internal/pure/token"
 	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
 	"moat/internal/wire/stsapi"
@@ -103,6 +104,33 @@ func TestSTS_refusalMessage(t *testing.T) {
 		}
 		if len(checks) != 2 || checks[1].Action != tt.action || checks[1].Resource != tt.resource || checks[1].Decision.Allowed {
 			t.Errorf("%s: the trail has %+v", what, checks)
+		}
+	}
+}
+
+// Who is refused a role by its trust policy is not told why, and gets no message;
+// the trail has the decision.
+func TestAssumeRoleWithWebIdentity_trail(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var last wire.Record
+	h.p = wire.New(wire.Config{Authority: h.s, APIs: h.s.APIs(), Account: account, Region: "us-east-1", Now: h.clock,
+		EncodeRefusal: h.s.EncodeRefusal, Record: func(r wire.Record) { last = r }, Strict: true})
+	h.issuers["https://idp.example/pool"] = token.NewKeys(signer().Key())
+	provider := h.oidc("https://idp.example/pool", nil, "client1")
+	role := h.role("web", h.webTrust(provider, `"StringEquals":{"idp.example/pool:sub":"u1"}`), allowRead)
+	for subject, may := range map[string]bool{"u1": true, "u2": false} {
+		w := h.post(sigv4.Credentials{}, "sts", url.Values{"Action": {"AssumeRoleWithWebIdentity"}, "RoleArn": {role}, "RoleSessionName": {"web"},
+			"WebIdentityToken": {h.webToken(signer(), map[string]any{"sub": subject})}})
+		if (w.Code == 200) != may || w.Header().Get(wire.MessageHeader) != "" {
+			t.Errorf("%s: %d %s, %v", subject, w.Code, w.Body, w.Header())
+		}
+		if may {
+			continue
+		}
+		refusedOn(t, subject, w, 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+		if len(last.Checks) != 1 || last.Checks[0].Action != "sts:AssumeRoleWithWebIdentity" || last.Checks[0].Resource != role || last.Checks[0].Decision.Allowed || len(last.Checks[0].Decision.Considered) == 0 {
+			t.Errorf("%s: the trail has %+v", subject, last.Checks)
 		}
 	}
 }
