@@ -193,6 +193,15 @@ func (s *Service) documentationVersion(tx *store.Tx, p place, api, name string) 
 	return v, err
 }
 
+// documented checks the version that a stage is about to name.
+func (s *Service) documented(tx *store.Tx, p place, api string, was, is *string) error {
+	if wire.Value(is) == "" || wire.Value(is) == wire.Value(was) {
+		return nil
+	}
+	_, err := s.documentationVersion(tx, p, api, *is)
+	return err
+}
+
 // GetDocumentationVersion returns a version, without what it says.
 func (s *Service) GetDocumentationVersion(ctx context.Context, in *apigatewayapi.GetDocumentationVersionRequest) (*apigatewayapi.DocumentationVersion, error) {
 	var out documentation

@@ -20,13 +20,17 @@ func restAPIRules() patchRules {
 
 // CreateRestApi makes an API with its root resource and nothing else.
 func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRestApiRequest) (*apigatewayapi.RestApi, error) {
-	if in.CloneFrom != nil {
-		return nil, notBuilt("CreateRestApi", "cloneFrom is not built; export and import the API instead")
-	}
 	api := apigatewayapi.RestApi{
 		Name: &in.Name, Description: in.Description, Version: in.Version, Policy: in.Policy, Tags: in.Tags, ApiKeySource: in.ApiKeySource,
 		BinaryMediaTypes: in.BinaryMediaTypes, DisableExecuteApiEndpoint: in.DisableExecuteApiEndpoint,
 		EndpointConfiguration: in.EndpointConfiguration, MinimumCompressionSize: in.MinimumCompressionSize,
+	}
+	var source *definition
+	if in.CloneFrom != nil {
+		if err := s.view(ctx, *in.CloneFrom, func(d *definition) error { source = d; return nil }); err != nil {
+			return nil, err
+		}
+		api = inherit(api, source.API)
 	}
 	d, err := s.newDefinition(s.place(ctx), api)
 	if err != nil {
@@ -35,10 +39,18 @@ func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRes
 	if err := checkAPI("CreateRestApi", &d.API); err != nil {
 		return nil, err
 	}
-	if d.Models, err = s.defaultModels(); err != nil {
+	if d.Models, err = s.defaultModels(); err == nil && source != nil {
+		err = d.clone(source)
+	}
+	if err != nil {
 		return nil, err
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	err = s.passing(ctx, func(p *passes) error {
+		if err := p.check(nil, d.roles()); err != nil {
+			return err
+		}
+		return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,9 @@ func (s *Service) CreateStage(ctx context.Context, in *apigatewayapi.CreateStage
 		if _, err := s.definition(tx, p, in.RestApiId); err != nil {
 			return err
 		}
+		if err := s.documented(tx, p, in.RestApiId, nil, in.DocumentationVersion); err != nil {
+			return err
+		}
 		if err := s.servable(tx, p, &st); err != nil {
 			return err
 		}
@@ -114,10 +117,14 @@ func (s *Service) UpdateStage(ctx context.Context, in *apigatewayapi.UpdateStage
 		if st, err = s.stage(tx, p, in.RestApiId, in.StageName); err != nil {
 			return err
 		}
+		was := st.Stage.DocumentationVersion
 		for _, op := range in.PatchOperations {
 			if err := patchStage(&st.Stage, op); err != nil {
 				return err
 			}
+		}
+		if err := s.documented(tx, p, in.RestApiId, was, st.Stage.DocumentationVersion); err != nil {
+			return err
 		}
 		if err := s.servable(tx, p, &st); err != nil {
 			return err

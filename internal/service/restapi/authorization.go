@@ -31,6 +31,11 @@ func (s *Service) resources(ops map[string]*wire.Operation) func(*wire.Call, str
 		if after.policy {
 			needs = append(needs, wire.Need{Action: "apigateway:UpdateRestApiPolicy", Resource: c.Resource, Keys: keys})
 		}
+		if r, ok := in.(*apigatewayapi.CreateRestApiRequest); ok && wire.Value(r.CloneFrom) != "" { // a clone shows all of its source
+			for _, part := range []string{"", "/resources"} {
+				needs = append(needs, wire.Need{Action: "apigateway:GET", Resource: c.Resource + "/" + *r.CloneFrom + part, Keys: s.cloneKeys(c, *r.CloneFrom)})
+			}
+		}
 		if r, ok := in.(*apigatewayapi.UpdateAccountRequest); ok {
 			needs = append(needs, logRoles(r, c.Resource)...)
 		}
@@ -39,6 +44,13 @@ func (s *Service) resources(ops map[string]*wire.Operation) func(*wire.Call, str
 		}
 		return needs
 	}
+}
+
+// cloneKeys are the condition keys of the API that a clone is made from: its tags.
+func (s *Service) cloneKeys(c *wire.Call, api string) policy.Context {
+	keys := policy.Context{}
+	wire.ResourceTags(keys, s.inheritedTags(wire.WithCall(context.Background(), c), []string{"restapis", api}))
+	return keys
 }
 
 // logRoles are the needs to pass the role with which the account's logs are written.
@@ -142,6 +154,9 @@ func (s *Service) requested(c *wire.Call, keys policy.Context, op *wire.Operatio
 	case *apigatewayapi.CreateRestApiRequest:
 		after.api(&apigatewayapi.RestApi{Name: &in.Name, DisableExecuteApiEndpoint: in.DisableExecuteApiEndpoint, EndpointConfiguration: in.EndpointConfiguration})
 		after.policy = wire.Value(in.Policy) != ""
+		if from := wire.Value(in.CloneFrom); from != "" {
+			view(from, func(d *definition) { after.policy = after.policy || wire.Value(d.API.Policy) != "" })
+		}
 	case *apigatewayapi.UpdateRestApiRequest:
 		after.patches(in.PatchOperations, map[string]string{"/name": "ApiName", "/endpointConfiguration/types": "EndpointType"})
 		view(in.RestApiId, func(d *definition) { before.api(&d.API) })

@@ -759,7 +759,7 @@ func operations(s Service) []wire.Operation {
 			Action: "apigateway:POST", Access: "Write",
 			On:       []string{"arn:${Partition}:apigateway:${Region}::/restapis"},
 			Keys:     []string{"apigateway:Request/ApiName", "apigateway:Request/DisableExecuteApiEndpoint", "apigateway:Request/EndpointType", "aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}", "aws:TagKeys"},
-			Also:     []string{"apigateway:UpdateRestApiPolicy"},
+			Also:     []string{"apigateway:UpdateRestApiPolicy", "apigateway:GET", "iam:PassRole"},
 			BodyPath: "createRestApiInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "UnauthorizedException", "TooManyRequestsException"},
 			Validate: func(in any, v *wire.Violations) { in.(*CreateRestApiRequest).validate(v, "createRestApiInput") },
