@@ -80,10 +80,12 @@ func (o *outcome) narrate(bodies bool) []string {
 	case cacheMiss:
 		out = append(out, "Cache miss")
 	}
+	endpoint := o.narrateEndpoint(bodies)
+	out = append(out, endpoint...)
 	if o.refusal != nil {
 		return append(append(out, o.failure()...), "Method completed with status: "+strconv.Itoa(o.reply.status))
 	}
-	if o.integrated {
+	if o.integrated && endpoint == nil {
 		out = append(out, "Received response. Integration latency: "+milliseconds(o.integration)+" ms")
 	}
 	if bodies {

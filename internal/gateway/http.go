@@ -212,6 +212,9 @@ func (p *httpProxy) request(ctx context.Context, x *Exchange) (*http.Request, er
 	if err != nil {
 		return nil, err
 	}
+	if body, err = x.convertRequest(x.route.def.Integration.ContentHandling, x.get("Content-Type"), body); err != nil {
+		return nil, err
+	}
 	method := p.method
 	if method == "" {
 		method = x.Method

@@ -23,7 +23,8 @@ type mapState struct {
 	request  *overrides // $context.requestOverride
 	response *overrides // $context.responseOverride
 	renders  int        // how many templates were rendered
-	twice    string     // what one template has overridden more than once
+	trace    *endpointTrace
+	twice    string // what one template has overridden more than once
 }
 
 func (x *Exchange) mapState() *mapState {

@@ -67,6 +67,7 @@ func (m *functionMapped) ask(ctx context.Context, x *Exchange, mapped *mappedReq
 	default:
 		return lambdaError(http.StatusBadRequest, "1 validation error detected: Value '"+kind+"' at 'invocationType' failed to satisfy constraint: Member must satisfy enum value set: [Event, RequestResponse, DryRun]"), nil
 	}
+	x.traceRequest(x.route.def.Integration.URI, kindHeader(kind), payload)
 	out, err := m.function.ask(ctx, x, payload, x.snap.arn+x.Method+x.resource.path, kind == "Event")
 	switch {
 	case errors.Is(err, ErrFunctionThrottled):
@@ -84,6 +85,13 @@ func (m *functionMapped) ask(ctx context.Context, x *Exchange, mapped *mappedReq
 		a.selection = message
 	}
 	return a, nil
+}
+
+func kindHeader(kind string) http.Header {
+	if kind == "" {
+		return nil
+	}
+	return http.Header{"X-Amz-Invocation-Type": {kind}}
 }
 
 // lambdaError is an error of Lambda's own.

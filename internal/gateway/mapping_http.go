@@ -56,6 +56,7 @@ func (m *httpMapped) serve(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	x.traceRequest(req.URL.String(), req.Header, mapped.body)
 	resp, err := x.transport().RoundTrip(req)
 	if err != nil {
 		return failed(err, req.URL.Host)

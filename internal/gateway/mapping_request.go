@@ -176,13 +176,8 @@ func (m *requestMapping) mapBody(x *Exchange, out *mappedRequest) error {
 	if err != nil {
 		return err
 	}
-	switch binary := x.snap.isBinary(contentType); {
-	case m.handling == convertToText && binary:
-		body = base64.StdEncoding.AppendEncode(nil, body)
-	case m.handling == convertToBinary && !binary:
-		if body, err = base64.StdEncoding.AppendDecode(nil, body); err != nil {
-			return refuse(Default4XX, "the body is not Base64, which the integration's content handling asks for")
-		}
+	if body, err = x.convertRequest(m.handling, contentType, body); err != nil {
+		return err
 	}
 	if t == nil {
 		out.body = body
@@ -191,6 +186,21 @@ func (m *requestMapping) mapBody(x *Exchange, out *mappedRequest) error {
 	out.templated = true
 	out.body, err = x.render(t, x.mapState().requestInput(body))
 	return mapFailure(err, true)
+}
+
+// convertRequest changes between bytes and Base64 as the content handling says.
+func (x *Exchange) convertRequest(handling, contentType string, body []byte) ([]byte, error) {
+	switch binary := handling != "" && x.snap.isBinary(contentType); {
+	case handling == convertToText && binary:
+		return base64.StdEncoding.AppendEncode(nil, body), nil
+	case handling == convertToBinary && !binary:
+		out, err := base64.StdEncoding.AppendDecode(nil, body)
+		if err != nil {
+			return nil, refuse(Default4XX, "the body is not Base64, which the integration's content handling asks for")
+		}
+		return out, nil
+	}
+	return body, nil
 }
 
 // render renders a template with $input.

@@ -91,6 +91,7 @@ func selectResponse(all []responseMapping, selection string) *responseMapping {
 
 // mapAnswer makes the reply of an integration's answer.
 func (x *Exchange) mapAnswer(all []responseMapping, a *integrationAnswer) error {
+	x.traceAnswer(a)
 	m := selectResponse(all, a.selection)
 	if m == nil {
 		return refuse(APIConfigurationError, "no integration response matches "+clip([]byte(a.selection))+" and there is no default")

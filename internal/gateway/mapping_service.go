@@ -143,6 +143,7 @@ func (m *serviceMapped) serve(x *Exchange) error {
 	}
 	ctx, cancel := context.WithTimeout(x.Context, x.route.timeout)
 	defer cancel()
+	x.traceRequest(x.route.def.Integration.URI, call.Header, call.Body)
 	answer, err := x.g.cfg.Services.Do(ctx, call)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
