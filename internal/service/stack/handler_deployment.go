@@ -82,8 +82,8 @@ func describeStage(ctx context.Context, c apigatewayapi.Service, r *Request, fro
 	}
 	p := patch{}
 	for _, s := range [][2]string{{"Description", "/description"}, {"CacheClusterEnabled", "/cacheClusterEnabled"}, {"CacheClusterSize", "/cacheClusterSize"}, {"TracingEnabled", "/tracingEnabled"}} {
-		if v := to.Get(s[0]); v != nil && (from.Get(s[0]) == nil || decimal(v) != decimal(from.Get(s[0]))) {
-			p.add("replace", s[1], decimal(v))
+		if v := to.Get(s[0]); v != nil && (from.Get(s[0]) == nil || jsonText(v) != jsonText(from.Get(s[0]))) {
+			p.add("replace", s[1], jsonText(v))
 		}
 	}
 	p.entries(mapOf(from.Get("Variables")), mapOf(to.Get("Variables")), "/variables/")
@@ -156,8 +156,12 @@ func (p *patch) canary(from, to *template.Value) {
 		return
 	}
 	for _, name := range []string{"DeploymentId", "PercentTraffic", "UseStageCache"} {
-		if v := to.Get(name); v != nil && (from == nil || from.Get(name) == nil || decimal(v) != decimal(from.Get(name))) {
-			p.add("replace", "/canarySettings/"+strings.ToLower(name[:1])+name[1:], decimal(v))
+		text := jsonText
+		if name == "PercentTraffic" {
+			text = decimal
+		}
+		if v := to.Get(name); v != nil && (from == nil || from.Get(name) == nil || text(v) != text(from.Get(name))) {
+			p.add("replace", "/canarySettings/"+strings.ToLower(name[:1])+name[1:], text(v))
 		}
 	}
 	before := map[string]string{}

@@ -297,8 +297,8 @@ func TestHandler_Update(t *testing.T) {
 		{
 			"canary", "AWS::ApiGateway::Stage",
 			`{"RestApiId": "a", "DeploymentId": "d1"}`,
-			`{"RestApiId": "a", "DeploymentId": "d1", "CanarySetting": {"DeploymentId": "d2", "PercentTraffic": 12.5, "StageVariableOverrides": {"x": "1"}, "UseStageCache": true}}`,
-			`UpdateStage {` + patch(op("replace", "/canarySettings/deploymentId", "d2"), op("replace", "/canarySettings/percentTraffic", "12.5"), op("replace", "/canarySettings/useStageCache", "true"),
+			`{"RestApiId": "a", "DeploymentId": "d1", "CanarySetting": {"DeploymentId": "512e10", "PercentTraffic": 12.5, "StageVariableOverrides": {"x": "1"}, "UseStageCache": true}}`,
+			`UpdateStage {` + patch(op("replace", "/canarySettings/deploymentId", "512e10"), op("replace", "/canarySettings/percentTraffic", "12.5"), op("replace", "/canarySettings/useStageCache", "true"),
 				op("replace", "/canarySettings/stageVariableOverrides/x", "1")) + `,"RestApiId":"a","StageName":"id1"}`,
 		},
 		{
