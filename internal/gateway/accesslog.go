@@ -85,6 +85,12 @@ func (o *outcome) value(name string) (string, bool) {
 		root, _, _ := strings.Cut(strings.TrimPrefix(o.traceID, "Root="), ";")
 		return root, o.snap.def.Tracing && root != ""
 	}
+	if name == "customDomain.basePathMatched" {
+		if o.Via == nil {
+			return "", false
+		}
+		return strings.TrimPrefix(o.Via.Base, "/"), true
+	}
 	family, member, _ := strings.Cut(name, ".")
 	switch family {
 	case "error":

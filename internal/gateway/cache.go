@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"maps"
 	"net/http"
@@ -151,6 +152,9 @@ func (c *cacheRule) key(x *Exchange, b []byte) ([]byte, error) {
 	case c.auth != "NONE": // nobody is known: nothing may be shared
 		return nil, refuse(Default5XX, "the caller of a cached route is not known")
 	}
+	if x.Via != nil && x.Via.Peer != nil { // mutual TLS asked who calls, whatever the route asks
+		b = append(appendPart(b, "m"), x.peerSum()...)
+	}
 	if c.byKey && x.key != nil {
 		b = appendPart(append(b, 'k'), x.key.ID)
 	}
@@ -171,6 +175,12 @@ func (c *cacheRule) key(x *Exchange, b []byte) ([]byte, error) {
 		b = appendPart(b, string(body))
 	}
 	return b, nil
+}
+
+// peerSum tells the client's certificate from every other one.
+func (x *Exchange) peerSum() []byte {
+	sum := sha256.Sum256(x.Via.Peer.Raw)
+	return sum[:]
 }
 
 func appendPart(b []byte, s string) []byte {

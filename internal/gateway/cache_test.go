@@ -3,8 +3,10 @@ package gateway
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -376,6 +378,27 @@ func TestCache_publish(t *testing.T) {
 		k.publish(caching("http://localhost:1", c.change))
 		k.serve(request("GET", "/page"))
 		if n.Load() != c.calls {
+			t.Errorf("%d: %d calls, want %d", i, n.Load(), c.calls)
+		}
+	}
+}
+
+// TestCache_peers: with mutual TLS an answer belongs to the certificate that asked.
+func TestCache_peers(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	n := k.counting("")
+	k.publish(caching("http://localhost:1", nil))
+	next := exchange("/page")
+	for i, c := range []struct {
+		cert  string
+		calls int64
+	}{{"ann", 1}, {"bob", 2}, {"ann", 2}, {"", 3}, {"bob", 3}} {
+		x := next()
+		if x.Via = (&Via{Domain: &Domain{Name: "api.example.com"}, Base: "/v1"}); c.cert != "" {
+			x.Via.Peer = &x509.Certificate{Raw: []byte(c.cert), SerialNumber: big.NewInt(1)}
+		}
+		if k.Serve(x); n.Load() != c.calls {
 			t.Errorf("%d: %d calls, want %d", i, n.Load(), c.calls)
 		}
 	}

@@ -94,6 +94,13 @@ func TestAccessLog(t *testing.T) {
 	if got := l.text(); !strings.HasPrefix(got, "200 403 User: arn:aws:sts::") || !strings.HasSuffix(got, " ASIAGUEST\n") {
 		t.Errorf("IAM: %s", got)
 	}
+	l.format(`$context.customDomain.basePathMatched $context.domainName`)
+	x := exchange("/page")()
+	x.Via = &Via{Domain: &Domain{Name: "api.example.com"}, Base: "/v1"}
+	l.Serve(x)
+	if got := l.text(); !strings.HasPrefix(got, "v1 ") {
+		t.Errorf("a domain: %s", got)
+	}
 	d := caching("http://localhost:1", nil)
 	for _, a := range []*AccessLog{nil, {Group: "api"}, {Format: "$context.requestId"}} {
 		d.AccessLog = a
