@@ -16,21 +16,20 @@ func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage,
 
 func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage, path string, via *Via) {
 	x := g.pool.Get().(*Exchange)
-	fields, segs, reply, buf := x.Fields[:0], x.segs[:0], x.reply.fields[:0], x.buf
-	out, custom := netWriter{w: w}, ""
-	if via != nil {
-		custom = via.Domain.Name
-	}
-	*x = Exchange{
-		Context: r.Context(), APIID: apiID, Stage: stage, Via: via, CustomDomain: custom, Method: r.Method, Path: path, Target: target(r), RawQuery: r.URL.RawQuery,
-		Host: r.Host, Proto: r.Proto, RemoteIP: remoteIP(r.RemoteAddr), Secure: r.TLS != nil, Header: r.Header, Body: r.Body, Length: r.ContentLength,
+	fields := x.Fields[:0]
+	x.renew()
+	out := netWriter{w: w}
+	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = r.Context(), apiID, stage, r.Method, path, target(r), r.URL.RawQuery
+	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Header, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Header, r.Body, r.ContentLength
+	if x.Via = via; via != nil {
+		x.CustomDomain = via.Domain.Name
 	}
 	for name, values := range r.Header {
 		for _, v := range values {
 			fields = append(fields, Field{name, v})
 		}
 	}
-	x.Fields, x.segs, x.reply.fields, x.buf, x.Out = fields, segs, reply, buf, &out
+	x.Fields, x.Out = fields, &out
 	defer g.recovered(x, &out)
 	g.Serve(x)
 }

@@ -126,7 +126,7 @@ func TestToken_otherAuthorizer(t *testing.T) {
 	id := k.id(nil)
 	check(t, k.serve(request("GET", "/courses", "Authorization", id)), ok)
 	w := httptest.NewRecorder()
-	k.ServeAPI(w, request("GET", "/courses", "Authorization", id), apiID, "other", "/courses")
+	answerOn(k.Gateway, w, request("GET", "/courses", "Authorization", id), apiID, "other", "/courses")
 	check(t, w, denied401("Unauthorized"))
 }
 

@@ -304,7 +304,7 @@ func (k *kit) serve(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	path := strings.TrimPrefix(r.URL.EscapedPath(), "/api")
 	r.RequestURI = r.URL.RequestURI()
-	k.ServeAPI(w, r, apiID, "api", path)
+	answerOn(k.Gateway, w, r, apiID, "api", path)
 	return w
 }
 

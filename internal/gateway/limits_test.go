@@ -105,7 +105,7 @@ func TestQuota_exact(t *testing.T) {
 			wg.Go(func() {
 				for range limit / 4 {
 					w := httptest.NewRecorder()
-					g.ServeAPI(w, request("GET", "/catalog", "x-api-key", "k"), apiID, "api", "/catalog")
+					answerOn(g, w, request("GET", "/catalog", "x-api-key", "k"), apiID, "api", "/catalog")
 					if w.Code == 200 {
 						passed.Add(1)
 					}
@@ -233,7 +233,7 @@ func TestPublish(t *testing.T) {
 			r.Header.Set("Authorization", k.id(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}))
 		}
 		w := httptest.NewRecorder()
-		bare.ServeAPI(w, r, apiID, "api", path)
+		answerOn(bare, w, r, apiID, "api", path)
 		if w.Code != status {
 			t.Errorf("%s: %d, want %d", path, w.Code, status)
 		}

@@ -162,7 +162,7 @@ func FuzzUpstream(f *testing.F) {
 		r := request("GET", "/files/x")
 		w := httptest.NewRecorder()
 		uri = ""
-		k.ServeAPI(w, r, apiID, "api", "/files/"+p)
+		answerOn(k.Gateway, w, r, apiID, "api", "/files/"+p)
 		if w.Code != 200 {
 			return
 		}

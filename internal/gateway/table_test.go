@@ -121,12 +121,12 @@ func TestTruthTable(t *testing.T) {
 
 	t.Run("unknown stage", func(t *testing.T) {
 		w := httptest.NewRecorder()
-		k.ServeAPI(w, request("GET", "/open"), apiID, "prod", "/open")
+		answerOn(k.Gateway, w, request("GET", "/open"), apiID, "prod", "/open")
 		check(t, w, want{403, forbidden, "ForbiddenException"})
 	})
 	t.Run("unknown API", func(t *testing.T) {
 		w := httptest.NewRecorder()
-		k.ServeAPI(w, request("GET", "/open"), "zzz", "api", "/open")
+		answerOn(k.Gateway, w, request("GET", "/open"), "zzz", "api", "/open")
 		check(t, w, want{403, forbidden, "ForbiddenException"})
 	})
 	t.Run("two tokens", func(t *testing.T) {

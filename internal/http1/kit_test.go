@@ -66,9 +66,7 @@ func reads(text string, piece int) (seen []message, answers string) {
 		w.Head(200, nil, 0)
 	}})
 	sc := &script{in: []byte(text), piece: piece}
-	c := &conn{srv: s, nc: sc, remote: "remote", born: s.clock.now.Load()}
-	c.watch = watch{clock: &s.clock, pause: int64(s.cfg.BodyPause)}
-	c.serve()
+	s.ServeConn(sc)
 	return seen, sc.out.String()
 }
 

@@ -128,6 +128,9 @@ func appendValue(b []byte, s string) []byte {
 	return b
 }
 
+// Begun reports whether the head was given.
+func (w *Response) Begun() bool { return w.begun }
+
 // Write sends content. What fits is kept until the handler returns, the buffer is full or
 // Flush is called; more than the announced length is refused.
 func (w *Response) Write(p []byte) (int, error) {

@@ -116,11 +116,19 @@ func defaults(c *Config) {
 
 // Serve accepts connections until the listener fails or the server is shut down, then
 // returns [ErrServerClosed].
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.Take(l)() }
+
+// Take makes the server responsible for a listener: from now on a shutdown answers whoever
+// has connected to it. The function that it returns, which must be called, is Serve's work.
+func (s *Server) Take(l net.Listener) (serve func() error) {
 	s.mu.Lock()
 	s.listeners[l] = struct{}{}
 	s.serving++
 	s.mu.Unlock()
+	return func() error { return s.serve(l) }
+}
+
+func (s *Server) serve(l net.Listener) error {
 	defer func() {
 		s.mu.Lock()
 		s.serving--
@@ -130,6 +138,9 @@ func (s *Server) Serve(l net.Listener) error {
 	defer close(done)
 	go s.watch(done)
 	for pause := time.Duration(0); ; {
+		if s.draining.Load() {
+			s.lastCalls(l)
+		}
 		nc, err := l.Accept()
 		if err == nil {
 			pause = 0
@@ -190,10 +201,8 @@ func past() time.Time { return time.Unix(1, 0) }
 
 // accept counts a connection and serves it, or sheds it.
 func (s *Server) accept(nc net.Conn) {
-	addr := remoteAddr(nc)
-	key := addressKey(addr)
-	c := &conn{srv: s, nc: nc, addr: addr, key: key, remote: nc.RemoteAddr().String(), born: s.clock.now.Load()}
-	c.watch = watch{clock: &s.clock, pause: int64(s.cfg.BodyPause)}
+	c := s.newConn(nc)
+	key := c.key
 	s.mu.Lock()
 	full := s.total >= s.cfg.MaxConns || key.IsValid() && s.addresses[key] >= s.cfg.MaxPerAddress
 	if !full {
@@ -209,6 +218,25 @@ func (s *Server) accept(nc net.Conn) {
 		return
 	}
 	go c.serve()
+}
+
+// ServeConn serves one connection that the caller has accepted, until it ends. It counts
+// for no limit but the times.
+func (s *Server) ServeConn(nc net.Conn) {
+	c := s.newConn(nc)
+	s.mu.Lock()
+	s.total++
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	c.key = netip.Addr{}
+	c.serve()
+}
+
+func (s *Server) newConn(nc net.Conn) *conn {
+	addr := remoteAddr(nc)
+	c := &conn{srv: s, nc: nc, addr: addr, key: addressKey(addr), remote: nc.RemoteAddr().String(), born: s.clock.now.Load()}
+	c.watch = watch{clock: &s.clock, pause: int64(s.cfg.BodyPause)}
+	return c
 }
 
 // forget ends the count of a connection.
@@ -277,12 +305,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	s.mu.Lock()
 	for l := range s.listeners {
-		// What waits to be accepted is served, too.
-		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
-			_ = d.SetDeadline(time.Now().Add(tick / 5))
-		} else {
-			l.Close()
-		}
+		s.lastCalls(l)
 	}
 	s.mu.Unlock()
 	t := time.NewTicker(tick / 25)
@@ -305,6 +328,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			return ctx.Err()
 		case <-t.C:
 		}
+	}
+}
+
+// lastCalls lets a listener give what already waits to be accepted, and then end.
+func (s *Server) lastCalls(l net.Listener) {
+	if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = d.SetDeadline(time.Now().Add(tick / 10))
+	} else {
+		l.Close()
 	}
 }
 

@@ -22,7 +22,17 @@ var ErrForbidden = errors.New("outbound: the address is not one that may be reac
 // private is true, loopback and private ranges. The caller may set its TLS
 // configuration; its dialer must stay.
 func NewTransport(private bool) *http.Transport {
-	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second,
+	d := NewDialer(private)
+	return &http.Transport{
+		DialContext: d.DialContext, DisableCompression: true, ForceAttemptHTTP2: true,
+		MaxIdleConns: 1024, MaxIdleConnsPerHost: 256, IdleConnTimeout: 60 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// NewDialer returns a dialer that reaches what [NewTransport]'s reaches.
+func NewDialer(private bool) *net.Dialer {
+	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
 			if err != nil || !reachable(at.Addr(), private) {
@@ -30,11 +40,6 @@ func NewTransport(private bool) *http.Transport {
 			}
 			return nil
 		}}
-	return &http.Transport{
-		DialContext: d.DialContext, DisableCompression: true, ForceAttemptHTTP2: true,
-		MaxIdleConns: 1024, MaxIdleConnsPerHost: 256, IdleConnTimeout: 60 * time.Second,
-		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: 64 << 10,
-	}
 }
 
 // reachable decides on one address. Never: link-local (where machines keep their

@@ -50,6 +50,10 @@ type Config struct {
 
 	TrailRetention time.Duration // how long the files of the audit trail are kept; 0 is for ever
 
+	// NetHTTP serves the plain port by net/http, too, instead of by our own engine; for tests
+	// that compare the two.
+	NetHTTP bool
+
 	Version string
 	Now     func() time.Time
 	Rand    io.Reader

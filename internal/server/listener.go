@@ -15,12 +15,14 @@ const firstByteTimeout = 30 * time.Second
 // tlsHandshake is the first byte of a TLS record that opens a handshake (RFC 8446, section 5.1).
 const tlsHandshake = 0x16
 
-// dualListener serves HTTP and TLS on one port: the first byte a client sends tells
-// which. Accept returns a [*tls.Conn] for the one, the plain connection for the other.
+// dualListener gives net/http the connections that speak TLS. The first byte a client sends
+// tells: the engine of the plain port looks at it and hands over what is not its own. Without
+// that engine the listener sorts by itself, and gives net/http both.
 // A silent client holds one goroutine and delays nobody.
 type dualListener struct {
 	net.Listener
 	config *tls.Config
+	shared bool // the engine of the plain port accepts, and ends the port
 	conns  chan net.Conn
 	done   chan struct{}
 	once   sync.Once
@@ -68,8 +70,15 @@ func (l *dualListener) sort(c net.Conn) {
 	if first[0] == tlsHandshake {
 		out = tls.Server(out, l.config)
 	}
+	l.give(out)
+}
+
+// secure takes a connection that begins with a TLS handshake.
+func (l *dualListener) secure(c net.Conn) { l.give(tls.Server(c, l.config)) }
+
+func (l *dualListener) give(c net.Conn) {
 	select {
-	case l.conns <- out:
+	case l.conns <- c:
 	case <-l.done:
 		c.Close()
 	}
@@ -84,8 +93,12 @@ func (l *dualListener) Accept() (net.Conn, error) {
 	}
 }
 
+// Close ends what Accept gives, and the port, when nobody else serves it.
 func (l *dualListener) Close() error {
 	l.once.Do(func() { close(l.done) })
+	if l.shared {
+		return nil
+	}
 	return l.Listener.Close()
 }
 

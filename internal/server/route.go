@@ -112,6 +112,9 @@ func (s *Server) hostLabels(host string) ([]string, bool) {
 
 // hostOnly strips the port of a host.
 func hostOnly(host string) string {
+	if strings.IndexByte(host, ':') < 0 {
+		return host
+	}
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		return h
 	}

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"moat/internal/http1"
 	"moat/internal/service/iam"
 	"moat/internal/store"
 )
@@ -39,7 +40,10 @@ type Server struct {
 	parts    *parts
 	suffixes []string // domains below which hosts are classified
 	listener *dualListener
-	http     *http.Server
+	http     *http.Server       // TLS, HTTP/2; with Config.NetHTTP everything
+	plain    *http1.Server      // nil with Config.NetHTTP
+	bridge   http1.Handler      // of the plain port to ServeHTTP
+	base     [2]context.Context // of requests to deployed APIs: with the root key, without
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	failed   chan error
@@ -129,7 +133,12 @@ func (s *Server) serve(l net.Listener) {
 		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
 		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
-	s.start(ctx, "listener", func(context.Context) error { return s.listener.run() })
+	if !s.cfg.NetHTTP {
+		s.plain = s.newPlain()
+	}
+	accept := s.accept(l)
+	s.base = [2]context.Context{ctx, iam.WithoutRoot(ctx)}
+	s.start(ctx, "listener", func(context.Context) error { return accept() })
 	s.start(ctx, "http", func(context.Context) error {
 		if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -168,10 +177,7 @@ func (s *Server) Close() {
 		if s.http != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 			defer cancel()
-			if err := s.http.Shutdown(ctx); err != nil {
-				s.http.Close()
-			}
-			s.listener.Close()
+			s.drain(ctx)
 		}
 		if s.cancel != nil {
 			s.cancel()

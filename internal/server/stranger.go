@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"moat/internal/http1"
 )
 
 // functionAddress is where the connections of isolated functions come from: a loopback
@@ -15,12 +17,37 @@ const functionAddress = "127.0.0.2"
 // or from a function. The root key of `moat dev` is known to all and does not count for
 // them; every other credential does.
 func (s *Server) stranger(r *http.Request) bool {
-	host := strings.ToLower(strings.TrimSuffix(hostOnly(r.Host), "."))
-	ours := isLoopbackName(host)
-	for _, suffix := range s.suffixes {
-		ours = ours || host == suffix || strings.HasSuffix(host, "."+suffix)
+	return !s.ours(r.Host) || fromPage(r) != "" || fromFunction(r)
+}
+
+// strangerAt is [Server.stranger] for a request of the plain port's engine.
+func (s *Server) strangerAt(r *http1.Request) bool {
+	if !s.ours(r.Host) || strings.HasPrefix(r.RemoteAddr, functionAddress+":") {
+		return true
 	}
-	return !ours || fromPage(r) != "" || fromFunction(r)
+	origins := 0
+	for _, f := range r.Fields {
+		switch {
+		case http1.Is(f.Name, "origin"):
+			if origins++; origins > 1 || f.Value != "http://"+r.Host && f.Value != "https://"+r.Host {
+				return true
+			}
+		case http1.Is(f.Name, "sec-fetch-site") && (f.Value == "cross-site" || f.Value == "same-site"):
+			return true
+		}
+	}
+	return false
+}
+
+// ours reports whether a host is loopback or below a domain of ours.
+func (s *Server) ours(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(hostOnly(host), "."))
+	for _, suffix := range s.suffixes {
+		if host == suffix || len(host) > len(suffix) && host[len(host)-len(suffix)-1] == '.' && host[len(host)-len(suffix):] == suffix {
+			return true
+		}
+	}
+	return isLoopbackName(host)
 }
 
 // foreign says why a request to a tool of `moat dev` is not from this machine's user.

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"runtime/debug"
+	"unsafe"
+
+	"moat/internal/http1"
+)
+
+// ServeHTTP1 answers a request that the engine of the plain port has read. path is the
+// escaped path below the stage, as it was sent; whoever calls has made sure that it is one, and
+// that the request owns its text: apiID, stage and path are parts of it, and are kept in records.
+// ctx outlives the request's connection.
+func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Request, apiID, stage, path string) {
+	r.Own()
+	x := g.pool.Get().(*Exchange)
+	x.renew()
+	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = ctx, apiID, stage, r.Method, path, r.Path, r.RawQuery
+	x.Host, x.Proto, x.RemoteIP, x.Fields, x.Body, x.Length, x.Out = r.Host, "HTTP/1.1", remoteIP(r.RemoteAddr), fieldsOf(r.Fields), r.Body, r.Length, (*http1Writer)(w)
+	if r.Minor == 0 {
+		x.Proto = "HTTP/1.0"
+	}
+	defer g.recovered1(x, w)
+	g.Serve(x)
+}
+
+// recovered1 gives the exchange back, or answers for a step that panicked.
+func (g *Gateway) recovered1(x *Exchange, w *http1.Response) {
+	p := recover()
+	if p == nil {
+		x.Fields, x.Body, x.Out = nil, nil, nil
+		g.pool.Put(x)
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
+	if x.reply.done != nil {
+		x.reply.done()
+	}
+	if w.Begun() {
+		w.Abort()
+		return
+	}
+	r := refuse(Default5XX, "the step panicked")
+	x.refused(r)
+	x.record(r, r)
+}
+
+// http1Writer is a [Writer] over the engine's own answer.
+type http1Writer http1.Response
+
+func (w *http1Writer) to() *http1.Response { return (*http1.Response)(w) }
+
+// Head begins the answer.
+func (w *http1Writer) Head(status int, fields []Field, length int64) {
+	w.to().Head(status, unsafe.Slice((*http1.Field)(unsafe.Pointer(unsafe.SliceData(fields))), len(fields)), length)
+}
+
+func (w *http1Writer) Write(p []byte) (int, error) { return w.to().Write(p) }
+
+// Flush sends what is kept.
+func (w *http1Writer) Flush() { w.to().Flush() }
+
+// Abort breaks the connection off.
+func (w *http1Writer) Abort() { w.to().Abort() }
+
+// fieldsOf gives the engine's fields our name, without copying them: both types are the
+// same two strings.
+func fieldsOf(f []http1.Field) []Field {
+	return unsafe.Slice((*Field)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
+}
+
+// renew empties an exchange, and keeps its memory.
+func (x *Exchange) renew() {
+	segs, reply, buf := x.segs[:0], x.reply.fields[:0], x.buf
+	*x = Exchange{}
+	x.segs, x.reply.fields, x.buf = segs, reply, buf
+}
