@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 func isAbort(p any) bool { return p == http.ErrAbortHandler }
@@ -28,7 +30,17 @@ func Bridge(h http.Handler) Handler {
 		}
 		w.OnGone(cancel)
 		b := &bridgeWriter{w: w, header: http.Header{}, head: r.Method == http.MethodHead}
-		h.ServeHTTP(b, req)
+		defer b.ended.Store(true)
+		body, _ := req.Body.(*bridgeBody)
+		if body == nil {
+			h.ServeHTTP(b, req)
+		} else {
+			b.turn = &body.turn
+			func() {
+				defer body.end()
+				h.ServeHTTP(b, req)
+			}()
+		}
 		b.finish(r)
 	}
 }
@@ -69,13 +81,20 @@ func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 type bridgeBody struct {
 	b      *Body
 	req    *http.Request
-	closed bool
+	closed atomic.Bool
+	reads  sync.Mutex // held while it is read
+	turn   sync.Mutex // held to begin the answer or to ask for the body
 }
 
 func (b *bridgeBody) Read(p []byte) (int, error) {
-	if b.closed {
+	b.reads.Lock()
+	defer b.reads.Unlock()
+	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	b.turn.Lock()
+	b.b.invite()
+	b.turn.Unlock()
 	n, err := b.b.Read(p)
 	if err == io.EOF && b.req.Trailer != nil {
 		for _, f := range b.b.Trailer() {
@@ -89,8 +108,20 @@ func (b *bridgeBody) Read(p []byte) (int, error) {
 }
 
 func (b *bridgeBody) Close() error {
-	b.closed = true
+	b.closed.Store(true)
 	return nil
+}
+
+// end takes the body back. Whoever reads it still, as net/http's transport does after an early
+// answer, is woken and waited for: the next request's body has the same memory.
+func (b *bridgeBody) end() {
+	b.closed.Store(true)
+	if !b.reads.TryLock() {
+		b.b.interrupt()
+		b.reads.Lock()
+		b.b.resume()
+	}
+	b.reads.Unlock()
 }
 
 // bridgeWriter is a ResponseWriter over a [Response].
@@ -101,19 +132,30 @@ type bridgeWriter struct {
 	head   bool
 	kept   []byte // of the body, before the head is sent
 	sent   bool
+	ended  atomic.Bool // the handler has returned; the answer is another request's
+	turn   *sync.Mutex // of the body; nil without one
+}
+
+// begin gives the head, not while another goroutine asks for the body.
+func (b *bridgeWriter) begin(status int, length int64) {
+	if b.turn != nil {
+		b.turn.Lock()
+		defer b.turn.Unlock()
+	}
+	b.w.Head(status, b.fields(), length)
 }
 
 func (b *bridgeWriter) Header() http.Header { return b.header }
 
 func (b *bridgeWriter) WriteHeader(status int) {
-	if b.status != 0 {
+	if b.status != 0 || b.ended.Load() {
 		return
 	}
 	if status < 100 || status > 999 {
 		panic("http1: invalid status " + strconv.Itoa(status))
 	}
 	if status < 200 {
-		b.w.Head(status, b.fields(), 0)
+		b.begin(status, 0)
 		return
 	}
 	b.status = status
@@ -121,6 +163,9 @@ func (b *bridgeWriter) WriteHeader(status int) {
 }
 
 func (b *bridgeWriter) Write(p []byte) (int, error) {
+	if b.ended.Load() {
+		return 0, http.ErrHandlerTimeout
+	}
 	if b.status == 0 {
 		b.WriteHeader(http.StatusOK)
 	}
@@ -153,7 +198,7 @@ func (b *bridgeWriter) send(next []byte, length int64) error {
 	if _, typed := b.header["Content-Type"]; !typed && !bodyless(b.status) && b.header.Get("Content-Encoding") == "" && len(b.kept)+len(next) > 0 {
 		b.header.Set("Content-Type", http.DetectContentType(append(b.kept[:len(b.kept):len(b.kept)], next[:min(len(next), sniffed)]...)))
 	}
-	b.w.Head(b.status, b.fields(), length)
+	b.begin(b.status, length)
 	_, err := b.w.Write(b.kept)
 	return err
 }
@@ -170,6 +215,9 @@ func (b *bridgeWriter) fields() []Field {
 
 // Flush sends what there is, the head at least.
 func (b *bridgeWriter) Flush() {
+	if b.ended.Load() {
+		return
+	}
 	if b.status == 0 {
 		b.WriteHeader(http.StatusOK)
 	}

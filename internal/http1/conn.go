@@ -30,8 +30,10 @@ type conn struct {
 	born   int64
 	watch  watch
 	state  atomic.Int32
-	served bool // a request was answered
-	handed bool // to TLS
+	served atomic.Bool // a request was answered
+	taken  atomic.Bool // the body was taken back from its reader: nothing more is read
+	late   atomic.Bool // something took too long: the answer is the last
+	handed bool        // to TLS
 
 	gone atomic.Pointer[func()] // called when the client leaves while its request runs
 
@@ -66,7 +68,7 @@ func (c *conn) serve() {
 		}
 	}
 	for c.wait() && c.exchange() {
-		c.served = true
+		c.served.Store(true)
 	}
 	if c.w != nil {
 		c.release()
@@ -85,7 +87,7 @@ func (c *conn) wait() bool {
 		c.release()
 	}
 	limit := c.srv.cfg.IdleTimeout
-	if !c.served {
+	if !c.served.Load() {
 		limit = c.srv.cfg.FirstTimeout
 	}
 	if !c.watch.set(c.srv.clock.now.Load() + int64(limit)) {
@@ -106,7 +108,7 @@ func (c *conn) wait() bool {
 	if err != nil || c.w == nil {
 		return false
 	}
-	if !c.served && c.w.in[0] == 0x16 { // a TLS record that opens a handshake (RFC 8446, section 5.1)
+	if !c.served.Load() && c.w.in[0] == 0x16 { // a TLS record that opens a handshake (RFC 8446, section 5.1)
 		c.hand()
 		return false
 	}
@@ -116,7 +118,7 @@ func (c *conn) wait() bool {
 // hurry wakes a connection that waits while the server drains. One that has not asked
 // anything yet has a moment to do it. The server's mu is held.
 func (c *conn) hurry() {
-	if c.state.Load() != stateIdle || !c.served && c.srv.cfg.Now().UnixNano()-c.born < int64(lastCall) {
+	if c.state.Load() != stateIdle || !c.served.Load() && c.srv.cfg.Now().UnixNano()-c.born < int64(lastCall) {
 		return
 	}
 	if c.state.CompareAndSwap(stateIdle, stateWoken) {
@@ -126,7 +128,7 @@ func (c *conn) hurry() {
 
 // ending reports whether the answer under way is the connection's last.
 func (c *conn) ending() bool {
-	return c.srv.draining.Load() || c.srv.clock.now.Load()-c.born > int64(c.srv.cfg.Lifetime)
+	return c.late.Load() || c.srv.draining.Load() || c.srv.clock.now.Load()-c.born > int64(c.srv.cfg.Lifetime)
 }
 
 func (c *conn) acquire() *work {
@@ -257,9 +259,9 @@ func (c *conn) prepare() {
 		s.buf, s.base, s.r, s.w = w.extra, 0, 0, n
 	}
 	w.body.begin(s, w.req.Length, c.srv.cfg.MaxBody, &w.req.head)
-	c.watch.end = 0
+	c.watch.end.Store(0)
 	if w.req.Length != 0 {
-		c.watch.end = c.srv.clock.now.Load() + int64(c.srv.cfg.BodyTimeout)
+		c.watch.end.Store(c.srv.clock.now.Load() + int64(c.srv.cfg.BodyTimeout))
 		if w.req.expect {
 			w.body.ask = &w.resp
 		}
@@ -305,10 +307,10 @@ func (c *conn) after(whole bool) bool {
 	}
 	bodyOver := w.body.over()
 	if !bodyOver && !w.resp.close {
-		c.watch.end = c.srv.clock.now.Load() + int64(unreadTime)
+		c.watch.end.Store(c.srv.clock.now.Load() + int64(unreadTime))
 		bodyOver = w.body.discard(unreadBound, w.resp.out[:outSize])
 	}
-	c.watch.end = 0
+	c.watch.end.Store(0)
 	if w.resp.close || !bodyOver {
 		c.goodbye()
 		return false
@@ -343,13 +345,14 @@ func (c *conn) refuse(e *Error) {
 	c.goodbye()
 }
 
-// revive leaves a connection that is over its limit a moment for its answer.
+// revive leaves a connection that is over its limit a moment for its answer. Whoever reads the
+// body calls it, in a goroutine of a handler too: it must not touch the answer.
 func (c *conn) revive() {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
 	c.watch.at.Store(0)
-	c.watch.end = 0
-	c.w.resp.close = true
+	c.watch.end.Store(0)
+	c.late.Store(true)
 	_ = c.nc.SetDeadline(time.Now().Add(unreadTime))
 }
 

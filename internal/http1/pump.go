@@ -35,6 +35,9 @@ func startPump(u *upstream, call *Call) *pump {
 		body, length = bytes.NewReader(call.Content), int64(len(call.Content))
 	}
 	p.body = body
+	if b, ok := body.(*Body); ok {
+		b.invite() // here: the answer belongs to this goroutine
+	}
 	go func() {
 		defer close(p.done)
 		if p.err = p.send(body, length); p.err == nil {
@@ -68,8 +71,14 @@ const lastWrite = 20 * time.Millisecond
 // end stops a pump whose connection was closed. A body of this package is not read any more
 // when it returns; others must bear to be read after their handler.
 func (p *pump) end() {
-	if b, ok := p.body.(*Body); ok && !p.finished() {
-		b.interrupt()
+	switch b := p.body.(type) {
+	case *Body:
+		if !p.finished() {
+			b.interrupt()
+			<-p.done
+			b.resume()
+		}
+	case *bytes.Reader: // the caller's content, which is its own again
 		<-p.done
 	}
 }

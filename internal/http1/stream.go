@@ -28,12 +28,14 @@ func (s *stream) read(p []byte) (int, error) {
 		return n, readError(err)
 	}
 	if !s.c.watch.reading() {
-		s.c.revive()
+		if !s.c.taken.Load() {
+			s.c.revive()
+		}
 		return 0, ErrTimeout
 	}
 	n, err := s.nc.Read(p)
 	s.c.watch.done()
-	if err = readError(err); err == ErrTimeout {
+	if err = readError(err); err == ErrTimeout && !s.c.taken.Load() {
 		s.c.revive()
 	}
 	return n, err
@@ -140,10 +142,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
-	if b.ask != nil {
-		b.ask.proceed()
-		b.ask = nil
-	}
+	b.invite()
 	if b.kind == bodyChunked && b.left == 0 {
 		if err := b.nextChunk(); err != nil {
 			return 0, b.fail(err)
@@ -324,11 +323,30 @@ func (b *Body) begin(s *stream, length, limit int64, h *head) {
 	}
 }
 
-// interrupt wakes who reads the body. The connection ends with the answer.
+// invite asks for a body that waits for 100 Continue.
+func (b *Body) invite() {
+	if b.ask != nil {
+		b.ask.proceed()
+		b.ask = nil
+	}
+}
+
+// interrupt wakes who reads the body in another goroutine. The connection ends with the
+// answer, which can be written after [Body.resume].
 func (b *Body) interrupt() {
-	if c := b.s.c; c != nil && !b.over() {
+	if c := b.s.c; c != nil {
+		c.taken.Store(true)
+		c.late.Store(true)
 		c.watch.at.Store(expired)
 		_ = c.nc.SetReadDeadline(past())
+	}
+}
+
+// resume follows interrupt when nobody reads any more.
+func (b *Body) resume() {
+	if c := b.s.c; c != nil {
+		c.watch.end.Store(0)
+		c.watch.at.Store(0)
 	}
 }
 

@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -51,11 +53,25 @@ func (u *upstream) alive() bool {
 	if u.stream.buffered() > 0 {
 		return false
 	}
-	if u.raw == nil {
+	if u.raw != nil {
+		u.quiet = false
+		if u.raw.Read(u.peek) != nil || !u.quiet {
+			return false
+		}
+	}
+	t, ok := u.nc.(*tls.Conn)
+	if !ok {
 		return true
 	}
-	u.quiet = false
-	return u.raw.Read(u.peek) == nil && u.quiet
+	// A whole record may have been read from the socket along with the last answer's. The
+	// deadline keeps this read from the socket, and leaves the connection usable.
+	u.limited = true
+	var one [1]byte
+	n, err := 0, t.SetReadDeadline(past())
+	if err == nil {
+		n, err = t.Read(one[:])
+	}
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // stop closes the connection and frees its place.
@@ -69,12 +85,17 @@ func (u *upstream) stop() {
 
 // do sends the call and reads the head of its answer.
 func (u *upstream) do(call *Call) (*Reply, error) {
+	if err := u.head(call); err != nil {
+		return nil, err
+	}
+	u.reply.ctx = call.Context
 	if call.Context != nil && call.Context.Done() != nil {
 		stop := context.AfterFunc(call.Context, func() { _ = u.nc.SetDeadline(past()) })
 		u.reply.release = stop
 	}
 	u.limit(call.Deadline)
-	if err := u.head(call); err != nil {
+	if err := u.reply.cancelled(); err != nil { // its deadline may just have been undone
+		u.letGo()
 		return nil, err
 	}
 	inline := call.Body == nil && len(call.Content) <= inlineBody
@@ -190,7 +211,10 @@ func (u *upstream) broken(call *Call, err error, sent bool) error {
 func (u *upstream) early(call *Call, err error) (*Reply, error) {
 	reply, err2 := u.answer(call, nil)
 	if err2 != nil {
-		return nil, u.broken(call, err, true)
+		if dead := (*untouched)(nil); errors.As(err2, &dead) {
+			return nil, u.broken(call, err, true)
+		}
+		return nil, err2
 	}
 	reply.keep = false
 	return reply, nil
@@ -204,6 +228,10 @@ func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
 		_ = u.nc.SetReadDeadline(time.Now().Add(t))
 		u.limited = true
 		defer u.limit(call.Deadline)
+		if err := r.cancelled(); err != nil {
+			u.abandon(pump)
+			return nil, err
+		}
 	}
 	for interim := 0; ; {
 		n, bad := parseReply(s.buf[s.r:s.w], &u.pool.c.cfg.Limits, &r.head)
@@ -212,7 +240,7 @@ func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
 			u.abandon(pump)
 			return nil, bad
 		case n == 0:
-			if err := u.more(call); err != nil {
+			if err := u.more(call, interim > 0); err != nil {
 				u.abandon(pump)
 				return nil, err
 			}
@@ -251,8 +279,8 @@ func (u *upstream) letGo() {
 	}
 }
 
-// more reads more of a head.
-func (u *upstream) more(call *Call) error {
+// more reads more of a head, to the end of a line at least. begun says that an interim answer came before.
+func (u *upstream) more(call *Call, begun bool) error {
 	s := &u.stream
 	if s.r > 0 {
 		s.w = copy(s.buf, s.buf[s.r:s.w])
@@ -265,11 +293,13 @@ func (u *upstream) more(call *Call) error {
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
 	}
 	n, err := s.read(s.buf[s.w:])
-	s.w += n
+	for s.w += n; n > 0 && bytes.IndexByte(s.buf[s.w-n:s.w], '\n') < 0 && s.w >= len("HTTP/") && string(s.buf[:5]) == "HTTP/" && s.w < len(s.buf); s.w += n {
+		n, err = s.read(s.buf[s.w:])
+	}
 	switch {
 	case n > 0:
 		return nil
-	case s.w == 0 && err != nil && err != ErrTimeout:
+	case s.w == 0 && !begun && err != nil && err != ErrTimeout:
 		return u.broken(call, err, true)
 	case call.Context != nil && call.Context.Err() != nil:
 		return call.Context.Err()
@@ -287,6 +317,9 @@ func (u *upstream) begin(call *Call, p *pump) {
 	h := &r.head.head
 	r.Status, r.Fields, r.Minor = r.head.status, r.head.fields, r.head.minor
 	r.keep = h.persistent(r.head.minor)
+	if r.Status == 204 && (h.length > 0 || h.coding) {
+		r.keep = false // a body that must not be: it would be read as the next answer
+	}
 	r.pump, r.closed = p, false
 	length := h.length
 	switch {
@@ -330,6 +363,15 @@ type Reply struct {
 	closed  bool
 	pump    *pump
 	release func() bool
+	ctx     context.Context
+}
+
+// cancelled gives the error of a call whose context has ended.
+func (r *Reply) cancelled() error {
+	if r.ctx == nil {
+		return nil
+	}
+	return r.ctx.Err()
 }
 
 // Read reads the body; io.EOF is its end.
@@ -340,6 +382,9 @@ func (r *Reply) Read(p []byte) (int, error) {
 	if t := r.u.pool.c.cfg.BodyPause; t > 0 && r.body.err == nil {
 		_ = r.u.nc.SetReadDeadline(time.Now().Add(t))
 		r.u.limited = true
+	}
+	if err := r.cancelled(); err != nil && r.body.err == nil {
+		return 0, r.body.fail(err)
 	}
 	return r.body.Read(p)
 }
@@ -353,9 +398,9 @@ func (r *Reply) Close() {
 	r.closed = true
 	u := r.u
 	stopped := r.release == nil || r.release()
-	r.release = nil
+	r.release, r.ctx = nil, nil
 	sent := r.pump == nil || r.pump.finished()
-	if r.body.kind == bodyChunked && r.body.err == nil && r.body.left == 0 && u.stream.buffered() > 0 {
+	if r.body.kind == bodyChunked && r.body.err == nil && r.body.left == 0 && bytes.HasSuffix(u.stream.buf[u.stream.r:u.stream.w], []byte("0\r\n\r\n")) {
 		var one [1]byte
 		_, _ = r.body.Read(one[:]) // the end is there already
 	}

@@ -31,8 +31,8 @@ const expired = -1
 type watch struct {
 	at    atomic.Int64 // 0: no limit
 	clock *clock
-	pause int64 // how long one read or write of content may take
-	end   int64 // when the content must be there; 0: no limit
+	pause int64        // how long one read or write of content may take
+	end   atomic.Int64 // when the content must be there; 0: no limit
 }
 
 // set begins a limit; false says that the last one was over.
@@ -51,8 +51,8 @@ func (w *watch) set(at int64) bool {
 // reading begins the limit of one read or write.
 func (w *watch) reading() bool {
 	at := w.clock.now.Load() + w.pause
-	if w.end != 0 && at > w.end {
-		at = w.end
+	if end := w.end.Load(); end != 0 && at > end {
+		at = end
 	}
 	return w.set(at)
 }
