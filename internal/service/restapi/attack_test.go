@@ -151,6 +151,51 @@ func TestImport_Warnings(t *testing.T) {
 	}
 }
 
+// A document may say no more than a call may, and nothing that has no effect.
+func TestImport_Choices(t *testing.T) {
+	t.Parallel()
+	s, _, _ := newService(t)
+	integration := func(more string) []byte {
+		return oasWith(`"/a":{"get":{"x-amazon-apigateway-integration":{"type":"mock"`+more+`}}}`, "")
+	}
+	for name, tt := range map[string]struct {
+		body []byte
+		want int
+	}{
+		"content handling":          {integration(`,"contentHandling":"CONVERT_TO_TEXT"`), 0},
+		"no content handling":       {integration(`,"contentHandling":"CONVERT_TO_IMAGE"`), 400},
+		"no such content handling":  {integration(`,"responses":{"default":{"contentHandling":"x"}}`), 400},
+		"connection":                {integration(`,"connectionType":"internet"`), 0},
+		"no connection":             {integration(`,"connectionType":"MODEM"`), 400},
+		"no passthrough":            {integration(`,"passthroughBehavior":"sometimes"`), 400},
+		"no type":                   {oasWith(`"/a":{"get":{"x-amazon-apigateway-integration":{"type":"ftp"}}}`, ""), 400},
+		"timeout":                   {integration(`,"timeoutInMillis":"50"`), 0},
+		"no timeout":                {integration(`,"timeoutInMillis":"soon"`), 400},
+		"no status":                 {integration(`,"responses":{"default":{"statusCode":"2XX"}}`), 400},
+		"buffered":                  {integration(`,"responseTransferMode":"BUFFERED"`), 0},
+		"streamed":                  {integration(`,"responseTransferMode":"STREAM"`), 501},
+		"target":                    {integration(`,"integrationTarget":"x"`), 501},
+		"security policy":           {oasWith("", `,"x-amazon-apigateway-security-policy":"TLS_1_2"`), 0},
+		"list of ciphers":           {oasWith("", `,"x-amazon-apigateway-security-policy":"SecurityPolicy_TLS13_1_3_2025_09"`), 501},
+		"no security policy":        {oasWith("", `,"x-amazon-apigateway-security-policy":"SSL_3"`), 400},
+		"strict":                    {oasWith("", `,"x-amazon-apigateway-endpoint-access-mode":"STRICT"`), 501},
+		"key source":                {oasWith("", `,"x-amazon-apigateway-api-key-source":"header"`), 0},
+		"no key source":             {oasWith("", `,"x-amazon-apigateway-api-key-source":"COOKIE"`), 400},
+		"no compression":            {oasWith("", `,"x-amazon-apigateway-minimum-compression-size":"-1"`), 400},
+		"no address type":           {oasWith("", `,"x-amazon-apigateway-endpoint-configuration":{"ipAddressType":"ipv5"}`), 400},
+		"no policy":                 {oasWith("", `,"x-amazon-apigateway-policy":"allow"`), 400},
+		"no gateway response":       {oasWith("", `,"x-amazon-apigateway-gateway-responses":{"TEAPOT":{}}`), 400},
+		"no validator":              {oasWith(`"/a":{"get":{"x-amazon-apigateway-request-validator":"x"}}`, ""), 400},
+		"an authorizer without URI": {oasWith("", `,"components":{"securitySchemes":{"a":{"type":"apiKey","in":"header","name":"A","x-amazon-apigateway-authorizer":{"type":"token"}}}}`), 400},
+	} {
+		_, _, err := importedFrom(t, s, tt.body, nil)
+		var e wire.Exception
+		if tt.want == 0 && err != nil || tt.want != 0 && (!errors.As(err, &e) || e.HTTPStatus() != tt.want) {
+			t.Errorf("%s: got %v, want %d", name, err, tt.want)
+		}
+	}
+}
+
 func TestImport_BasePathOfServers(t *testing.T) {
 	t.Parallel()
 	s, _, _ := newService(t)

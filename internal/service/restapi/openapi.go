@@ -297,6 +297,16 @@ func (w *importer) settings() error {
 	if s := api.ApiKeySource; s != apigatewayapi.ApiKeySourceTypeHEADER && s != apigatewayapi.ApiKeySourceTypeAUTHORIZER {
 		return badRequest("Invalid API key source '%s'. Valid options are HEADER and AUTHORIZER", s)
 	}
+	switch p := api.SecurityPolicy; {
+	case p == "" || p == apigatewayapi.SecurityPolicyTLS_1_0 || p == apigatewayapi.SecurityPolicyTLS_1_2:
+	case strings.HasPrefix(string(p), "SecurityPolicy_"):
+		return notBuilt("PutRestApi", "the security policy %s is not built", p)
+	default:
+		return badRequest("Invalid security policy '%s'", p)
+	}
+	if m := api.EndpointAccessMode; m != "" && m != apigatewayapi.EndpointAccessModeBASIC {
+		return notBuilt("PutRestApi", "the endpoint access mode %s is not built", m)
+	}
 	e := root.Object("x-amazon-apigateway-endpoint-configuration")
 	if servers := root.List("servers"); len(servers) > 0 {
 		first, _ := servers[0].(*document.Object)
@@ -348,6 +358,9 @@ func (w *importer) endpoint(e *document.Object) error {
 	}
 	if t := e.Text("ipAddressType"); t != "" {
 		api.EndpointConfiguration.IpAddressType = apigatewayapi.IpAddressType(t)
+		if t != string(apigatewayapi.IpAddressTypeipv4) && t != string(apigatewayapi.IpAddressTypedualstack) {
+			return badRequest("Invalid IP address type '%s'. Valid options are ipv4 and dualstack", t)
+		}
 	}
 	if types := texts(e.List("types")); types != nil {
 		api.EndpointConfiguration.Types = nil
