@@ -2,6 +2,8 @@ package main
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"runtime"
@@ -18,6 +20,8 @@ const bareCount = 60
 type bare struct {
 	server         *srp.Server
 	key            *rsa.PrivateKey
+	curveKey       *ecdsa.PrivateKey
+	curve          bool // it signs with curveKey
 	id             srp.Identity
 	salt, verifier []byte
 	a              []byte // a client's public value
@@ -27,6 +31,9 @@ func newBare() (*bare, error) {
 	c := &bare{server: srp.NewServer(), id: srp.Identity{Pool: "pool", User: "user"}}
 	var err error
 	if c.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		return nil, err
+	}
+	if c.curveKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, err
 	}
 	if c.salt, err = srp.NewSalt(rand.Reader); err != nil {
@@ -44,6 +51,12 @@ func newBare() (*bare, error) {
 // signatures signs n tokens.
 func (c *bare) signatures(n int) error {
 	for range n {
+		if c.curve {
+			if _, err := c.curveKey.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := rsa.SignPKCS1v15(nil, c.key, crypto.SHA256, make([]byte, 32)); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
 	if r.backend, err = newBackend(); err != nil {
 		return nil, err
 	}
-	if err := r.makePool(ctx); err != nil {
+	if r.pool, err = r.makePool(ctx, "bench", nil); err != nil {
 		return nil, fmt.Errorf("the user pool: %w", err)
 	}
 	return r, r.calm(ctx)
@@ -121,55 +121,58 @@ func (r *rig) cognito(ctx context.Context, operation string, in map[string]any, 
 	return r.aws.json(ctx, "cognito-idp", cognito+operation, in, out)
 }
 
-// makePool makes the pool, its users and its clients.
-func (r *rig) makePool(ctx context.Context) error {
+// makePool makes a pool with a domain of the same name, its users and its clients.
+func (r *rig) makePool(ctx context.Context, name string, tags map[string]string) (p pool, err error) {
 	var made struct {
 		UserPool struct{ Id, Arn string }
 	}
-	if err := r.cognito(ctx, "CreateUserPool", map[string]any{"PoolName": "bench"}, &made); err != nil {
-		return err
+	in := map[string]any{"PoolName": name}
+	if tags != nil {
+		in["UserPoolTags"] = tags
 	}
-	p := &r.pool
+	if err := r.cognito(ctx, "CreateUserPool", in, &made); err != nil {
+		return p, err
+	}
 	p.id, p.arn = made.UserPool.Id, made.UserPool.Arn
-	if err := r.cognito(ctx, "CreateUserPoolDomain", map[string]any{"UserPoolId": p.id, "Domain": "bench"}, nil); err != nil {
-		return err
+	if err := r.cognito(ctx, "CreateUserPoolDomain", map[string]any{"UserPoolId": p.id, "Domain": name}, nil); err != nil {
+		return p, err
 	}
-	p.tokenPath = "/_auth/bench/oauth2/token"
+	p.tokenPath = "/_auth/" + name + "/oauth2/token"
 	server := map[string]any{
 		"UserPoolId": p.id, "Identifier": "bench", "Name": "bench", "Scopes": []map[string]string{{"ScopeName": "read", "ScopeDescription": "read"}},
 	}
 	if err := r.cognito(ctx, "CreateResourceServer", server, nil); err != nil {
-		return err
+		return p, err
 	}
 	for i := range userCount {
 		name := fmt.Sprintf("user%02d", i)
 		if err := r.cognito(ctx, "AdminCreateUser", map[string]any{"UserPoolId": p.id, "Username": name, "MessageAction": "SUPPRESS"}, nil); err != nil {
-			return err
+			return p, err
 		}
 		in := map[string]any{"UserPoolId": p.id, "Username": name, "Password": password, "Permanent": true}
 		if err := r.cognito(ctx, "AdminSetUserPassword", in, nil); err != nil {
-			return err
+			return p, err
 		}
 		p.users = append(p.users, name)
 	}
-	return r.makeClients(ctx)
+	return p, r.makeClients(ctx, &p)
 }
 
-func (r *rig) makeClients(ctx context.Context) error {
+func (r *rig) makeClients(ctx context.Context, p *pool) error {
 	var made struct {
 		UserPoolClient struct{ ClientId, ClientSecret string }
 	}
 	err := r.cognito(ctx, "CreateUserPoolClient", map[string]any{
-		"UserPoolId": r.pool.id, "ClientName": "public", "ExplicitAuthFlows": []string{"ALLOW_USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
+		"UserPoolId": p.id, "ClientName": "public", "ExplicitAuthFlows": []string{"ALLOW_USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
 	}, &made)
 	if err != nil {
 		return err
 	}
-	r.pool.public = made.UserPoolClient.ClientId
+	p.public = made.UserPoolClient.ClientId
 	err = r.cognito(ctx, "CreateUserPoolClient", map[string]any{
-		"UserPoolId": r.pool.id, "ClientName": "confidential", "GenerateSecret": true, "AllowedOAuthFlowsUserPoolClient": true,
+		"UserPoolId": p.id, "ClientName": "confidential", "GenerateSecret": true, "AllowedOAuthFlowsUserPoolClient": true,
 		"AllowedOAuthFlows": []string{"client_credentials"}, "AllowedOAuthScopes": []string{scope},
 	}, &made)
-	r.pool.confidential, r.pool.secret = made.UserPoolClient.ClientId, made.UserPoolClient.ClientSecret
+	p.confidential, p.secret = made.UserPoolClient.ClientId, made.UserPoolClient.ClientSecret
 	return err
 }

@@ -37,14 +37,39 @@ func measureSignIns(ctx context.Context, b *bench, r *rig) error {
 	if err != nil {
 		return err
 	}
-	refresh, err := r.refreshes(ctx)
+	keep := &tokenKeeper{}
+	rows, err := r.letIn(ctx, alone, keep, "")
 	if err != nil {
 		return err
 	}
-	keep := &tokenKeeper{}
-	proofs, err := newProofs(signInCount)
+	// The same with a pool whose tokens are signed under ES256.
+	curve := *r
+	if curve.pool, err = r.makePool(ctx, "curve", map[string]string{"moat:signing-algorithm": "ES256"}); err != nil {
+		return err
+	}
+	if err := r.calm(ctx); err != nil {
+		return err
+	}
+	alone.curve = true
+	more, err := curve.letIn(ctx, alone, &tokenKeeper{}, "ES256: ")
 	if err != nil {
 		return err
+	}
+	g.Rows = append(rows, more...)
+	r.idTokens = append(r.idTokens, keep.tokens...)
+	b.report.Groups = append(b.report.Groups, g)
+	return nil
+}
+
+// letIn measures sign-ins and tokens of the rig's pool, each beside its cryptography.
+func (r *rig) letIn(ctx context.Context, alone *bare, keep *tokenKeeper, kind string) (rows []row, err error) {
+	refresh, err := r.refreshes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	proofs, err := newProofs(signInCount)
+	if err != nil {
+		return nil, err
 	}
 	for _, l := range []struct {
 		name  string
@@ -58,26 +83,24 @@ func measureSignIns(ctx context.Context, b *bench, r *rig) error {
 	} {
 		before, err := alone.cost(l.alone)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		l.load.limit = signInTime
 		o, err := l.load.run(ctx, r.process, r.address)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		after, err := alone.cost(l.alone)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bare := (before + after) / 2
-		g.Rows = append(g.Rows, row{Name: l.name, Figures: []figure{
+		rows = append(rows, row{Name: kind + l.name, Figures: []figure{
 			{"done", "", float64(o.count)}, {"CPU", "ms", o.cpuMicros() / 1000}, {"its cryptography", "ms", bare / 1000}, {"ratio", "", o.cpuMicros() / bare},
 			{"per core", "1/s", o.perCore()}, {"this machine", "1/s", o.rate()}, {"p50", "ms", quantile(o.took, 0.5) / 1000}, {"p99", "ms", quantile(o.took, 0.99) / 1000},
 		}})
 	}
-	r.idTokens = append(r.idTokens, keep.tokens...)
-	b.report.Groups = append(b.report.Groups, g)
-	return nil
+	return rows, nil
 }
 
 // tokenKeeper collects the ID tokens of sign-ins: the gateway's figures need many.
