@@ -35,6 +35,12 @@ type Publisher interface {
 	TakeUnspent(all bool) []gateway.Unspent
 }
 
+// Tester tries methods and authorizers that are not deployed. It is safe for concurrent use.
+type Tester interface {
+	TestMethod(ctx context.Context, s *gateway.Snapshot, r gateway.TestRequest) gateway.TestResult
+	TestAuthorizer(ctx context.Context, s *gateway.Snapshot, r gateway.TestRequest) gateway.AuthorizerResult
+}
+
 // Config names what the service depends on.
 type Config struct {
 	DB        *store.DB
@@ -45,6 +51,7 @@ type Config struct {
 	BaseURL   string // public address of this Moat
 	Domain    string // name below which APIs are served
 	Publisher Publisher
+	Tester    Tester // nil: tests answer 501
 	// Vouches reports whether Moat has a certificate of its own for a name; nil: for none. Reserved
 	// reports whether a name is none to give away, since Moat itself answers to it.
 	Vouches, Reserved func(name string) bool
