@@ -39,8 +39,6 @@ func (c *contextObject) Property(name string) (any, bool) {
 		return c.authorizer, true
 	case "requestTimeEpoch":
 		return c.x.start.UnixMilli(), true
-	case "operationName":
-		return c.x.route.def.OperationName, c.x.route.def.OperationName != ""
 	}
 	if c.own != nil {
 		if v, ok := c.own.Get(name); ok {

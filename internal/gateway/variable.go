@@ -10,12 +10,13 @@ import (
 func contextKnown(name string) bool {
 	switch name {
 	case "context.requestId", "context.extendedRequestId", "context.apiId", "context.stage", "context.resourcePath", "context.resourceId",
-		"context.httpMethod", "context.path", "context.protocol", "context.accountId", "context.deploymentId", "context.isCanaryRequest",
+		"context.httpMethod", "context.path", "context.protocol", "context.accountId", "context.deploymentId", "context.isCanaryRequest", "context.operationName",
 		"context.domainName", "context.domainPrefix", "context.requestTime", "context.requestTimeEpoch",
 		"context.identity.sourceIp", "context.identity.userAgent", "context.identity.apiKey", "context.identity.apiKeyId",
 		"context.identity.accessKey", "context.identity.accountId", "context.identity.caller", "context.identity.user", "context.identity.userArn",
 		"context.identity.clientCert.clientCertPem", "context.identity.clientCert.subjectDN", "context.identity.clientCert.issuerDN",
 		"context.identity.clientCert.serialNumber", "context.identity.clientCert.validity.notBefore", "context.identity.clientCert.validity.notAfter",
+		"context.identity.principalOrgId", "context.identity.vpcId", "context.identity.vpceId", // nobody has one here
 		"context.identity.cognitoIdentityId", "context.identity.cognitoIdentityPoolId",
 		"context.identity.cognitoAuthenticationType", "context.identity.cognitoAuthenticationProvider":
 		return true
@@ -37,6 +38,10 @@ func (x *Exchange) contextValue(name string) (value string, ok bool) {
 	case "isCanaryRequest":
 		if x.canary != canaryNone {
 			value = strconv.FormatBool(x.canary == canaryRelease)
+		}
+	case "operationName":
+		if x.route != nil {
+			value = x.route.def.OperationName
 		}
 	case "requestId":
 		value = x.requestID
