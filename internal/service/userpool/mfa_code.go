@@ -126,7 +126,10 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 			} else {
 				code, verdict, err = s.redeem(tx, u.Pool, u.Key, purpose, given)
 			}
-			if verdict = signInLimit(verdict); is(verdict, codeMismatch) {
+			switch verdict = signInLimit(verdict); {
+			case is(verdict, codeMismatch),
+				verdict == nil && sent.Value != u.Attributes[how.attribute],                  // it went to an address that was replaced since
+				opens(&ch.attempt) && st.client.hidesUsers() && is(verdict, tooManyRequests): // nobody has no code that could be guessed at too often
 				verdict = errSignInCode()
 			}
 			if err != nil || verdict != nil || u.verified(how.attribute) {

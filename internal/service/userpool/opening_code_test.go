@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 
 	"moat/internal/store"
@@ -175,4 +176,45 @@ func TestThreat_blockedAtDomain(t *testing.T) {
 			t.Errorf("from %s: %d %v", address, w.Code, body)
 		}
 	}
+}
+
+// Who guesses too often must not learn by it that there is somebody.
+func TestOpeningCode_guessesAtNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool, _, quiet := h.choicePool()
+	h.member(pool, "ann", "email", "ann@example.com", "email_verified", "true")
+	h.member(pool, "bob") // who has no address
+	var told [3][]string
+	for i, name := range []string{"ann", "bob", "nobody"} {
+		held := must[*api.InitiateAuthResponse](t)(h.openFrom("203.0.113.9", quiet, name))
+		for range 14 {
+			_, err := h.answerCode(quiet, name, held.Session, wrongCode(h.box.last(t).Code))
+			told[i] = append(told[i], err.Error())
+			h.clearLock(pool, map[string]string{"ann": "ann", "bob": "bob"}[name])
+			h.clearLock(pool, h.nobody(&Pool{ID: pool, CaseSensitive: true}, name))
+		}
+	}
+	for i := range told[1:] {
+		if !slices.Equal(told[0], told[i+1]) {
+			t.Errorf("told %q and %q", told[0], told[i+1])
+		}
+	}
+}
+
+// A code that went to an address which was changed since lets nobody in.
+func TestOpeningCode_addressChanged(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool, client, _ := h.choicePool()
+	h.member(pool, "ann", "email", "ann@example.com", "email_verified", "true")
+	held := must[*api.InitiateAuthResponse](t)(h.openFrom("203.0.113.9", client, "ann"))
+	code := h.box.last(t).Code
+	must[*api.AdminUpdateUserAttributesResponse](t)(h.c.AdminUpdateUserAttributes(t.Context(), &api.AdminUpdateUserAttributesRequest{
+		UserPoolId: pool, Username: "ann", UserAttributes: []api.AttributeType{attr("email", "new@example.com"), attr("email_verified", "true")},
+	}))
+	_, err := h.answerCode(client, "ann", held.Session, code)
+	want(t, err, "CodeMismatchException", "Invalid code or auth state for the user.")
+	held = must[*api.InitiateAuthResponse](t)(h.openFrom("203.0.113.9", client, "ann"))
+	must[*api.RespondToAuthChallengeResponse](t)(h.answerCode(client, "ann", held.Session, h.box.last(t).Code))
 }
