@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moat/internal/http1"
 	"moat/internal/outbound"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
@@ -130,7 +131,7 @@ func New(cfg Config) *Gateway {
 	if g.outbound == nil {
 		t := outbound.NewTransport(cfg.AllowPrivate)
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}
-		g.outbound = t
+		g.outbound = &http1.Transport{Client: http1.NewClient(http1.ClientConfig{Dial: outbound.NewDialer(cfg.AllowPrivate).DialContext}), Next: t}
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})
