@@ -141,17 +141,18 @@ func (c *conn) release() {
 	w := c.w
 	c.w = nil
 	clear(w.fields)
-	w.reset(&c.srv.large)
+	w.reset(c.srv)
 	w.req, w.resp, w.body, w.stream = Request{}, Response{}, Body{}, stream{}
 	c.srv.pool.Put(w)
 }
 
 // reset gives a large buffer back.
-func (w *work) reset(large *sync.Pool) {
+func (w *work) reset(s *Server) {
 	if w.large != nil {
 		small := *w.large
 		*w.large = w.in
-		large.Put(w.large)
+		s.large.Put(w.large)
+		s.heads.Add(-1)
 		w.in, w.large = small, nil
 	}
 	if cap(w.out) > 4*outSize {
@@ -164,10 +165,14 @@ func (w *work) reset(large *sync.Pool) {
 }
 
 // grow moves what is buffered to a large buffer.
-func (c *conn) grow() bool {
+func (c *conn) grow() *Error {
 	w := c.w
 	if w.large != nil || len(w.in) > c.srv.cfg.Limits.Head {
-		return false
+		return errHeadLarge
+	}
+	if c.srv.heads.Add(1) > maxLarge {
+		c.srv.heads.Add(-1)
+		return errHeadBusy
 	}
 	large := c.srv.large.Get().(*[]byte)
 	b := *large
@@ -175,7 +180,7 @@ func (c *conn) grow() bool {
 	*large = w.in
 	w.large, w.in = large, b
 	w.stream.buf, w.stream.base, w.stream.r, w.stream.w = b, 0, 0, n
-	return true
+	return nil
 }
 
 // readHead reads the head of the next request.
@@ -203,8 +208,10 @@ func (c *conn) readHead() (*Error, error) {
 				s.w = copy(s.buf, s.buf[s.r:s.w])
 				s.r = 0
 			}
-			if s.w == len(s.buf) && !c.grow() {
-				return errHeadLarge, nil
+			if s.w == len(s.buf) {
+				if bad := c.grow(); bad != nil {
+					return bad, nil
+				}
 			}
 			// Not s.fill: the limit is for the whole head, not for a read.
 			m, err := c.nc.Read(s.buf[s.w:])

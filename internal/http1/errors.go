@@ -29,6 +29,7 @@ var (
 	errFieldValue  = &Error{400, "a field's value holds a control character"}
 	errHeadLarge   = &Error{431, "the header is too large"}
 	errHeadMany    = &Error{431, "the header has too many fields"}
+	errHeadBusy    = &Error{503, "too many large headers at once"}
 	errHost        = &Error{400, "there is not exactly one valid Host"}
 	errHostDiffers = &Error{400, "the target's host is not that of the Host field"}
 	errLength      = &Error{400, "Content-Length is not one number of digits"}

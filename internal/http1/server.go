@@ -46,7 +46,10 @@ const (
 	unreadTime  = 2 * time.Second
 	lingerTime  = 500 * time.Millisecond
 	maxLinger   = 256 // connections that linger at once after an overload
-	lastCall    = time.Second
+	// maxLarge bounds the large buffers, of Limits.Head each, that clients can make us hold by
+	// sending most of a header and no end. It is more than one address may have connections.
+	maxLarge = 2048
+	lastCall = time.Second
 )
 
 // Server speaks HTTP/1.1 on accepted connections: one goroutine each, a buffer only while
@@ -59,6 +62,7 @@ type Server struct {
 	running  atomic.Int64
 	draining atomic.Bool
 	linger   atomic.Int32
+	heads    atomic.Int32 // large buffers that are in use
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
