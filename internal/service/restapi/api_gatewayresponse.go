@@ -119,8 +119,13 @@ func (s *Service) UpdateGatewayResponse(ctx context.Context, in *apigatewayapi.U
 		if out, err = d.gatewayResponse(string(in.ResponseType)); err != nil {
 			return err
 		}
-		if err := rules.apply(&out, in.PatchOperations); err != nil {
-			return err
+		for _, op := range in.PatchOperations {
+			if err := replaceable(&out, op); err != nil {
+				return err
+			}
+			if err := rules.applyTersely(&out, []apigatewayapi.PatchOperation{op}, ""); err != nil {
+				return err
+			}
 		}
 		out.DefaultResponse = wire.Bool(false)
 		d.Responses[string(in.ResponseType)] = out
@@ -130,6 +135,22 @@ func (s *Service) UpdateGatewayResponse(ctx context.Context, in *apigatewayapi.U
 		return nil, err
 	}
 	return &out, nil
+}
+
+// replaceable refuses to put nothing into a parameter or template, or to replace one that is not there.
+func replaceable(g *apigatewayapi.GatewayResponse, op apigatewayapi.PatchOperation) error {
+	part := pointer(wire.Value(op.Path))
+	there, known := map[string]map[string]string{"responseParameters": g.ResponseParameters, "responseTemplates": g.ResponseTemplates}[part[0]]
+	if !known || len(part) != 2 || op.Op == remove {
+		return nil
+	}
+	if wire.Value(op.Value) == "" {
+		return badRequest("Invalid null or empty value in %s", part[0])
+	}
+	if _, ok := there[part[1]]; !ok && op.Op == replace {
+		return notFound("Invalid parameter name specified")
+	}
+	return nil
 }
 
 // DeleteGatewayResponse goes back to the default.

@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"context"
+	"errors"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -105,7 +106,7 @@ func (s *Service) GetIntegration(ctx context.Context, in *apigatewayapi.GetInteg
 		out, err = d.integration(in.ResourceId, in.HttpMethod)
 		return err
 	})
-	return out, err
+	return out, noResource(err)
 }
 
 // editIntegration changes the integration of one method.
@@ -185,7 +186,7 @@ func (s *Service) GetIntegrationResponse(ctx context.Context, in *apigatewayapi.
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, noResource(err)
 	}
 	return &out, nil
 }
@@ -222,5 +223,9 @@ func (s *Service) DeleteIntegrationResponse(ctx context.Context, in *apigatewaya
 		delete(i.IntegrationResponses, in.StatusCode)
 		return nil
 	})
+	var missing *apigatewayapi.NotFoundException
+	if errors.As(err, &missing) && missing.Message == "Invalid Method identifier specified" {
+		err = notFound("Invalid Integration identifier specified") // recorded
+	}
 	return &apigatewayapi.DeleteIntegrationResponseOutput{}, err
 }

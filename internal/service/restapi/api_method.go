@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -41,7 +42,7 @@ func (s *Service) PutMethod(ctx context.Context, in *apigatewayapi.PutMethodRequ
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, noResource(err)
 	}
 	return &m, nil
 }
@@ -81,7 +82,7 @@ func (s *Service) GetMethod(ctx context.Context, in *apigatewayapi.GetMethodRequ
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, noResource(err)
 	}
 	return &out, nil
 }
@@ -102,7 +103,7 @@ func (s *Service) editMethod(ctx context.Context, api, resource, verb string, fn
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, noResource(err)
 	}
 	return &out, nil
 }
@@ -110,8 +111,20 @@ func (s *Service) editMethod(ctx context.Context, api, resource, verb string, fn
 // UpdateMethod patches a method.
 func (s *Service) UpdateMethod(ctx context.Context, in *apigatewayapi.UpdateMethodRequest) (*apigatewayapi.Method, error) {
 	return s.editMethod(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(d *definition, m *apigatewayapi.Method) error {
-		if err := methodRules().apply(m, in.PatchOperations); err != nil {
+		ops := slices.Clone(in.PatchOperations)
+		for i, op := range ops {
+			if wire.Value(op.Path) == "/apiKeyRequired" && !strings.EqualFold(wire.Value(op.Value), "true") {
+				ops[i].Value = wire.String("false") // whatever is not true is false (recorded)
+			}
+		}
+		if err := methodRules().applyTersely(m, ops, "Invalid patch operation specified. Must be one of: [replace]"); err != nil {
 			return err
+		}
+		if len(m.RequestModels) == 0 {
+			m.RequestModels = nil
+		}
+		if len(m.RequestParameters) == 0 {
+			m.RequestParameters = nil
 		}
 		return d.checkMethod(m)
 	})
@@ -167,7 +180,7 @@ func (s *Service) GetMethodResponse(ctx context.Context, in *apigatewayapi.GetMe
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, noResource(err)
 	}
 	return &out, nil
 }

@@ -136,9 +136,13 @@ func (s *Service) CreateRequestValidator(ctx context.Context, in *apigatewayapi.
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, elsewhere(err, badRequest("Invalid REST API identifier specified"))
 	}
 	return &v, nil
+}
+
+func noValidator(err error) error {
+	return elsewhere(err, notFound("Invalid Request Validator identifier specified"))
 }
 
 func (d *definition) validator(id string) (apigatewayapi.RequestValidator, error) {
@@ -157,7 +161,7 @@ func (s *Service) GetRequestValidator(ctx context.Context, in *apigatewayapi.Get
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, noValidator(err)
 	}
 	return &out, nil
 }
@@ -180,6 +184,11 @@ func (s *Service) UpdateRequestValidator(ctx context.Context, in *apigatewayapi.
 		if out, err = d.validator(in.RequestValidatorId); err != nil {
 			return err
 		}
+		for _, op := range in.PatchOperations { // AWS lists the paths in an order of its own (recorded)
+			if _, known := rules.find(pointer(wire.Value(op.Path))); op.Path != nil && !known {
+				return badRequest("Invalid patch path  '%s' specified for op '%s'. Must be one of: [/name, /validateRequestParameters, /validateRequestBody]", *op.Path, op.Op)
+			}
+		}
 		if err := rules.apply(&out, in.PatchOperations); err != nil {
 			return err
 		}
@@ -190,18 +199,18 @@ func (s *Service) UpdateRequestValidator(ctx context.Context, in *apigatewayapi.
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, noValidator(err)
 	}
 	return &out, nil
 }
 
 // DeleteRequestValidator removes a validator.
 func (s *Service) DeleteRequestValidator(ctx context.Context, in *apigatewayapi.DeleteRequestValidatorRequest) (*apigatewayapi.DeleteRequestValidatorOutput, error) {
-	return &apigatewayapi.DeleteRequestValidatorOutput{}, s.edit(ctx, in.RestApiId, func(d *definition) error {
+	return &apigatewayapi.DeleteRequestValidatorOutput{}, noValidator(s.edit(ctx, in.RestApiId, func(d *definition) error {
 		if _, err := d.validator(in.RequestValidatorId); err != nil {
 			return err
 		}
 		delete(d.Validators, in.RequestValidatorId)
 		return nil
-	})
+	}))
 }

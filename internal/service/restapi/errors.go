@@ -3,6 +3,7 @@ package restapi
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"moat/internal/gateway"
 	"moat/internal/wire"
@@ -19,6 +20,21 @@ func badRequest(format string, args ...any) error {
 
 func conflict(format string, args ...any) error {
 	return &apigatewayapi.ConflictException{Message: fmt.Sprintf(format, args...)}
+}
+
+// elsewhere gives the answer of an operation that does not say that the API is what is missing
+// (recorded).
+func elsewhere(err, instead error) error {
+	var missing *apigatewayapi.NotFoundException
+	if errors.As(err, &missing) && strings.HasPrefix(missing.Message, "Invalid API identifier specified") {
+		return instead
+	}
+	return err
+}
+
+// noResource is the answer about what lies below a resource of no API.
+func noResource(err error) error {
+	return elsewhere(err, notFound("Invalid Resource identifier specified"))
 }
 
 // isA reports whether an error is of a kind, and gives it.

@@ -42,6 +42,24 @@ func (rules patchRules) apply(shape any, ops []apigatewayapi.PatchOperation) err
 	return nil
 }
 
+// applyTersely is apply for the shapes whose refusals name the path and nothing else (recorded). An
+// operation that a path does not take is refused with notAllowed, or as the path when it is "".
+func (rules patchRules) applyTersely(shape any, ops []apigatewayapi.PatchOperation, notAllowed string) error {
+	for _, op := range ops {
+		if op.Path == nil {
+			return badRequest("Invalid patch path null")
+		}
+		allowed, ok := rules.find(pointer(*op.Path))
+		switch {
+		case ok && !slices.Contains(allowed, op.Op) && notAllowed != "":
+			return badRequest("%s", notAllowed)
+		case !ok || !slices.Contains(allowed, op.Op):
+			return badRequest("Invalid patch path %s", *op.Path)
+		}
+	}
+	return rules.apply(shape, ops)
+}
+
 func (rules patchRules) paths() []string {
 	var out []string
 	for p := range rules {
