@@ -102,6 +102,7 @@ type Gateway struct {
 	outbound http.RoundTripper
 	steps    [9]step
 	pool     sync.Pool // of *Exchange
+	random   *random
 
 	compressors compressors
 }
@@ -122,7 +123,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Record == nil {
 		cfg.Record = func(wire.Record) {}
 	}
-	g := &Gateway{cfg: cfg, steps: steps()}
+	g := &Gateway{cfg: cfg, steps: steps(), random: newRandom(rand.Reader)}
 	g.pool.New = func() any { return new(Exchange) }
 	g.keys = newKeyHasher(secretOr(cfg.KeySecret, cfg.Rand))
 	g.tokens = newMemory[*identity](secretOr(nil, cfg.Rand))
