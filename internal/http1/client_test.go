@@ -529,6 +529,9 @@ func TestClient_Pools(t *testing.T) {
 }
 
 func TestAllocs_Client(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes pools forget")
+	}
 	_, _, p := play(t, func(n int, c *net.TCPConn, r *bufio.Reader) {
 		buf := make([]byte, 4096)
 		for {

@@ -529,6 +529,9 @@ func TestServer_Gone(t *testing.T) {
 
 // Nothing is allocated between two requests of a connection, nor for one.
 func TestAllocs_Server(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes pools forget")
+	}
 	s := start(t, Config{Handler: func(w *Response, r *Request) {
 		if r.Get("authorization") == "" {
 			t.Error("no token")
