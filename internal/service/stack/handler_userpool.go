@@ -116,9 +116,10 @@ func decodeLambdaConfig(r *Request, to **cognitoidpapi.LambdaConfigType) error {
 	return decode(v, *to, nil)
 }
 
-// mfaAtFirst keeps MFA off until the factors are set, if the template names them.
+// mfaAtFirst keeps MFA off until the factors are set, if the template names them, or says what
+// passkeys are worth: where MFA is required, one that is worth one factor is refused.
 func mfaAtFirst(r *Request, m cognitoidpapi.UserPoolMfaType) cognitoidpapi.UserPoolMfaType {
-	if r.Properties.Has("EnabledMfas") {
+	if r.Properties.Has("EnabledMfas") || r.Properties.Has("WebAuthnFactorConfiguration") {
 		return ""
 	}
 	return m
@@ -128,7 +129,7 @@ func mfaAtFirst(r *Request, m cognitoidpapi.UserPoolMfaType) cognitoidpapi.UserP
 func setMFA(ctx context.Context, c cognitoidpapi.Service, r *Request, pool string) error {
 	factors, passkeys := r.Properties.Get("EnabledMfas"), webAuthn(r)
 	if factors == nil {
-		return setWebAuthn(ctx, c, passkeys, pool)
+		return setWebAuthn(ctx, c, r, passkeys, pool)
 	}
 	in := &cognitoidpapi.SetUserPoolMfaConfigRequest{UserPoolId: pool, MfaConfiguration: cognitoidpapi.UserPoolMfaType(r.text("MfaConfiguration")), WebAuthnConfiguration: passkeys}
 	for _, f := range factors.Elements() {
@@ -172,8 +173,9 @@ func webAuthn(r *Request) *cognitoidpapi.WebAuthnConfigurationType {
 	return &out
 }
 
-// setWebAuthn sets it alone; the factors stay as they are.
-func setWebAuthn(ctx context.Context, c cognitoidpapi.Service, passkeys *cognitoidpapi.WebAuthnConfigurationType, pool string) error {
+// setWebAuthn sets it, and the MFA that waited for it; the factors stay as they are. A pool that
+// requires MFA and names no factor has codes by SMS, as CreateUserPool gives it.
+func setWebAuthn(ctx context.Context, c cognitoidpapi.Service, r *Request, passkeys *cognitoidpapi.WebAuthnConfigurationType, pool string) error {
 	if passkeys == nil {
 		return nil
 	}
@@ -181,10 +183,17 @@ func setWebAuthn(ctx context.Context, c cognitoidpapi.Service, passkeys *cognito
 	if err != nil {
 		return err
 	}
-	_, err = c.SetUserPoolMfaConfig(ctx, &cognitoidpapi.SetUserPoolMfaConfigRequest{
+	in := &cognitoidpapi.SetUserPoolMfaConfigRequest{
 		UserPoolId: pool, MfaConfiguration: now.MfaConfiguration, EmailMfaConfiguration: now.EmailMfaConfiguration, SmsMfaConfiguration: now.SmsMfaConfiguration,
 		SoftwareTokenMfaConfiguration: now.SoftwareTokenMfaConfiguration, WebAuthnConfiguration: passkeys,
-	})
+	}
+	if m := cognitoidpapi.UserPoolMfaType(r.text("MfaConfiguration")); m != "" {
+		in.MfaConfiguration = m
+		if m != cognitoidpapi.UserPoolMfaTypeOFF && in.EmailMfaConfiguration == nil && in.SmsMfaConfiguration == nil && in.SoftwareTokenMfaConfiguration == nil {
+			in.SmsMfaConfiguration = &cognitoidpapi.SmsMfaConfigType{}
+		}
+	}
+	_, err = c.SetUserPoolMfaConfig(ctx, in)
 	return err
 }
 
