@@ -74,6 +74,6 @@ func holdIdle(ctx context.Context, address string, raw []byte) (stop func(), err
 			return nil, ctx.Err()
 		}
 	}
-	time.Sleep(2 * time.Second) // the server gives back what it needed for a moment
+	time.Sleep(5 * time.Second) // the server gives back what it needed for a moment
 	return stop, nil
 }

@@ -70,6 +70,7 @@ func (s *Server) servePlain(w *http1.Response, r *http1.Request) {
 	if s.cfg.Dev && s.strangerAt(r) {
 		ctx = s.base[1]
 	}
+	s.asked.Add(1)
 	s.parts.gateway.ServeHTTP1(ctx, w, r, api, stage, path)
 }
 

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ type Server struct {
 	bridge   http1.Handler      // of the plain port to ServeHTTP
 	base     [2]context.Context // of requests to deployed APIs: with the root key, without
 	cancel   context.CancelFunc
+	asked    atomic.Int64 // requests so far
 	running  sync.WaitGroup
 	failed   chan error
 	closing  sync.Once
@@ -138,6 +140,7 @@ func (s *Server) serve(l net.Listener) {
 	}
 	accept := s.accept(l)
 	s.base = [2]context.Context{ctx, iam.WithoutRoot(ctx)}
+	s.start(ctx, "rest", s.rest)
 	s.start(ctx, "listener", func(context.Context) error { return accept() })
 	s.start(ctx, "http", func(context.Context) error {
 		if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -214,6 +217,7 @@ func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string,
 
 // ServeHTTP sends a request to who serves it. See [Server.classify].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.asked.Add(1)
 	withDeadline(w, r)
 	if len(r.TransferEncoding) > 0 {
 		// net/http hides whether the request gave a length, too, by which another reader of
