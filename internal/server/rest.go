@@ -28,10 +28,21 @@ func (s *Server) rest(ctx context.Context) error {
 		case asked != seen:
 			seen, rested = asked, false
 		case !rested:
-			runtime.GC()
-			runtime.GC()
-			debug.FreeOSMemory()
+			giveBack()
 			rested = true
 		}
 	}
+}
+
+// giveBack collects for as long as stacks shrink by it, each time to a half at most.
+func giveBack() {
+	var now runtime.MemStats
+	for runtime.ReadMemStats(&now); ; {
+		before := now.StackInuse
+		runtime.GC()
+		if runtime.ReadMemStats(&now); now.StackInuse > before-before/8 {
+			break
+		}
+	}
+	debug.FreeOSMemory()
 }
