@@ -75,7 +75,8 @@ func (x *Exchange) methodARN() string {
 	if x.arn != "" {
 		return x.arn
 	}
-	b := append([]byte(nil), x.snap.arn...)
+	var buf [256]byte
+	b := append(buf[:0], x.snap.arn...)
 	b = append(b, x.Method...)
 	for _, s := range x.segs {
 		b = append(b, '/')
@@ -90,20 +91,26 @@ func (x *Exchange) methodARN() string {
 
 // conditions are the keys that the request brings.
 func (x *Exchange) conditions() policy.Context {
-	c := policy.Context{
-		"aws:sourceip":        {x.RemoteIP},
-		"aws:securetransport": {strconv.FormatBool(x.Secure)},
-		"aws:currenttime":     {x.start.UTC().Format("2006-01-02T15:04:05Z")},
-		"aws:epochtime":       {strconv.FormatInt(x.start.Unix(), 10)},
-		"aws:requestedregion": {x.snap.def.Region},
-		"aws:resourceaccount": {x.snap.def.Account},
-		"aws:viaawsservice":   {"false"},
+	// The values stand in one array; each is cut so that whoever appends gets a copy.
+	values := make([]string, 0, 9)
+	c := make(policy.Context, 8)
+	set := func(key, value string) {
+		n := len(values)
+		values = append(values, value)
+		c[key] = values[n : n+1 : n+1]
 	}
+	set("aws:sourceip", x.RemoteIP)
+	set("aws:securetransport", strconv.FormatBool(x.Secure))
+	set("aws:currenttime", x.start.UTC().Format("2006-01-02T15:04:05Z"))
+	set("aws:epochtime", strconv.FormatInt(x.start.Unix(), 10))
+	set("aws:requestedregion", x.snap.def.Region)
+	set("aws:resourceaccount", x.snap.def.Account)
+	set("aws:viaawsservice", "false")
 	if v := x.get("User-Agent"); v != "" {
-		c["aws:useragent"] = []string{v}
+		set("aws:useragent", v)
 	}
 	if v := x.get("Referer"); v != "" {
-		c["aws:referer"] = []string{v}
+		set("aws:referer", v)
 	}
 	return c
 }
@@ -128,13 +135,11 @@ func (x *Exchange) denied(user string, d policy.Decision) *Refusal {
 
 // grounds names what decided.
 func grounds(d policy.Decision) string {
-	text := d.Reason
-	if d.Policy != "" {
-		text += " (policy " + d.Policy
-		if d.Statement != "" {
-			text += ", statement " + d.Statement
-		}
-		text += ")"
+	switch {
+	case d.Policy == "":
+		return d.Reason
+	case d.Statement == "":
+		return d.Reason + " (policy " + d.Policy + ")"
 	}
-	return text
+	return d.Reason + " (policy " + d.Policy + ", statement " + d.Statement + ")"
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -268,8 +267,11 @@ func claimText(c token.Claims, name string, v any) string {
 }
 
 func plainText(v any) string {
-	if s, ok := v.(string); ok {
-		return s
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number: // of a token that was read: valid as it stands
+		return string(v)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -283,8 +285,15 @@ func appendStrings(b []byte, in map[string]string) []byte {
 	if len(in) == 0 {
 		return append(b, "null"...)
 	}
+	names, size := make([]string, 0, len(in)), 1
+	for name, v := range in {
+		names = append(names, name)
+		size += len(name) + len(v) + len(`"":"",`)
+	}
+	slices.Sort(names)
+	b = slices.Grow(b, size)
 	sep := byte('{')
-	for _, name := range slices.Sorted(maps.Keys(in)) {
+	for _, name := range names {
 		b = append(b, sep)
 		b = append(appendJSON(b, name), ':')
 		b = appendJSON(b, in[name])

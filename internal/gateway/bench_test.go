@@ -76,6 +76,11 @@ func ways(t testing.TB, k *kit) map[string]func() *Exchange {
 			x.Host = r.Host
 			return x
 		},
+		"iam without a map": func() *Exchange { // as the HTTP/1 engine hands it over
+			x := iam()
+			x.Host, x.Header = r.Host, nil
+			return x
+		},
 	}
 }
 
@@ -86,7 +91,7 @@ func TestAllocs(t *testing.T) {
 		t.Skip("the race detector makes pools forget")
 	}
 	k := quiet(t, 100)
-	for name, limit := range map[string]float64{"open": 2, "key": 2, "token": 2, "iam": 40} {
+	for name, limit := range map[string]float64{"open": 2, "key": 2, "token": 2, "iam": 14, "iam without a map": 18} {
 		next := ways(t, k)[name]
 		serve := func() {
 			x := next()
@@ -101,6 +106,27 @@ func TestAllocs(t *testing.T) {
 		} else {
 			t.Logf("%s: %v allocations", name, got)
 		}
+	}
+}
+
+// TestAllocs_FreshToken bounds what a token costs that is seen for the first time.
+func TestAllocs_FreshToken(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes pools forget")
+	}
+	k := quiet(t, 10)
+	raw := k.id(nil)
+	next, hash := exchange("/courses", Field{"Authorization", raw}), k.tokens.sum(raw)
+	got := testing.AllocsPerRun(100, func() {
+		k.tokens.forget(&hash)
+		x := next()
+		k.Serve(x)
+		if status := x.Out.(*discard).status; status != 204 {
+			t.Fatalf("status %d", status)
+		}
+	})
+	if t.Logf("%v allocations", got); got > 60 {
+		t.Errorf("%v allocations, want at most 60", got)
 	}
 }
 

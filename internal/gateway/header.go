@@ -35,8 +35,16 @@ func (x *Exchange) one(name string) (value string, n int) {
 func (x *Exchange) header() http.Header {
 	if x.Header == nil {
 		x.Header = make(http.Header, len(x.Fields))
-		for _, f := range x.Fields {
-			x.Header.Add(f.Name, f.Value)
+		// The values stand in one array, as textproto has them: one allocation for all.
+		values := make([]string, len(x.Fields))
+		for i, f := range x.Fields {
+			name := http.CanonicalHeaderKey(f.Name)
+			if there, ok := x.Header[name]; ok {
+				x.Header[name] = append(there, f.Value)
+				continue
+			}
+			values[i] = f.Value
+			x.Header[name] = values[i : i+1 : i+1]
 		}
 	}
 	return x.Header

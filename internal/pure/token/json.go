@@ -11,16 +11,19 @@ const maxDepth = 16
 // decodeObject reads one JSON object (RFC 8259) and nothing after it. Names are
 // case-sensitive and may appear once; encoding/json would match "ALG" to alg and
 // let the last of two equal names win, which is how two readers come to disagree.
-func decodeObject(raw []byte) (Claims, error) {
+// names is how many are expected.
+//
+// The strings of the result are views of one copy of the text.
+func decodeObject(raw []byte, names int) (Claims, error) {
 	if !utf8.Valid(raw) {
 		return nil, ErrMalformed
 	}
-	r := reader{in: raw}
+	r := reader{in: string(raw)}
 	r.space()
 	if r.peek() != '{' {
 		return nil, ErrMalformed
 	}
-	v, ok := r.object(0)
+	v, ok := r.object(0, names)
 	if !ok {
 		return nil, ErrMalformed
 	}
@@ -32,7 +35,7 @@ func decodeObject(raw []byte) (Claims, error) {
 }
 
 type reader struct {
-	in []byte
+	in string
 	at int
 }
 
@@ -64,9 +67,9 @@ func (r *reader) next(c byte) bool {
 	return true
 }
 
-func (r *reader) object(depth int) (map[string]any, bool) {
+func (r *reader) object(depth, names int) (map[string]any, bool) {
 	r.at++ // {
-	out := make(map[string]any, 16)
+	out := make(map[string]any, names)
 	if r.next('}') {
 		return out, true
 	}
@@ -121,7 +124,7 @@ func (r *reader) value(depth int) (any, bool) {
 	r.space()
 	switch c := r.peek(); c {
 	case '{':
-		v, ok := r.object(depth)
+		v, ok := r.object(depth, 0)
 		return v, ok
 	case '[':
 		v, ok := r.array(depth)
@@ -140,7 +143,7 @@ func (r *reader) value(depth int) (any, bool) {
 }
 
 func (r *reader) word(w string) bool {
-	if len(r.in)-r.at < len(w) || string(r.in[r.at:r.at+len(w)]) != w {
+	if len(r.in)-r.at < len(w) || r.in[r.at:r.at+len(w)] != w {
 		return false
 	}
 	r.at += len(w)
@@ -201,9 +204,9 @@ func (r *reader) str() (string, bool) {
 		case c == '"':
 			r.at++
 			if !escaped {
-				return string(r.in[start+1 : r.at-1]), true
+				return r.in[start+1 : r.at-1], true
 			}
-			return unescape(r.in[start:r.at])
+			return unescape([]byte(r.in[start:r.at]))
 		}
 	}
 	return "", false

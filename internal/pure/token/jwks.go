@@ -58,7 +58,7 @@ func JWKS(keys ...*Key) []byte {
 // private key is refused whole, as is one that names a key twice: all are signs of
 // a confused publisher.
 func ParseJWKS(raw []byte) (Keys, error) {
-	set, err := decodeObject(raw)
+	set, err := decodeObject(raw, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func Parse(raw string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Claims, err = decodeObject(payload)
+	t.Claims, err = decodeObject(payload, 16)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func decodePart(s string) ([]byte, error) {
 }
 
 func (t *Token) header(raw []byte) error {
-	h, err := decodeObject(raw)
+	h, err := decodeObject(raw, 4)
 	if err != nil {
 		return err
 	}
@@ -113,23 +113,29 @@ func (t *Token) header(raw []byte) error {
 	if schemeOf(t.alg).hash == 0 {
 		return ErrUnsupported
 	}
-	for _, name := range []string{"crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc"} {
+	for _, name := range [...]string{"crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc"} {
 		if _, there := h[name]; there {
 			return ErrUnsupported
 		}
 	}
-	for name, to := range map[string]*string{"kid": &t.KeyID, "typ": &t.Type} {
-		v, there := h[name]
-		if !there {
-			continue
-		}
-		s, ok := v.(string)
-		if !ok {
-			return ErrMalformed
-		}
-		*to = s
+	var isText [2]bool
+	t.KeyID, isText[0] = text(h, "kid")
+	t.Type, isText[1] = text(h, "typ")
+	if !isText[0] || !isText[1] {
+		return ErrMalformed
 	}
 	return nil
+}
+
+// text returns a header parameter, "" when it is absent. One that is there and no
+// string is not ok.
+func text(h Claims, name string) (s string, ok bool) {
+	v, there := h[name]
+	if !there {
+		return "", true
+	}
+	s, ok = v.(string)
+	return s, ok
 }
 
 // Verify checks the signature against k, in k's algorithm, and nothing else. A nil

@@ -187,7 +187,7 @@ func TestToken_CheckTime(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := decodeObject([]byte(tt.claims))
+			c, err := decodeObject([]byte(tt.claims), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
