@@ -23,12 +23,13 @@ type claudia struct {
 	*server
 	dir, tool string
 	apiID     string // as the tool wrote it down
+	stage     string
 }
 
 // TestClaudia has claudia make an API, change it and take it away again.
 func TestClaudia(t *testing.T) {
 	t.Parallel()
-	c := newClaudia(t)
+	c := newClaudia(t, "api.js")
 	c.run(t, "create", "--region", region, "--name", "greetings", "--api-module", "api", "--use-local-dependencies")
 	c.apiID = c.writtenID(t)
 	t.Run("created", func(t *testing.T) { c.answers(t, "good morning") })
@@ -47,15 +48,16 @@ func TestClaudia(t *testing.T) {
 	t.Run("destroyed", c.nothingLeft)
 }
 
-func newClaudia(t *testing.T) *claudia {
+// newClaudia starts a server, and copies the application of testdata whose module is named.
+func newClaudia(t *testing.T, module string) *claudia {
 	t.Helper()
 	tool, err := filepath.Abs("node_modules/.bin/claudia")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"api.js", "package.json"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(readFile(t, "testdata/claudia/"+name)), 0o644); err != nil {
+	for from, to := range map[string]string{module: "api.js", "package.json": "package.json"} {
+		if err := os.WriteFile(filepath.Join(dir, to), []byte(readFile(t, "testdata/claudia/"+from)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +65,7 @@ func newClaudia(t *testing.T) *claudia {
 		t.Fatal(err)
 	}
 	s := start(t, []string{"dev", "--json", "--listen", "127.0.0.1:0", "--no-demo-user", "--data", t.TempDir(), "testdata/small/template.yaml"})
-	return &claudia{server: s, dir: dir, tool: tool}
+	return &claudia{server: s, dir: dir, tool: tool, stage: "latest"}
 }
 
 // run runs one of claudia's commands, which must succeed. claudia has npm pack the folder;
@@ -104,7 +106,7 @@ func (c *claudia) edit(t *testing.T, from, to string) {
 
 func (c *claudia) get(t *testing.T, path string, headers ...string) *http.Request {
 	t.Helper()
-	return get(t, c.endpoint+"/restapis/"+c.apiID+"/latest/_user_request_"+path, headers...)
+	return get(t, c.endpoint+"/restapis/"+c.apiID+"/"+c.stage+"/_user_request_"+path, headers...)
 }
 
 func (c *claudia) signed(t *testing.T, k aws.Credentials) *http.Request {
