@@ -45,9 +45,7 @@ func (g *Gateway) recovered(x *Exchange, out *netWriter) {
 		panic(p)
 	}
 	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
-	if x.reply.done != nil {
-		x.reply.done()
-	}
+	x.finish()
 	if out.begun {
 		panic(http.ErrAbortHandler)
 	}

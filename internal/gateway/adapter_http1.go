@@ -38,9 +38,7 @@ func (g *Gateway) recovered1(x *Exchange, w *http1.Response) {
 		panic(p)
 	}
 	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
-	if x.reply.done != nil {
-		x.reply.done()
-	}
+	x.finish()
 	if w.Begun() {
 		w.Abort()
 		return
@@ -76,7 +74,7 @@ func fieldsOf(f []http1.Field) []Field {
 
 // renew empties an exchange, and keeps its memory.
 func (x *Exchange) renew() {
-	segs, reply, buf := x.segs[:0], x.reply.fields[:0], x.buf
+	segs, reply, buf, direct := x.segs[:0], x.reply.fields[:0], x.buf, x.direct.renewed()
 	*x = Exchange{}
-	x.segs, x.reply.fields, x.buf = segs, reply, buf
+	x.segs, x.reply.fields, x.buf, x.direct = segs, reply, buf, direct
 }

@@ -16,29 +16,59 @@ import (
 // anything that could be taken for a field of ours; then ours.
 func (x *Exchange) forwarded() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		var listed []string
+		listed := connectionListed(nil, x.Fields)
 		for _, f := range x.Fields {
-			if strings.EqualFold(f.Name, "Connection") {
-				for name := range strings.SplitSeq(f.Value, ",") {
-					listed = append(listed, strings.ToLower(strings.TrimSpace(name)))
-				}
-			}
-		}
-		for _, f := range x.Fields {
-			lower := alias(f.Name)
-			if hopByHop(lower) || ours(lower) || lower == "host" || x.decoded && lower == "content-encoding" || contains(listed, strings.ToLower(f.Name)) || x.consumed(lower) {
+			if x.withheld(f.Name, alias(f.Name), listed) {
 				continue
 			}
 			if !yield(f.Name, f.Value) {
 				return
 			}
 		}
-		for _, f := range [...]Field{{"X-Amzn-Trace-Id", x.trace()}, {"X-Forwarded-For", x.RemoteIP}, {"X-Forwarded-Port", x.port()}, {"X-Forwarded-Proto", x.scheme()}} {
+		for _, f := range x.own() {
 			if !yield(f.Name, f.Value) {
 				return
 			}
 		}
 	}
+}
+
+// withheld reports whether a field of the client is kept from integrations. listed are the
+// names in its Connection fields.
+func (x *Exchange) withheld(name, alias string, listed []string) bool {
+	return hopByHop(alias) || ours(alias) || alias == "host" || x.decoded && alias == "content-encoding" || listedIn(listed, name) || x.consumed(alias)
+}
+
+// own are the fields that every integration gets from us.
+func (x *Exchange) own() [4]Field {
+	return [...]Field{{"X-Amzn-Trace-Id", x.trace()}, {"X-Forwarded-For", x.RemoteIP}, {"X-Forwarded-Port", x.port()}, {"X-Forwarded-Proto", x.scheme()}}
+}
+
+// connectionListed appends the names that the Connection fields list.
+func connectionListed(list []string, fields []Field) []string {
+	for i := range fields {
+		if strings.EqualFold(fields[i].Name, "Connection") {
+			list = appendListed(list, fields[i].Value)
+		}
+	}
+	return list
+}
+
+func appendListed(list []string, value string) []string {
+	for name := range strings.SplitSeq(value, ",") {
+		list = append(list, strings.ToLower(strings.TrimSpace(name)))
+	}
+	return list
+}
+
+// listedIn reports whether a name, in whatever case, is in a list of lower-case ones.
+func listedIn(list []string, name string) bool {
+	for i := range list {
+		if strings.EqualFold(list[i], name) {
+			return true
+		}
+	}
+	return false
 }
 
 func contains(list []string, s string) bool {

@@ -83,6 +83,7 @@ type Exchange struct {
 	warning  string    // for the client
 
 	reply       reply
+	direct      direct
 	written     int64
 	integration time.Duration
 }
@@ -101,7 +102,7 @@ type reply struct {
 	status int
 	fields []Field
 	body   []byte
-	stream io.ReadCloser
+	stream io.Reader
 	length int64
 	trace  bool
 	done   func()
@@ -151,9 +152,7 @@ func (g *Gateway) Serve(x *Exchange) {
 	if refusal != nil {
 		x.refused(refusal)
 	}
-	if x.reply.done != nil {
-		x.reply.done()
-	}
+	x.finish()
 	x.record(refusal, err)
 	if err == errAborted {
 		x.Out.Abort()
@@ -238,7 +237,7 @@ func (x *Exchange) payload() ([]byte, error) {
 	if x.Body == nil || x.Length == 0 {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(x.Body, maxBody+1))
+	body, err := readBody(x.Body, x.Length)
 	if err != nil {
 		return nil, refuse(Default4XX, "the body could not be read: "+err.Error())
 	}
@@ -247,6 +246,28 @@ func (x *Exchange) payload() ([]byte, error) {
 	}
 	x.body = body
 	return body, nil
+}
+
+// readBody reads to the end, and no more than a byte past the limit. The length that was
+// announced is believed as far as room goes that costs little.
+func readBody(r io.Reader, length int64) ([]byte, error) {
+	b := make([]byte, 0, 512)
+	if length > 0 && length <= 64<<10 {
+		b = make([]byte, 0, length+1)
+	}
+	for len(b) <= maxBody {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):min(cap(b), maxBody+1)])
+		if b = b[:len(b)+n]; err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // refused writes a refusal by the API's gateway responses.

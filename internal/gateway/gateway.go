@@ -100,6 +100,7 @@ type Gateway struct {
 	policies *memory[*grant]
 	signing  sigv4.Keys
 	outbound http.RoundTripper
+	direct   *http1.Client // what outbound reaches over plain HTTP; nil with Config.Transport
 	steps    [9]step
 	pool     sync.Pool // of *Exchange
 	random   *random
@@ -132,7 +133,8 @@ func New(cfg Config) *Gateway {
 	if g.outbound == nil {
 		t := outbound.NewTransport(cfg.AllowPrivate)
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}
-		g.outbound = &http1.Transport{Client: http1.NewClient(http1.ClientConfig{Dial: outbound.NewDialer(cfg.AllowPrivate).DialContext}), Next: t}
+		g.direct = http1.NewClient(http1.ClientConfig{Dial: outbound.NewDialer(cfg.AllowPrivate).DialContext})
+		g.outbound = &http1.Transport{Client: g.direct, Next: t}
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})

@@ -74,6 +74,31 @@ func alias(name string) string {
 	return string(b)
 }
 
+// maxAlias is longer than every name that a rule is about.
+const maxAlias = 64
+
+// aliasIn is alias without allocating: the result lives in buf, if it is not name itself.
+func aliasIn(buf *[maxAlias]byte, name string) string {
+	if len(name) > maxAlias {
+		return alias(name)
+	}
+	plain := true
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c, plain = '-', false
+		case 'A' <= c && c <= 'Z':
+			c, plain = c|0x20, false
+		}
+		buf[i] = c
+	}
+	if plain {
+		return name
+	}
+	return view(buf[:len(name)])
+}
+
 // ours reports whether a name belongs to the gateway: what a client sends under it,
 // or under an alias of it, never reaches an integration.
 func ours(alias string) bool {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"moat/internal/outbound"
 )
@@ -25,7 +26,11 @@ type httpProxy struct {
 	broken string
 
 	headers []mapping
+	aliases []string // of the headers' names
 	params  []mapping
+
+	direct bool // see simple
+	way    atomic.Pointer[way]
 }
 
 // hole is a piece of the URI's path: text, or a value when the source is set.
@@ -84,6 +89,7 @@ func (s *Snapshot) compileHTTP(rt *route, res *resource, in Integration) (integr
 	if p.path, err = holes(rt, res, path, paths); err != nil {
 		return nil, err
 	}
+	p.direct = p.simple()
 	return p, nil
 }
 
@@ -108,7 +114,7 @@ func (p *httpProxy) mappings(rt *route, in map[string]string) (map[string]source
 			if !validName(name) || hopByHop(alias(name)) {
 				return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
 			}
-			p.headers = append(p.headers, mapping{name, src})
+			p.headers, p.aliases = append(p.headers, mapping{name, src}), append(p.aliases, alias(name))
 		default:
 			return nil, &DefinitionError{"Invalid mapping expression specified: " + target}
 		}
@@ -148,6 +154,11 @@ func (p *httpProxy) serve(x *Exchange) error {
 	if p.broken != "" {
 		return refuse(APIConfigurationError, p.broken)
 	}
+	if pool := p.pool(x); pool != nil {
+		if ok, err := p.serveDirect(x, pool); ok {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(x.Context, x.route.timeout)
 	req, err := p.request(ctx, x)
 	if err != nil {
@@ -172,12 +183,10 @@ func (p *httpProxy) serve(x *Exchange) error {
 func (x *Exchange) upstreamFields(resp *http.Response) {
 	var listed []string
 	for _, v := range resp.Header["Connection"] {
-		for name := range strings.SplitSeq(v, ",") {
-			listed = append(listed, strings.ToLower(strings.TrimSpace(name)))
-		}
+		listed = appendListed(listed, v)
 	}
 	for name, values := range resp.Header {
-		if contains(listed, strings.ToLower(name)) {
+		if listedIn(listed, name) {
 			continue
 		}
 		for _, v := range values {
@@ -234,8 +243,7 @@ func (p *httpProxy) request(ctx context.Context, x *Exchange) (*http.Request, er
 // that name or an alias of it.
 func (p *httpProxy) fields(x *Exchange, req *http.Request) error {
 	for name, value := range x.forwarded() {
-		lower := alias(name)
-		if !slices.ContainsFunc(p.headers, func(m mapping) bool { return alias(m.name) == lower }) {
+		if !slices.Contains(p.aliases, alias(name)) {
 			req.Header.Add(name, value)
 		}
 	}
@@ -261,10 +269,15 @@ func (p *httpProxy) fields(x *Exchange, req *http.Request) error {
 
 // target fills the holes of the path.
 func (p *httpProxy) target(x *Exchange) (string, error) {
-	var b strings.Builder
-	for _, h := range p.path {
+	b, err := p.appendTarget(nil, x)
+	return string(b), err
+}
+
+func (p *httpProxy) appendTarget(b []byte, x *Exchange) ([]byte, error) {
+	for i := range p.path {
+		h := &p.path[i]
 		if h.source == nil {
-			b.WriteString(h.text)
+			b = append(b, h.text...)
 			continue
 		}
 		value, _ := x.value(*h.source)
@@ -274,17 +287,17 @@ func (p *httpProxy) target(x *Exchange) (string, error) {
 		}
 		if from == "path" && !x.resource.spans(h.source.name) && separated(value) {
 			// An encoded slash would reach below what the route exposes.
-			return "", refuse(Default4XX, "the path parameter "+h.source.name+" holds an encoded separator")
+			return b, refuse(Default4XX, "the path parameter "+h.source.name+" holds an encoded separator")
 		}
 		if from != "path" {
 			value = url.PathEscape(value)
 			if _, ok := segmentKey(value); !ok {
-				return "", refuse(Default4XX, "the value for the path of the integration has more than one reading")
+				return b, refuse(Default4XX, "the value for the path of the integration has more than one reading")
 			}
 		}
-		b.WriteString(value)
+		b = append(b, value...)
 	}
-	return b.String(), nil
+	return b, nil
 }
 
 // spans reports whether a path parameter is the greedy one.
@@ -299,6 +312,9 @@ func separated(escaped string) bool {
 
 // rawQuery passes the client's query on as it was sent, with what mappings set.
 func (p *httpProxy) rawQuery(x *Exchange) string {
+	if q := x.RawQuery; p.query == "" && len(p.params) == 0 && x.caller == nil && !strings.Contains(q, "&&") && !strings.HasPrefix(q, "&") && !strings.HasSuffix(q, "&") {
+		return q
+	}
 	parts := make([]string, 0, 2)
 	if p.query != "" {
 		parts = append(parts, p.query)

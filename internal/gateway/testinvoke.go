@@ -78,9 +78,7 @@ func (g *Gateway) TestMethod(ctx context.Context, s *Snapshot, r TestRequest) Te
 	if refusal != nil {
 		x.refused(refusal)
 	}
-	if x.reply.done != nil {
-		x.reply.done()
-	}
+	x.finish()
 	_, _ = x.payload() // for the log; what it could not read it has said already
 	latency := g.cfg.Now().Sub(x.start)
 	return TestResult{Status: out.status, Fields: testFields(out.fields), Body: out.body.Bytes(), Latency: latency,

@@ -155,6 +155,8 @@ type Call struct {
 	Length  int64
 	// Deadline ends the call and the reading of its answer; zero is never.
 	Deadline time.Time
+	// Timeout, where there is no Deadline, sets it when the call is sent.
+	Timeout time.Duration
 	// Context ends it earlier. One that cannot end costs nothing; nil is such a one.
 	Context context.Context
 }
@@ -185,6 +187,9 @@ func (u *untouched) Unwrap() error { return u.err }
 // dead before it gave a byte of an answer, and then only when nothing of the call was written
 // or its method is idempotent and its body is in memory.
 func (p *Pool) Do(call *Call) (*Reply, error) {
+	if call.Timeout > 0 && call.Deadline.IsZero() {
+		call.Deadline = p.c.cfg.Now().Add(call.Timeout)
+	}
 	for attempt := 0; ; attempt++ {
 		u, err := p.get(call, attempt > 0)
 		if err != nil {

@@ -91,7 +91,7 @@ func (p *Pool) dial(call *Call, now time.Time) (*upstream, error) {
 	}
 	nc, err := p.connect(ctx)
 	if err != nil {
-		if base.Err() == nil {
+		if base.Err() == nil && (ctx.Err() == nil || !limit.Equal(call.Deadline)) { // who waits only a moment learns nothing about the target
 			p.settle(false)
 		}
 		p.leave()
