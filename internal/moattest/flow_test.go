@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"moat/internal/pure/sigv4"
 )
@@ -118,10 +119,16 @@ func (m *Moat) parameter(t *testing.T, name string) string {
 	return out.Parameter.Value
 }
 
-// stackStatus is a stack's status and the reasons of what failed, in the words of its events.
+// stackStatus is a stack's status when its operation is over, and the reasons of what failed, in
+// the words of its events. A call may be answered before that: a waiter looks again, as clients do.
 func (m *Moat) stackStatus(t *testing.T, name string) (status, failures string) {
 	t.Helper()
-	status = element(m.must(t, "cloudformation", "DescribeStacks", "StackName", name), "StackStatus")
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		status = element(m.must(t, "cloudformation", "DescribeStacks", "StackName", name), "StackStatus")
+		if !strings.HasSuffix(status, "_IN_PROGRESS") || time.Now().After(end) {
+			break
+		}
+	}
 	events := m.must(t, "cloudformation", "DescribeStackEvents", "StackName", name)
 	for _, e := range strings.Split(events, "<member>") {
 		if strings.HasSuffix(element(e, "ResourceStatus"), "_FAILED") {
