@@ -38,7 +38,7 @@ vet:
 # that limits of allocations are checked apart.
 test-go: deps-go
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
-	$(GO) test -run TestAllocs ./internal/gateway
+	$(GO) test -run '[Aa]lloc' ./internal/gateway ./internal/http1
 
 test-e2e: build
 	cd e2e && ./run
