@@ -308,6 +308,71 @@ func TestAuthorisation_ResourceKeys(t *testing.T) {
 	}
 }
 
+// A caller without the plain right is refused before what it sends, or an API, is read; one whose right may
+// hang on what stands there is not.
+func TestAuthorisation_PlainFirst(t *testing.T) {
+	t.Parallel()
+	m, apis := newMatrix(t)
+	ids := world(t, m.server)
+	var gateway *wire.API
+	for _, a := range apis {
+		if a.Endpoint == "apigateway" {
+			gateway = a
+		}
+	}
+	read, resources := 0, gateway.Resources
+	gateway.Resources = func(c *wire.Call, op string, in any) []wire.Need {
+		read++
+		return resources(c, op, in)
+	}
+	document := []byte(`{"swagger":"2.0","info":{"title":"t","version":"1"},"paths":{"/a":{"get":{"x-amazon-apigateway-auth":{"type":"NONE"},"x-amazon-apigateway-integration":{"type":"mock"}}}}}`)
+	calls := map[string]any{
+		"ImportRestApi": &apigatewayapi.ImportRestApiRequest{Body: document},
+		"PutRestApi":    &apigatewayapi.PutRestApiRequest{RestApiId: ids["api"], Body: document},
+		"CreateRestApi": &apigatewayapi.CreateRestApiRequest{Name: "n", CloneFrom: wire.String(ids["api"])},
+		"GetRestApi":    &apigatewayapi.GetRestApiRequest{RestApiId: ids["api"]},
+	}
+	const everything = `{"Effect":"Allow","Action":"*","Resource":"*"}`
+	onKind := func(effect, operator string) string {
+		return `{"Effect":"` + effect + `","Action":"*","Resource":"*","Condition":{"` + operator + `":{"apigateway:Request/RouteAuthorizationType":"NONE"}}}`
+	}
+	for _, tt := range []struct {
+		name, policy string
+		of           []string // operations; all when empty
+		read, passes bool
+	}{
+		{"nothing", `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`, nil, false, false},
+		{"another resource", `{"Effect":"Allow","Action":"apigateway:*","Resource":"arn:aws:apigateway:us-east-1::/restapis/other"}`, nil, false, false},
+		{"a condition that no document fulfils", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}}`, nil, false, false},
+		{"a key of the caller that is missing", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}`, nil, false, false},
+		{"a refusal", everything + `,{"Effect":"Deny","Action":"apigateway:*","Resource":"*"}`, nil, false, false},
+		{"everything", everything, nil, true, true},
+		{"a kind of route that the document has", onKind("Allow", "StringEquals"), []string{"ImportRestApi"}, true, true},
+		{"a kind of route that it has not", onKind("Allow", "StringNotEquals"), []string{"ImportRestApi"}, true, false},
+		{"a refusal of what it has", everything + "," + onKind("Deny", "StringEquals"), []string{"ImportRestApi"}, true, false},
+		{"a refusal of what it has not", everything + "," + onKind("Deny", "StringNotEquals"), []string{"ImportRestApi"}, true, true},
+		{"a tag that the API has", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"red"}}}`, []string{"GetRestApi", "PutRestApi"}, true, true},
+		{"a tag in a variable", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:RequestedRegion":"us-east-1-${aws:ResourceTag/team}"}}}`, []string{"GetRestApi"}, true, false},
+	} {
+		of := tt.of
+		if of == nil {
+			of = []string{"ImportRestApi", "PutRestApi", "CreateRestApi", "GetRestApi"}
+		}
+		for _, name := range of {
+			m.parse(t, tt.policy)
+			read = 0
+			op := gateway.ByName()[name]
+			e := m.call(t, gateway, op, calls[name])
+			if passes := e.HTTPStatus() == http.StatusNotImplemented; passes != tt.passes || (read > 0) != tt.read {
+				t.Errorf("%s, %s: passes %v, read %d times: %v", tt.name, name, passes, read, e)
+			}
+			if !tt.read && len(m.last.Checks) != 1 {
+				t.Errorf("%s, %s: the record has %d decisions", tt.name, name, len(m.last.Checks))
+			}
+		}
+	}
+}
+
 // secondIdentity makes a guest of a pool without tags.
 func secondIdentity(t *testing.T, s *Server) string {
 	t.Helper()

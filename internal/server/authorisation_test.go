@@ -68,7 +68,12 @@ func (o *oneDocument) Authorize(_ context.Context, c wire.Caller, action, resour
 	if o.doc != nil {
 		p.Identity = []*policy.Document{o.doc}
 	}
-	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: action, Resource: resource, Account: account, Context: keys}, &p), nil
+	req := &policy.Request{Principal: c.Principal, Action: action, Resource: resource, Account: account, Context: keys}
+	d := policy.Evaluate(req, &p)
+	if !d.Allowed {
+		d.Considered = policy.Explain(req, &p).Verdicts
+	}
+	return d, nil
 }
 
 // statement is one of a policy; a resource that is no ARN is only allowed by "*".

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 
 	"moat/internal/pure/policy"
@@ -21,18 +22,24 @@ func (x *exchange) authorise() error {
 		x.record.Grounds = action + " needs no permission"
 		return nil
 	}
+	x.nameResource()
+	if x.end.api.PlainFirst {
+		if err := x.need(&Need{Resource: x.call.Resource}, action, true); err != nil {
+			return err
+		}
+	}
 	needs := x.needs()
 	x.call.Resource = needs[0].Resource
 	for i := range needs {
-		if err := x.need(&needs[i], action); err != nil {
+		if err := x.need(&needs[i], action, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// need asks about one permission.
-func (x *exchange) need(n *Need, own string) error {
+// need asks about one permission. A plain answer counts only where it is a refusal for good.
+func (x *exchange) need(n *Need, own string, plain bool) error {
 	action := n.Action
 	if action == "" {
 		action = own
@@ -47,12 +54,33 @@ func (x *exchange) need(n *Need, own string) error {
 	if err != nil {
 		return fmt.Errorf("authorise %s on %s: %w", action, n.Resource, err)
 	}
+	if plain && (d.Allowed || x.hinges(d)) {
+		return nil
+	}
 	x.record.Resource, x.record.Grounds = n.Resource, grounds(d)
 	x.call.note(Check{Action: action, Resource: n.Resource, PassedTo: first(keys.Get("iam:PassedToService")), Decision: d})
 	if !d.Allowed {
 		return x.deny(Refused{Caller: x.call.Caller, Action: action, Resource: n.Resource, Decision: d, Keys: keys})
 	}
 	return nil
+}
+
+// hinges tells whether a refusal could be another decision once the condition keys of the operation
+// are known: no refusal stands without them, and an Allow waits for one.
+func (x *exchange) hinges(d policy.Decision) bool {
+	held, allowed, waits := false, false, false
+	for _, v := range d.Considered {
+		asks := slices.ContainsFunc(v.Missing, x.op.Lists)
+		switch {
+		case v.Effect == "Deny" && v.Matched && !asks:
+			return false
+		case v.Effect == "Deny":
+			held = held || v.Matched
+		default:
+			allowed, waits = allowed || v.Matched, waits || !v.Matched && asks
+		}
+	}
+	return waits || held && allowed
 }
 
 func first(values []string) string {
@@ -62,12 +90,16 @@ func first(values []string) string {
 	return values[0]
 }
 
-// needs never returns none: an empty list would allow what nobody allowed.
-func (x *exchange) needs() []Need {
+// nameResource says what a call acts on before its service is asked.
+func (x *exchange) nameResource() {
 	x.call.Resource, x.call.protocol = "*", x.protocol
 	if x.end.api.Action == "apigateway" {
 		x.call.Resource = x.p.pathARN(x.op, x.in, x.call)
 	}
+}
+
+// needs never returns none: an empty list would allow what nobody allowed.
+func (x *exchange) needs() []Need {
 	if x.end.api.Resources != nil {
 		needs := x.end.api.Resources(x.call, x.op.Name, x.in)
 		if x.p.cfg.Strict {

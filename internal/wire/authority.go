@@ -32,6 +32,7 @@ type Authority interface {
 	// gives ErrBadToken. Disabled keys give ErrUnknownKey.
 	Credential(ctx context.Context, accessKeyID, sessionToken string) (Credential, error)
 	// Authorize decides whether caller may do action on resource, an ARN or "*".
-	// account owns the resource.
+	// account owns the resource. A refusal tells how each statement was judged
+	// ([policy.Decision.Considered]).
 	Authorize(ctx context.Context, caller Caller, action, resource, account string, keys policy.Context) (policy.Decision, error)
 }

@@ -77,6 +77,11 @@ type API struct {
 	// and no need at all, mean the operation's action on "*", for API Gateway on
 	// the path of the call. That is in c.Resource already.
 	Resources func(c *Call, op string, in any) []Need
+
+	// PlainFirst says that Resources is work, or reads what its caller may not see. The operation's
+	// own action on c.Resource is then decided before it, without the keys that it brings; a
+	// refusal that none of them could turn ends the call there.
+	PlainFirst bool
 }
 
 // ByName returns the operations by their names.

@@ -105,7 +105,7 @@ func New(cfg Config) (*Service, error) {
 // APIs returns the API that the service answers.
 func (s *Service) APIs() []*wire.API {
 	api := apigatewayapi.New(s)
-	api.Resources = s.resources(api.ByName())
+	api.Resources, api.PlainFirst = s.resources(api.ByName()), true // it reads documents
 	return []*wire.API{api}
 }
 
