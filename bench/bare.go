@@ -6,14 +6,18 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"runtime"
 	"time"
 
 	"moat/internal/pure/srp"
 )
 
-// bareCount is how often a sign-in's cryptography is done alone, before and after the loads.
-const bareCount = 60
+// A sign-in's cryptography is done bareCount times at least beside each load, with a pause after each that leaves the machine to the load.
+const (
+	bareCount = 10
+	barePause = 20 * time.Millisecond
+)
 
 // bare does the cryptography of sign-ins and nothing else, in this process and on one thread: the big-number
 // arithmetic of the server's side, and the two signatures. What a sign-in costs above that is Moat's own.
@@ -86,22 +90,50 @@ func (c *bare) password() error {
 	return c.signatures(2)
 }
 
-// cost returns the mean CPU time in microseconds of the thread that does work.
-func (c *bare) cost(work func() error) (float64, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+// beside does work again and again, with pauses, on one thread while during runs, and returns the mean CPU time of one in
+// microseconds: what the cryptography costs on this machine as busy as the load makes it. Two threads of one core
+// slow each other down by up to a half, which a measurement before or after the load would not know.
+func (c *bare) beside(work func() error, during func() error) (float64, error) {
+	over := make(chan struct{})
+	ended := make(chan error, 1)
+	var mean float64
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var err error
+		mean, err = c.cost(work, over)
+		ended <- err
+	}()
+	err := during()
+	close(over)
+	return mean, errors.Join(err, <-ended)
+}
+
+// cost returns the mean CPU time in microseconds of the calling thread for work, done at least bareCount times and until over.
+func (c *bare) cost(work func() error, over <-chan struct{}) (float64, error) {
 	if err := work(); err != nil {
 		return 0, err
 	}
-	before, err := threadClock()
-	if err != nil {
-		return 0, err
-	}
-	for range bareCount {
+	var total time.Duration
+	for n := 1; ; n++ {
+		before, err := threadClock()
+		if err != nil {
+			return 0, err
+		}
 		if err := work(); err != nil {
 			return 0, err
 		}
+		after, err := threadClock()
+		if err != nil {
+			return 0, err
+		}
+		total += after - before
+		select {
+		case <-over:
+			if n >= bareCount {
+				return float64(total/time.Nanosecond) / 1000 / float64(n), nil
+			}
+		case <-time.After(barePause):
+		}
 	}
-	after, err := threadClock()
-	return float64((after-before)/time.Nanosecond) / 1000 / bareCount, err
 }

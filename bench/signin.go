@@ -31,7 +31,7 @@ func measureSignIns(ctx context.Context, b *bench, r *rig) error {
 	g := group{
 		Title: "Sign-ins and tokens",
 		How: "8 connections, users in turn. CPU is the server's alone; per core = 1 s / CPU. The rate on this machine shares its cores with the client, " +
-			"which for SRP works as hard as the server. Its cryptography is the same arithmetic and the same signatures done alone, on one thread, before and after the load.",
+			"which for SRP works as hard as the server. Its cryptography is the same arithmetic and the same signatures done alone by a thread of the client, now and then while the load runs.",
 	}
 	alone, err := newBare()
 	if err != nil {
@@ -81,20 +81,15 @@ func (r *rig) letIn(ctx context.Context, alone *bare, keep *tokenKeeper, kind st
 		{"refresh, rotating and durable", load{conns: refreshConns, count: refreshCount, do: refresh}, func() error { return alone.signatures(2) }},
 		{"access token (client_credentials)", load{conns: signInConns, count: tokenCount, do: r.clientToken()}, func() error { return alone.signatures(1) }},
 	} {
-		before, err := alone.cost(l.alone)
-		if err != nil {
-			return nil, err
-		}
 		l.load.limit = signInTime
-		o, err := l.load.run(ctx, r.process, r.address)
+		var o outcome
+		bare, err := alone.beside(l.alone, func() (err error) {
+			o, err = l.load.run(ctx, r.process, r.address)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		after, err := alone.cost(l.alone)
-		if err != nil {
-			return nil, err
-		}
-		bare := (before + after) / 2
 		rows = append(rows, row{Name: kind + l.name, Figures: []figure{
 			{"done", "", float64(o.count)}, {"CPU", "ms", o.cpuMicros() / 1000}, {"its cryptography", "ms", bare / 1000}, {"ratio", "", o.cpuMicros() / bare},
 			{"per core", "1/s", o.perCore()}, {"this machine", "1/s", o.rate()}, {"p50", "ms", quantile(o.took, 0.5) / 1000}, {"p99", "ms", quantile(o.took, 0.99) / 1000},
