@@ -33,6 +33,11 @@ func measureUsers(ctx context.Context, b *bench) error {
 		How: "The same loads against one pool as it grows. The users beyond the first are written into the database while the server is stopped, as copies with names, " +
 			"addresses and subs of their own; lists are signed calls, each for another user, with up to ten users in the answer. 4 connections; CPU is the server's alone.",
 	}
+	moved := group{
+		Title: "A pool's users leave and enter",
+		How: "The commands of moat as an operator gives them, once each, with files on the same disk. CPU is the server's alone, without the command that seals or opens the file; " +
+			"the peak is that of the server since it started.",
+	}
 	r, err := b.newRig(ctx)
 	if err != nil {
 		return err
@@ -57,8 +62,15 @@ func measureUsers(ctx context.Context, b *bench) error {
 			return err
 		}
 		g.Rows = append(g.Rows, rows...)
+		if size < 100_000 {
+			continue
+		}
+		if rows, err = r.moving(ctx, b, size); err != nil {
+			return err
+		}
+		moved.Rows = append(moved.Rows, rows...)
 	}
-	b.report.Groups = append(b.report.Groups, g)
+	b.report.Groups = append(b.report.Groups, g, moved)
 	return nil
 }
 
