@@ -22,7 +22,7 @@ import (
 var layers = [][]string{
 	{"pure/*"},
 	{"outbound"},
-	{"store", "issuer", "courier", "saml", "saml/samltest", "http1", "wire", "wire/protocoltest", "store/storetest"},
+	{"store", "issuer", "courier", "saml", "saml/samltest", "http1", "pkcs1", "wire", "wire/protocoltest", "store/storetest"},
 	{"wire/*api", "gateway", "sandbox", "wiregen"},
 	{"service/*"},
 	{"console", "server"},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -25,7 +26,7 @@ var onHTTP1 bool
 // Every test runs on both engines.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if code == 0 {
+	if code == 0 && flag.Lookup("test.bench").Value.String() == "" { // benchmarks need no engine
 		onHTTP1 = true
 		code = m.Run()
 	}

@@ -33,6 +33,13 @@ func (c Claims) Time(name string) (time.Time, bool) {
 	return time.Unix(int64(f), 0).UTC(), true
 }
 
+// time is Time, which also tells a claim that is no time from one that is not there.
+func (c Claims) time(name string) (at time.Time, there, ok bool) {
+	_, there = c[name]
+	at, ok = c.Time(name)
+	return at, there, ok
+}
+
 const maxNumericDate = 253402300800 // 1 January 10000
 
 // Strings returns a claim that is a string or an array of strings; nil for

@@ -50,17 +50,18 @@ func onCurve(name string) (alg string, curve elliptic.Curve) {
 
 func fieldBytes(c elliptic.Curve) int { return (c.Params().BitSize + 7) / 8 }
 
-func digest(h crypto.Hash, text string) []byte {
+// digest writes the hash of a text into room.
+func digest(h crypto.Hash, text []byte, room *[64]byte) []byte {
 	switch h {
 	case crypto.SHA384:
-		sum := sha512.Sum384([]byte(text))
-		return sum[:]
+		sum := sha512.Sum384(text)
+		return room[:copy(room[:], sum[:])]
 	case crypto.SHA512:
-		sum := sha512.Sum512([]byte(text))
-		return sum[:]
+		*room = sha512.Sum512(text)
+		return room[:]
 	default:
-		sum := sha256.Sum256([]byte(text))
-		return sum[:]
+		sum := sha256.Sum256(text)
+		return room[:copy(room[:], sum[:])]
 	}
 }
 
@@ -76,19 +77,23 @@ func (k *Key) admits(alg string) bool {
 	return isRSA && s.hash != 0 && s.curve == nil
 }
 
-// verify checks a signature of text in the algorithm alg.
-func (k *Key) verify(alg, text string, signature []byte) error {
+// verify checks a signature of text in the algorithm alg, one of RSA by check if there is
+// one. room is for the hash.
+func (k *Key) verify(alg string, text, signature []byte, room *[64]byte, check PKCS1) error {
 	s := schemeOf(alg)
 	if s.hash == 0 || !k.admits(alg) {
 		return ErrUnsupported
 	}
+	if check == nil {
+		check = rsa.VerifyPKCS1v15
+	}
 	switch public := k.Public.(type) {
 	case *rsa.PublicKey:
-		if s.curve == nil && public != nil && rsa.VerifyPKCS1v15(public, s.hash, digest(s.hash, text), signature) == nil {
+		if s.curve == nil && public != nil && check(public, s.hash, digest(s.hash, text, room), signature) == nil {
 			return nil
 		}
 	case *ecdsa.PublicKey:
-		if s.curve != nil && public != nil && public.Curve == s.curve && verifyECDSA(public, digest(s.hash, text), signature) {
+		if s.curve != nil && public != nil && public.Curve == s.curve && verifyECDSA(public, digest(s.hash, text, room), signature) {
 			return nil
 		}
 	}

@@ -20,7 +20,7 @@ func signAs(t testing.TB, alg string, private crypto.Signer, header, payload str
 	t.Helper()
 	signed := enc(header) + "." + enc(payload)
 	s := schemeOf(alg)
-	sum := digest(s.hash, signed)
+	sum := digest(s.hash, []byte(signed), new([64]byte))
 	var sig []byte
 	switch k := private.(type) {
 	case *rsa.PrivateKey:

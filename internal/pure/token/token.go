@@ -68,9 +68,8 @@ func parse(raw string) (*Token, []byte, error) {
 	if len(raw) > MaxLength {
 		return nil, nil, ErrMalformed
 	}
-	last := strings.LastIndexByte(raw, '.')
-	first := strings.IndexByte(raw, '.')
-	if first <= 0 || last == first || last == len(raw)-1 {
+	first, last, ok := parts(raw)
+	if !ok {
 		return nil, nil, ErrMalformed
 	}
 	head, err := decodePart(raw[:first])
@@ -92,9 +91,16 @@ func parse(raw string) (*Token, []byte, error) {
 	return t, payload, nil
 }
 
+// parts finds the dots of a token: the first and the last, of which a third one between
+// them is no letter of either part.
+func parts(raw string) (first, last int, ok bool) {
+	first, last = strings.IndexByte(raw, '.'), strings.LastIndexByte(raw, '.')
+	return first, last, first > 0 && last != first && last != len(raw)-1
+}
+
 func decodePart(s string) ([]byte, error) {
 	// The decoder skips line breaks, which RFC 7515 does not allow.
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return nil, ErrMalformed
 	}
 	b, err := b64().DecodeString(s)
@@ -144,20 +150,28 @@ func (t *Token) Verify(k *Key) error {
 	if k == nil || k.Public == nil {
 		return ErrUnknownKey
 	}
-	return k.verify(t.alg, t.signed, t.signature)
+	return k.verify(t.alg, []byte(t.signed), t.signature, new([64]byte), nil)
 }
 
 // VerifyWith finds the token's key in keys and verifies with it. A token without a
 // key id is refused: with two keys published, guessing one would be a choice made for the sender.
 func (t *Token) VerifyWith(keys KeySet) error {
-	if keys == nil || t.KeyID == "" {
-		return ErrUnknownKey
-	}
-	k, ok := keys.Key(t.KeyID)
-	if !ok {
-		return ErrUnknownKey
+	k, err := keyOf(keys, t.KeyID)
+	if err != nil {
+		return err
 	}
 	return t.Verify(k)
+}
+
+func keyOf(keys KeySet, kid string) (*Key, error) {
+	if keys == nil || kid == "" {
+		return nil, ErrUnknownKey
+	}
+	k, ok := keys.Key(kid)
+	if !ok || k == nil || k.Public == nil {
+		return nil, ErrUnknownKey
+	}
+	return k, nil
 }
 
 // Issuer returns the claim iss, "" when it is missing.
@@ -165,17 +179,14 @@ func (t *Token) Issuer() string { return t.Claims.String("iss") }
 
 // CheckTime compares the token with the time of use. A token without exp is
 // refused with [ErrExpired]; nbf and iat may lie at most a minute ahead.
-func (t *Token) CheckTime(now time.Time) error {
-	exp, ok := t.Claims.Time("exp")
-	if !ok || !now.Before(exp) {
+func (t *Token) CheckTime(now time.Time) error { return checkTime(now, t.Claims.time) }
+
+func checkTime(now time.Time, claim func(name string) (at time.Time, there, ok bool)) error {
+	if exp, _, ok := claim("exp"); !ok || !now.Before(exp) {
 		return ErrExpired
 	}
-	for _, name := range []string{"nbf", "iat"} {
-		if _, there := t.Claims[name]; !there {
-			continue
-		}
-		at, ok := t.Claims.Time(name)
-		if !ok || at.After(now.Add(time.Minute)) {
+	for _, name := range [...]string{"nbf", "iat"} {
+		if at, there, ok := claim(name); there && (!ok || at.After(now.Add(time.Minute))) {
 			return ErrNotYetValid
 		}
 	}
