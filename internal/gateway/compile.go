@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"moat/internal/http1"
 	"moat/internal/pure/policy"
 )
 
@@ -33,7 +33,7 @@ type Snapshot struct {
 	canary      *canary
 	counters    *counters
 	accessLog   *accessFormat
-	transport   http.RoundTripper // nil: the gateway's
+	transport   *http1.Transport // nil: the gateway's
 }
 
 // route is a compiled [Route].
@@ -51,7 +51,7 @@ type route struct {
 	serve      integration
 	timeout    time.Duration
 	link       *Link
-	transport  http.RoundTripper // of the link
+	transport  *http1.Transport // of the link
 }
 
 // parameter is a request parameter that must be there.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -100,7 +99,8 @@ type Gateway struct {
 	policies *memory[*grant]
 	signing  sigv4.Keys
 	outbound http.RoundTripper
-	direct   *http1.Client // what outbound reaches over plain HTTP; nil with Config.Transport
+	direct   *http1.Client // by which outbound goes; nil with Config.Transport
+	dialer   *outbound.Dialer
 	steps    [9]step
 	pool     sync.Pool // of *Exchange
 	random   *random
@@ -131,10 +131,9 @@ func New(cfg Config) *Gateway {
 	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand))
 	g.outbound = cfg.Transport
 	if g.outbound == nil {
-		t := outbound.NewTransport(cfg.AllowPrivate)
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots}
-		g.direct = http1.NewClient(http1.ClientConfig{Dial: outbound.NewDialer(cfg.AllowPrivate).DialContext})
-		g.outbound = &http1.Transport{Client: g.direct, Next: t}
+		g.dialer = outbound.NewDialer(cfg.AllowPrivate)
+		g.direct = g.client(g.dialer.DialContext, nil)
+		g.outbound = &http1.Transport{Client: g.direct}
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})

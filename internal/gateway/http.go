@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"moat/internal/http1"
 	"moat/internal/outbound"
 )
 
@@ -82,7 +84,7 @@ func (s *Snapshot) compileHTTP(rt *route, res *resource, in Integration) (integr
 		return nil, &NotBuiltError{rt.name, "path parameters in the host or query of an integration's URI are not built"}
 	}
 	u, err := url.Parse(p.scheme + "://" + host)
-	if !ok || err != nil || u.Host == "" || u.User != nil || u.Host != host || strings.ContainsAny(path, "# ") {
+	if !ok || err != nil || u.Host != host || u.User != nil || !http1.ValidHost(host) || strings.ContainsAny(path+p.query, "# ") {
 		return broken()
 	}
 	p.host = host
@@ -197,7 +199,10 @@ func (x *Exchange) upstreamFields(resp *http.Response) {
 
 func failed(err error, host string) *Refusal {
 	var timeout net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &untrusted): // AWS: "Execution failed due to configuration error: General SSLEngine problem"
+		return refuse(APIConfigurationError, host+": "+err.Error())
 	case errors.Is(err, outbound.ErrForbidden):
 		return refuse(IntegrationFailure, "the integration's host "+host+" is at an address that integrations may not reach")
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

@@ -11,11 +11,11 @@ import (
 	"moat/internal/http1"
 )
 
-// way is a gateway's connections to a target. A snapshot that two gateways serve reaches
+// way is the connections of a client to a target. A snapshot that two gateways serve reaches
 // its targets by the rules of each.
 type way struct {
-	g    *Gateway
-	pool *http1.Pool
+	client *http1.Client
+	pool   *http1.Pool
 }
 
 // direct is what an exchange keeps for calls without net/http in between.
@@ -40,14 +40,14 @@ func (d *direct) renewed() direct {
 }
 
 // simple reports whether requests of an integration may go out without net/http's types:
-// over plain HTTP, with no two mappings of one field and none of a field that is ours to set.
+// with no two mappings of one field and none of a field that is ours to set.
 func (p *httpProxy) simple() bool {
 	for i, name := range p.aliases {
 		if name == "host" || ours(name) || slices.Contains(p.aliases[:i], name) {
 			return false
 		}
 	}
-	return p.scheme == "http" && plainHost(p.host)
+	return plainHost(p.host)
 }
 
 // plainHost reports whether a host is a name or an IPv4 address, with a port or without.
@@ -65,14 +65,15 @@ func plainHost(s string) bool {
 }
 
 // pool gives the connections to the integration's host, nil where the request has to go the
-// long way: over a VPC link, with a client certificate, by the transport of a test.
+// long way: by the transport of a test, too.
 func (p *httpProxy) pool(x *Exchange) *http1.Pool {
-	if !p.direct || x.g.direct == nil || x.route.transport != nil || x.snap.transport != nil {
+	client := x.client()
+	if !p.direct || client == nil {
 		return nil
 	}
 	w := p.way.Load()
-	if w == nil || w.g != x.g {
-		w = &way{x.g, x.g.direct.Pool("http", p.host)}
+	if w == nil || w.client != client {
+		w = &way{client, client.Pool(p.scheme, p.host)}
 		p.way.Store(w)
 	}
 	return w.pool

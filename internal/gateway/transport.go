@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 
+	"moat/internal/http1"
 	"moat/internal/outbound"
 )
 
@@ -44,25 +47,44 @@ func (x *Exchange) transport() http.RoundTripper {
 	return x.g.outbound
 }
 
+// client is the one behind [Exchange.transport]; nil where a test has another.
+func (x *Exchange) client() *http1.Client {
+	switch {
+	case x.g.direct == nil:
+		return nil
+	case x.route.transport != nil:
+		return x.route.transport.Client
+	case x.snap.transport != nil:
+		return x.snap.transport.Client
+	}
+	return x.g.direct
+}
+
+// client makes a way out: over connections that dial opens, showing a certificate where there is
+// one. Each has a memory of TLS sessions of its own, so that none is resumed with another identity.
+func (g *Gateway) client(dial dialFunc, certificate *tls.Certificate) *http1.Client {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.cfg.Roots}
+	if certificate != nil {
+		c.Certificates = []tls.Certificate{*certificate}
+	}
+	return http1.NewClient(http1.ClientConfig{Dial: dial, TLS: c})
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // equip gives a snapshot the ways out that are its own. Connections that were made without its
 // client certificate, or with another, are not shared.
 func (g *Gateway) equip(s *Snapshot) {
-	certified := func(t *http.Transport) http.RoundTripper {
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.cfg.Roots}
-		if c := s.def.ClientCertificate; c != nil {
-			t.TLSClientConfig.Certificates = []tls.Certificate{*c}
-		}
-		return t
-	}
-	if s.def.ClientCertificate != nil && s.transport == nil && g.cfg.Transport == nil {
-		s.transport = certified(outbound.NewTransport(g.cfg.AllowPrivate))
+	certificate := s.def.ClientCertificate
+	if certificate != nil && s.transport == nil && g.cfg.Transport == nil {
+		s.transport = &http1.Transport{Client: g.client(g.dialer.DialContext, certificate)}
 	}
 	if s.canary != nil {
 		g.equip(s.canary.snap)
 	}
 	for _, rt := range s.routes {
 		if rt.link != nil && rt.transport == nil {
-			rt.transport = certified(outbound.NewFixed(rt.link.Targets))
+			rt.transport = &http1.Transport{Client: g.client(outbound.Fixed(rt.link.Targets), certificate)}
 		}
 	}
 }
@@ -70,16 +92,14 @@ func (g *Gateway) equip(s *Snapshot) {
 // release closes what a snapshot holds open once nobody serves it any more.
 func (s *Snapshot) release() {
 	for _, rt := range s.routes {
-		closeIdle(rt.transport)
+		if rt.transport != nil {
+			rt.transport.CloseIdle()
+		}
 	}
-	closeIdle(s.transport)
+	if s.transport != nil {
+		s.transport.CloseIdle()
+	}
 	if s.canary != nil {
 		s.canary.snap.release()
-	}
-}
-
-func closeIdle(t http.RoundTripper) {
-	if t, ok := t.(*http.Transport); ok {
-		t.CloseIdleConnections()
 	}
 }

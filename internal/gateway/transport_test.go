@@ -80,9 +80,9 @@ func TestClientCertificate_IsShownToBackends(t *testing.T) {
 		body        string
 	}{
 		{"with", "/linked", 200, "seen: ApiGateway"}, {"without", "/linked", 200, "seen: nobody"}, {"with", "/mapped", 200, "seen: ApiGateway"},
-		{"with", "/other", 504, "Network error"},    // TLS holds the target to the name in the URI
-		{"with", "/closed", 504, "Network error"},   // no target is no way out
-		{"with", "/unlinked", 504, "Network error"}, // the link is that of its integrations alone
+		{"with", "/other", 500, "Internal server error"}, // TLS holds the target to the name in the URI
+		{"with", "/closed", 504, "Network error"},        // no target is no way out
+		{"with", "/unlinked", 504, "Network error"},      // the link is that of its integrations alone
 	} {
 		if status, body := ask(tt.stage, tt.path); status != tt.status || !strings.Contains(body, tt.body) {
 			t.Errorf("%s%s: got %d %s", tt.stage, tt.path, status, body)

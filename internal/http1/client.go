@@ -15,7 +15,9 @@ import (
 type ClientConfig struct {
 	// Dial opens a connection to host:port. It decides which addresses may be reached.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is the base of every TLS connection; certificates are always verified against the target's name.
+	// TLS is the base of every TLS connection: authorities, a certificate of our own. The target's
+	// certificate is always verified against its name, HTTP/1.1 is the only protocol, and sessions
+	// are resumed, by this client alone.
 	TLS *tls.Config
 	Now func() time.Time
 
@@ -76,6 +78,7 @@ func NewClient(cfg ClientConfig) *Client {
 		cfg.TLS = &tls.Config{}
 	}
 	cfg.TLS = cfg.TLS.Clone()
+	cfg.TLS.InsecureSkipVerify = false
 	cfg.TLS.NextProtos = []string{"http/1.1"}
 	cfg.TLS.MinVersion = max(cfg.TLS.MinVersion, tls.VersionTLS12)
 	if cfg.TLS.ClientSessionCache == nil {

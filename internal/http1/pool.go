@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"syscall"
@@ -201,6 +202,9 @@ func (p *Pool) connect(ctx context.Context) (net.Conn, error) {
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = ErrTimeout
+		}
 		return nil, err
 	}
 	return t, nil

@@ -209,6 +209,9 @@ func (r *Request) form() *Error {
 	return nil
 }
 
+// ValidHost reports whether a client of this package can ask a host, with a port or without.
+func ValidHost(s string) bool { return validHost(s) }
+
 // validHost reports whether s is a host name or address with or without a port. It is
 // narrower than a URI's host: no escapes and no sub-delimiters, which no name has.
 func validHost(s string) bool {

@@ -11,12 +11,9 @@ import (
 // maxKept is the largest body that a [Transport] holds in memory, so that it can be sent again.
 const maxKept = 1 << 20
 
-// Transport is an http.RoundTripper over a [Client]. What is not plain HTTP, or holds what
-// this client does not send, goes to Next.
-type Transport struct {
-	Client *Client
-	Next   http.RoundTripper
-}
+// Transport is an http.RoundTripper over a [Client]. A request for another scheme than http and
+// https, for a host that is none, or with trailers is refused with [ErrField].
+type Transport struct{ Client *Client }
 
 // RoundTrip sends a request. The context's deadline is that of the call, and of its answer.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -24,9 +21,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if host == "" {
 		host = req.URL.Host
 	}
-	target := req.URL.RequestURI()
-	if req.URL.Scheme != "http" || !validTarget([]byte(target)) || !validHost(host) || !validHost(req.URL.Host) || len(req.Trailer) > 0 {
-		return t.Next.RoundTrip(req)
+	target := escaped(req.URL.RequestURI())
+	if req.URL.Scheme != "http" && req.URL.Scheme != "https" || !validHost(host) || !validHost(req.URL.Host) || len(req.Trailer) > 0 {
+		closeBody(req)
+		return nil, ErrField
 	}
 	call := &Call{Method: req.Method, Target: target, Host: host, Context: req.Context()}
 	if call.Method == "" {
@@ -42,7 +40,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := call.take(req); err != nil {
 		return nil, err
 	}
-	reply, err := t.Client.Pool("http", req.URL.Host).Do(call)
+	reply, err := t.Client.Pool(req.URL.Scheme, req.URL.Host).Do(call)
 	if err != nil {
 		if errors.Is(err, ErrTimeout) {
 			err = context.DeadlineExceeded
@@ -50,6 +48,32 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return reply.toHTTP(req), nil
+}
+
+// CloseIdle closes the connections that wait.
+func (t *Transport) CloseIdle() { t.Client.CloseIdle() }
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+// escaped writes what no target may hold as escapes: net/url leaves a query as it came.
+func escaped(target string) string {
+	if validTarget([]byte(target)) {
+		return target
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(target)+16)
+	for i := 0; i < len(target); i++ {
+		if c := target[i]; validTarget([]byte{c}) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
 }
 
 // take reads a body that is short into memory, and leaves a long one to be streamed.

@@ -3,7 +3,7 @@
 //
 // It decides on the resolved address at each connection, so neither a name nor a
 // redirect nor a changed DNS answer leads past it. It follows no proxy of the
-// environment.
+// environment. What names resolve to is kept for half a minute.
 package outbound
 
 import (
@@ -22,16 +22,15 @@ var ErrForbidden = errors.New("outbound: the address is not one that may be reac
 // private is true, loopback and private ranges. The caller may set its TLS
 // configuration; its dialer must stay.
 func NewTransport(private bool) *http.Transport {
-	d := NewDialer(private)
 	return &http.Transport{
-		DialContext: d.DialContext, DisableCompression: true, ForceAttemptHTTP2: true,
+		DialContext: NewDialer(private).DialContext, DisableCompression: true, ForceAttemptHTTP2: true,
 		MaxIdleConns: 1024, MaxIdleConnsPerHost: 256, IdleConnTimeout: 60 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: 64 << 10,
 	}
 }
 
-// NewDialer returns a dialer that reaches what [NewTransport]'s reaches.
-func NewDialer(private bool) *net.Dialer {
+// newDialer decides on each address at the moment of the connection.
+func newDialer(private bool) *net.Dialer {
 	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
