@@ -137,6 +137,7 @@ func (c *client) rest(ctx context.Context, service, method, path string, body []
 	if err != nil {
 		return err
 	}
+	req.Header.Set("Accept", "application/json")
 	c.sign(req, service, body)
 	answer, err := c.do(req)
 	if err != nil {

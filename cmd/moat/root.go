@@ -95,7 +95,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 and 5 the server refused or faile
 		return usagef("%s; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(newDev(a), newServe(a), newDeploy(a), newDelete(a), newToken(a), newCall(a), newRun(a),
-		newExplain(a), newPolicy(a), newTrail(a), newUsers(a), newPools(a), newKeys(a), newVersion(a))
+		newExplain(a), newMetrics(a), newPolicy(a), newTrail(a), newUsers(a), newPools(a), newKeys(a), newVersion(a))
 	return root
 }
 

@@ -26,7 +26,7 @@ type serverFlags struct {
 	allowPrivate                  bool
 	trailDays                     int
 	guardrails, vpcLinks          []string
-	breached                      string
+	breached, metricsToken        string
 }
 
 var (
@@ -50,6 +50,7 @@ func (f *serverFlags) register(cmd *cobra.Command, account, isolation string) {
 	fl.StringArrayVar(&f.guardrails, "guardrail", nil, "file of a service control policy that binds the whole account, its root too; may be given more than once")
 	fl.StringArrayVar(&f.vpcLinks, "vpc-link", nil, "NAME=host:port,...: what a VPC link to the load balancer NAME reaches; may be given more than once")
 	fl.StringVar(&f.breached, "breached-passwords", "", "file of SHA-1 hashes of leaked passwords, sorted, in the form of Have I Been Pwned; in place of the short list that comes with Moat")
+	fl.StringVar(&f.metricsToken, "metrics-token-file", "", "file of the bearer token with which monitoring reads /_moat/metrics")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn or error")
 }
 
@@ -82,8 +83,12 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
+	token, err := readMetricsToken(f.metricsToken)
+	if err != nil {
+		return server.Config{}, err
+	}
 	return server.Config{
-		VPCLinks:   links,
+		VPCLinks: links, MetricsToken: token,
 		Guardrails: guardrails, BreachedPasswords: f.breached,
 		Listen: f.listen, Data: f.data, Region: f.region, Account: f.account, BaseURL: f.baseURL, Domain: f.domain,
 		Database: f.database, MasterKeyFile: f.masterKeyFile, Isolation: f.isolation, FunctionNetwork: f.network, Version: version,

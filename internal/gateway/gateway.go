@@ -92,7 +92,7 @@ type Gateway struct {
 	mu      sync.Mutex // serialises publishing
 	// accounts are the buckets of account throttles, by account and region; mu guards them.
 	accounts map[string]*bucket
-	meters   map[meter]*counters // guarded by mu
+	meters   map[stageKey]map[meter]*counters // guarded by mu
 
 	keys     keyHasher
 	tokens   *memory[*identity]
@@ -174,6 +174,7 @@ func (g *Gateway) Withdraw(apiID, stage string) {
 	defer g.mu.Unlock()
 	stages := maps.Clone(*g.stages.Load())
 	delete(stages, stageKey{apiID, stage})
+	g.forget(apiID, stage)
 	g.swap(stages)
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// too, and no service-linked role.
 	Guardrails []iam.Guardrail
 
+	// MetricsToken lets monitoring read the metrics as a bearer token; empty: nobody has one.
+	MetricsToken string
+
 	TrailRetention time.Duration // how long the files of the audit trail are kept; 0 is for ever
 
 	// NetHTTP serves the plain port by net/http, too, instead of by our own engine; for tests

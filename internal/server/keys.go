@@ -19,7 +19,7 @@ type KeyRotation struct {
 // rotateKeys serves POST /_moat/keys/rotate, for a caller who may moat:RotateKeys on the pool.
 func (s *Server) rotateKeys(w http.ResponseWriter, r *http.Request) {
 	var in KeyRotation
-	call, ok := s.ofUsers(w, r, "RotateKeys", &in)
+	call, ok := s.takeJSON(w, r, question{http.MethodPost, "RotateKeys", maxUsers}, &in)
 	if !ok {
 		return
 	}
@@ -27,9 +27,9 @@ func (s *Server) rotateKeys(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not the id of a user pool"})
 		return
 	}
-	if !s.mayUsers(w, r, call, s.parts.userpool.RotateNeeds(in.Pool)) {
+	if !s.may(w, r, call, s.parts.userpool.RotateNeeds(in.Pool)...) {
 		return
 	}
 	out, err := s.parts.userpool.RotateKeys(r.Context(), in.Pool, in.Drop)
-	s.answerUsers(w, r, call, out, err)
+	s.done(w, r, call, out, err)
 }

@@ -28,6 +28,9 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request, path string) {
 	case suggestPath:
 		s.suggest(w, r)
 		return
+	case MetricsPath:
+		s.serveMetrics(w, r)
+		return
 	case rotateKeysPath:
 		s.rotateKeys(w, r)
 		return

@@ -73,6 +73,7 @@ func TestOwn_GlobalKeys(t *testing.T) {
 	}{
 		{"explain", `"cloudtrail:LookupEvents"`, http.MethodGet, explainPath + "00000000-0000-4000-8000-000000000000", nil, http.StatusNotFound},
 		{"suggest", `"cloudtrail:LookupEvents"`, http.MethodGet, suggestPath + "?principal=ada&since=" + url.QueryEscape(past), nil, http.StatusOK},
+		{"metrics", `"cloudwatch:GetMetricData"`, http.MethodGet, MetricsPath, nil, http.StatusOK},
 		{"policy", `"iam:SimulatePrincipalPolicy"`, http.MethodPost, "/_moat/policy", question, http.StatusOK},
 		{"deploy", `"cloudformation:CreateChangeSet","cloudformation:ExecuteChangeSet"`, http.MethodPost, "/_moat/deploy", deployment, http.StatusOK},
 	} {

@@ -2,11 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -42,26 +39,14 @@ const maxQuestion = 64 << 10
 // askPolicies serves POST /_moat/policy: a signed question of a caller who may simulate the
 // policies of the principal it asks about, or of all.
 func (s *Server) askPolicies(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST asks"})
-		return
-	}
 	const operation = "AskPolicies"
-	call, err := s.signedBy(r)
-	if err != nil {
-		s.refuse(w, r, operation, &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
-		return
-	}
-	call.Service, call.Operation = "moat", operation
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQuestion))
-	if sum := sha256.Sum256(body); err != nil || hex.EncodeToString(sum[:]) != r.Header.Get("X-Amz-Content-Sha256") {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": "x-amz-content-sha256 is not the hash of the body"})
+	call, body, ok := s.take(w, r, question{http.MethodPost, operation, maxQuestion})
+	if !ok {
 		return
 	}
 	var q PolicyQuestion
 	if err := json.Unmarshal(body, &q); err != nil || q.Principal == "" && (q.Action == "" || q.Resource == "") {
-		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not a question: it needs a principal, or an action and a resource"})
+		answerMessage(w, http.StatusBadRequest, "this is not a question: it needs a principal, or an action and a resource")
 		return
 	}
 	status, answer := s.answerPolicy(r.Context(), call, q)

@@ -13,7 +13,7 @@ const ChangeSchemaPath = "/_moat/userpool/schema"
 // cognito-idp:ListUsers on the pool.
 func (s *Server) changeSchema(w http.ResponseWriter, r *http.Request) {
 	var in userpool.SchemaChange
-	call, ok := s.ofUsers(w, r, "ChangeUserPoolSchema", &in)
+	call, ok := s.takeJSON(w, r, question{http.MethodPost, "ChangeUserPoolSchema", maxUsers}, &in)
 	if !ok {
 		return
 	}
@@ -21,9 +21,9 @@ func (s *Server) changeSchema(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not the id of a user pool"})
 		return
 	}
-	if !s.mayUsers(w, r, call, s.parts.userpool.SchemaNeeds(in.Pool)) {
+	if !s.may(w, r, call, s.parts.userpool.SchemaNeeds(in.Pool)...) {
 		return
 	}
 	out, err := s.parts.userpool.ChangeSchema(r.Context(), &in)
-	s.answerUsers(w, r, call, out, err)
+	s.done(w, r, call, out, err)
 }

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -50,28 +48,13 @@ type DeploymentEvent struct {
 // execute change sets. What the deployment does to other services is authorised as that
 // caller's own calls.
 func (s *Server) deployRemote(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "POST deploys"})
-		return
-	}
-	call, err := s.signedBy(r)
-	if err != nil {
-		s.refuse(w, r, "Deploy", &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDeployment))
-	if err != nil {
-		answerJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"message": "a deployment is at most 256 MB"})
-		return
-	}
-	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != r.Header.Get("X-Amz-Content-Sha256") {
-		answerJSON(w, http.StatusForbidden, map[string]string{"message": "x-amz-content-sha256 is not the hash of the body"})
+	call, body, ok := s.take(w, r, question{http.MethodPost, "Deploy", maxDeployment})
+	if !ok {
 		return
 	}
 	var in Deployment
 	if err := json.Unmarshal(body, &in); err != nil || in.Stack == "" {
-		answerJSON(w, http.StatusBadRequest, map[string]string{"message": "this is not a deployment: " + errorText(err)})
+		answerMessage(w, http.StatusBadRequest, "this is not a deployment: "+errorText(err))
 		return
 	}
 	if why := s.mayDeploy(r.Context(), call, in.Stack); why != "" {
@@ -183,7 +166,7 @@ func (s *Server) signedBy(r *http.Request) (*wire.Call, error) {
 	}
 	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return &wire.Call{
-		Service: "cloudformation", Operation: "Deploy", Account: s.cfg.Account, Region: auth.Region, Time: s.cfg.Now(), Caller: cred.Caller,
+		Account: s.cfg.Account, Region: auth.Region, Time: s.cfg.Now(), Caller: cred.Caller,
 		Host: r.Host, Secure: r.TLS != nil, SourceIP: ip, UserAgent: r.UserAgent(),
 	}, nil
 }

@@ -47,6 +47,7 @@ type Server struct {
 	base     [2]context.Context // of requests to deployed APIs: with the root key, without
 	cancel   context.CancelFunc
 	asked    atomic.Int64 // requests so far
+	since    time.Time    // of which time on
 	running  sync.WaitGroup
 	failed   chan error
 	closing  sync.Once
@@ -61,7 +62,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.address(l.Addr())
-	s := &Server{cfg: cfg, failed: make(chan error, 16)}
+	s := &Server{cfg: cfg, since: cfg.Now(), failed: make(chan error, 16)}
 	if err := s.open(ctx, l); err != nil {
 		l.Close()
 		s.Close()

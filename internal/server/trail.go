@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -43,17 +42,17 @@ const (
 // lookUp is what a caller must be allowed who looks into the trail.
 const lookUp = "cloudtrail:LookupEvents"
 
-// readable tells of a region whether the caller may look its events up. A request id
+// readable tells of a region whether the caller has a permission in it. A request id
 // and a principal's calls belong to no region: what is told of them is decided by
 // the region of each event.
-func (s *Server) readable(ctx context.Context, call *wire.Call) func(region string) bool {
-	known := map[string]bool{call.Region: true} // by reader
+func (s *Server) readable(ctx context.Context, call *wire.Call, action string) func(region string) bool {
+	known := map[string]bool{call.Region: true} // as was decided when it asked
 	return func(region string) bool {
 		may, asked := known[region]
 		if !asked {
 			there := *call
 			there.Region = region
-			d, err := s.parts.iam.Authorize(ctx, call.Caller, lookUp, "*", s.cfg.Account, s.keysOf(&there))
+			d, err := s.parts.iam.Authorize(ctx, call.Caller, action, "*", s.cfg.Account, s.keysOf(&there))
 			may = err == nil && d.Allowed
 			known[region] = may
 		}
@@ -63,34 +62,8 @@ func (s *Server) readable(ctx context.Context, call *wire.Call) func(region stri
 
 // reader lets through a signed GET of a caller who may look into the trail, and answers others.
 func (s *Server) reader(w http.ResponseWriter, r *http.Request, operation string) (*wire.Call, bool) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"message": "GET asks"})
-		return nil, false
-	}
-	call, err := s.signedBy(r)
-	if err != nil {
-		s.refuse(w, r, operation, &wire.Call{Time: s.cfg.Now()}, "authenticate", err.Error())
-		return nil, false
-	}
-	if r.Header.Get("X-Amz-Content-Sha256") != emptyHash || r.ContentLength > 0 || len(r.TransferEncoding) > 0 {
-		s.refuse(w, r, operation, call, "authenticate", "a question has no body")
-		return nil, false
-	}
-	call.Service, call.Operation = "moat", operation
-	const action = lookUp
-	d, err := s.parts.iam.Authorize(r.Context(), call.Caller, action, "*", s.cfg.Account, s.keysOf(call))
-	if err != nil {
-		s.cfg.Log.Error("who may look into the trail could not be decided", "error", err)
-		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the caller's policies cannot be read; see the log"})
-		return nil, false
-	}
-	if !d.Allowed {
-		s.refuse(w, r, operation, call, "authorise", "User: "+call.Caller.ARN+" is not authorized to perform: "+action+" on resource: *",
-			wire.Check{Action: action, Resource: "*", Decision: d})
-		return nil, false
-	}
-	return call, true
+	call, _, ok := s.take(w, r, question{http.MethodGet, operation, 0})
+	return call, ok && s.may(w, r, call, wire.Need{Action: lookUp, Resource: "*"})
 }
 
 // keysOf are the condition keys of a call to one of Moat's own addresses: those of every call.
@@ -98,20 +71,6 @@ func (s *Server) keysOf(call *wire.Call) policy.Context {
 	keys := wire.RequestKeys(call)
 	keys.Set("aws:ResourceAccount", s.cfg.Account)
 	return keys
-}
-
-// emptyHash is the SHA-256 of no bytes.
-const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-// refuse answers 403 at one of Moat's own addresses, and keeps the refusal in the trail.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, operation string, call *wire.Call, step, why string, checks ...wire.Check) {
-	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-	s.parts.trail.Record(wire.Record{
-		Time: call.Time, Kind: wire.KindAWS, Method: r.Method, Path: r.URL.EscapedPath(), Service: "moat", Operation: operation, Account: s.cfg.Account, Region: s.cfg.Region,
-		Host: r.Host, SourceIP: ip, UserAgent: r.UserAgent(), Caller: call.Caller, AccessKey: call.Caller.AccessKeyID, Status: http.StatusForbidden, Step: step,
-		Grounds: why, ErrorCode: "AccessDenied", ErrorMessage: why, Checks: checks,
-	})
-	answerJSON(w, http.StatusForbidden, map[string]string{"message": why})
 }
 
 // Explanation is the answer to `moat explain`: the events of a request, the one from outside first.
@@ -127,7 +86,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	events, err := s.parts.trail.Find(r.Context(), id)
-	may := s.readable(r.Context(), call)
+	may := s.readable(r.Context(), call, lookUp)
 	events = slices.DeleteFunc(events, func(e trail.Event) bool { return !may(e.AWSRegion) })
 	if err == nil && len(events) == 0 {
 		events, err = s.accessEvent(wire.WithCall(r.Context(), call), id)
@@ -224,7 +183,7 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 		}
 		principal = found
 	}
-	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Readable: s.readable(r.Context(), call), Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
+	out, err := s.parts.trail.Suggest(r.Context(), principal, trail.SuggestOptions{Since: since, Readable: s.readable(r.Context(), call, lookUp), Generalise: q.Get("generalise") == "true", Refused: q.Get("refused") == "true"})
 	if err != nil {
 		s.cfg.Log.Error("suggest a policy", "error", err)
 		answerJSON(w, http.StatusInternalServerError, map[string]string{"message": "the trail cannot be read; see the log"})
