@@ -59,8 +59,7 @@ func (s *Service) DeleteLogGroup(ctx context.Context, in *api.DeleteLogGroupRequ
 		if _, err := s.streams.DeleteAll(tx, key...); err != nil {
 			return err
 		}
-		_, err := s.events.DeleteAll(tx, key...)
-		return err
+		return s.deleteEvents(tx, key...)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notFound("group")

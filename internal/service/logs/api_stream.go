@@ -35,7 +35,7 @@ func (s *Service) CreateLogStream(ctx context.Context, in *api.CreateLogStreamRe
 }
 
 func (s *Service) newStream(g *Group, name string) Stream {
-	return Stream{Account: g.Account, Region: g.Region, Group: g.Name, Name: name, Created: s.now().UnixMilli()}
+	return Stream{Account: g.Account, Region: g.Region, Group: g.Name, Name: name, Created: s.now().UnixMilli(), Chunked: true}
 }
 
 // DeleteLogStream deletes a stream with its events.
@@ -52,8 +52,7 @@ func (s *Service) DeleteLogStream(ctx context.Context, in *api.DeleteLogStreamRe
 		if err != nil {
 			return err
 		}
-		_, err = s.events.DeleteAll(tx, g.Account, g.Region, g.Name, in.LogStreamName)
-		return err
+		return s.deleteEvents(tx, g.Account, g.Region, g.Name, in.LogStreamName)
 	})
 	if err != nil {
 		return nil, err

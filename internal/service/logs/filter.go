@@ -55,7 +55,7 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsRe
 		}
 		last, err := filterPage(m, match, limitOf(in.Limit, maxEvents), out)
 		if err == nil && last != nil {
-			out.NextToken, err = s.sealToken(question, []string{stamp(last.Time), last.Stream, number(last.Number)})
+			out.NextToken, err = s.sealToken(question, []string{stamp(last.Time), last.stream, number(last.Number)})
 		}
 		return err
 	})
@@ -67,7 +67,7 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsRe
 
 // filterPage fills a page; it returns the last event looked at when there may be
 // more.
-func filterPage(m *merge, match func(string) bool, limit int, out *api.FilterLogEventsResponse) (last *Record, err error) {
+func filterPage(m *merge, match func(string) bool, limit int, out *api.FilterLogEventsResponse) (last *streamEvent, err error) {
 	p := pager{limit: limit, bytes: maxPageBytes}
 	for scanned := 0; ; scanned++ {
 		r, err := m.next()
@@ -82,17 +82,23 @@ func filterPage(m *merge, match func(string) bool, limit int, out *api.FilterLog
 				return last, nil
 			}
 			out.Events = append(out.Events, api.FilteredLogEvent{
-				EventId: wire.String(r.id()), IngestionTime: &r.Ingested, LogStreamName: &r.Stream, Message: &r.Message, Timestamp: &r.Time,
+				EventId: wire.String(r.id()), IngestionTime: &r.Ingested, LogStreamName: &r.stream, Message: &r.Message, Timestamp: &r.Time,
 			})
 		}
 		last = r
 	}
 }
 
+// streamEvent is an event and the stream that it is of.
+type streamEvent struct {
+	event
+	stream string
+}
+
 // id is a number of 56 digits, as AWS's are, that no other event of the group has.
-func (r *Record) id() string {
+func (r *streamEvent) id() string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(r.Stream)) // a hash does not fail
+	_, _ = h.Write([]byte(r.stream)) // a hash does not fail
 	return fmt.Sprintf("3%015d%020d%020d", max(0, r.Time), h.Sum64(), r.Number)
 }
 
@@ -103,16 +109,26 @@ type merge struct {
 	tx     *store.Tx
 	window window
 	heads  cursors
+	ahead  int // how many events are read of a stream at once
 }
 
 // cursor is one stream: where its next event is at the earliest, and what was read
 // of it ahead.
 type cursor struct {
-	stream []string // key
+	stream *Stream
 	at     place
-	ahead  []Record
+	ahead  []event
 	done   bool // nothing further than ahead
 }
+
+// How many events are read ahead: aheadOfAll of all streams together, but of each at least
+// aheadLeast, at most aheadMost, and not more than aheadBytes.
+const (
+	aheadOfAll = 20_000
+	aheadLeast = 100
+	aheadMost  = 4000
+	aheadBytes = 256 << 10
+)
 
 func (m *merge) open(g *Group, in *api.FilterLogEventsRequest, after []string) error {
 	streams, err := m.streams(g, in)
@@ -124,28 +140,33 @@ func (m *merge) open(g *Group, in *api.FilterLogEventsRequest, after []string) e
 		if st.Next == 0 || st.Last < m.window.start || st.First >= m.window.end {
 			continue
 		}
-		c := &cursor{stream: []string{st.Account, st.Region, st.Group, st.Name}, at: place{stamp(max(m.window.start, st.First)), ""}}
+		c := &cursor{stream: st, at: place{max(m.window.start, st.First), before}}
 		if after != nil {
-			if from := resume(st.Name, after); from.compare(c.at) > 0 {
+			from, err := resume(st.Name, after)
+			if err != nil {
+				return invalid("The specified nextToken is invalid.")
+			}
+			if from.compare(c.at) > 0 {
 				c.at = from
 			}
 		}
 		m.heads = append(m.heads, c)
 	}
+	m.ahead = max(aheadLeast, min(aheadOfAll/max(1, len(m.heads)), aheadMost))
 	heap.Init(&m.heads)
 	return nil
 }
 
 // resume is where a stream goes on behind an event (time, stream, number) of the
 // merged order.
-func resume(stream string, after []string) place {
+func resume(stream string, after []string) (place, error) {
 	switch {
 	case stream == after[1]:
-		return place{after[0], after[2]}
+		return parsePlace(after[0], after[2])
 	case stream < after[1]:
-		return place{after[0], behind}
+		return parsePlace(after[0], "~")
 	}
-	return place{after[0], ""}
+	return parsePlace(after[0], "")
 }
 
 func (m *merge) streams(g *Group, in *api.FilterLogEventsRequest) ([]Stream, error) {
@@ -164,7 +185,7 @@ func (m *merge) streams(g *Group, in *api.FilterLogEventsRequest) ([]Stream, err
 }
 
 // next returns the next event of all, or nil.
-func (m *merge) next() (*Record, error) {
+func (m *merge) next() (*streamEvent, error) {
 	for len(m.heads) > 0 {
 		c := m.heads[0]
 		if len(c.ahead) == 0 {
@@ -188,19 +209,21 @@ func (m *merge) next() (*Record, error) {
 		if r.Time >= m.window.end {
 			return nil, nil
 		}
-		return &r, nil
+		return &streamEvent{r, c.stream.Name}, nil
 	}
 	return nil, nil
 }
 
-func (m *merge) read(c *cursor) (err error) {
-	const chunk = 100
-	c.ahead, err = m.s.events.List(m.tx, store.Query{Prefix: c.stream, After: append(slices.Clone(c.stream), c.at[:]...), Limit: chunk})
-	c.done = len(c.ahead) < chunk
+func (m *merge) read(c *cursor) error {
+	found := selection{from: c.at, window: m.window, limit: m.ahead, bytes: aheadBytes}
+	if err := m.s.read(m.tx, c.stream, &found); err != nil {
+		return err
+	}
+	c.ahead, c.done = found.events, !found.full
 	if len(c.ahead) > 0 {
 		c.at = c.ahead[0].place()
 	}
-	return err
+	return nil
 }
 
 // cursors is a heap of streams by their next event.
@@ -209,17 +232,17 @@ type cursors []*cursor
 func (h cursors) Len() int { return len(h) }
 func (h cursors) Less(i, j int) bool {
 	a, b := h[i], h[j]
-	if a.at[0] != b.at[0] {
-		return a.at[0] < b.at[0]
+	if a.at.time != b.at.time {
+		return a.at.time < b.at.time
 	}
 	// What was not read yet may hold an event of this very time: read it first.
 	if (len(a.ahead) == 0) != (len(b.ahead) == 0) {
 		return len(a.ahead) == 0
 	}
-	if n := slices.Compare(a.stream, b.stream); n != 0 {
-		return n < 0
+	if a.stream.Name != b.stream.Name {
+		return a.stream.Name < b.stream.Name
 	}
-	return a.at[1] < b.at[1]
+	return a.at.number < b.at.number
 }
 func (h cursors) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *cursors) Push(x any)   { *h = append(*h, x.(*cursor)) }

@@ -1,6 +1,8 @@
 // Package logs keeps log groups, their streams and their events, behind the API
 // of Amazon CloudWatch Logs.
 //
+// Events are kept in chunks, some hundreds in a row of the store: see [Chunk].
+//
 // Events older than a group's retention are invisible at once and deleted by
 // [Service.Run]. There are no queries, subscriptions, metric filters or keys of
 // one's own; patterns of space-delimited fields and regular expressions are
@@ -54,7 +56,7 @@ func New(cfg Config) (*Service, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{db: cfg.DB, now: cfg.Now, log: cfg.Log, account: cfg.Account, tables: newTables()}
-	if err := s.db.Create(s.groups, s.streams, s.events); err != nil {
+	if err := s.db.Create(s.groups, s.streams, s.chunks, s.events); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -70,8 +72,12 @@ func (s *Service) APIs() []*wire.API {
 const sweepInterval = 15 * time.Minute
 
 // Run deletes events that have outlived their group's retention and counts the
-// stored bytes, until ctx ends; it returns nil then.
+// stored bytes, until ctx ends; it returns nil then. First it moves the events of
+// an older Moat, if there are any, into chunks.
 func (s *Service) Run(ctx context.Context) error {
+	if err := s.gatherRecords(ctx); err != nil && ctx.Err() == nil {
+		s.log.Warn("log events of an older version stay as they are for now", "error", err)
+	}
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"moat/internal/store"
@@ -14,38 +15,42 @@ import (
 const (
 	maxEvents    = 10_000
 	maxPageBytes = 1 << 20
-	readChunk    = 500
-	// behind sorts behind every number, and "" before.
-	behind = "~"
+	// before and behind are numbers that no event has: of a place before and behind all events
+	// of a time. What is behind all times is behind, too.
+	before = -1
+	behind = math.MaxInt64
 )
 
-// place is a point between the events of a stream: time and number as text.
-type place [2]string
-
-func (r *Record) place() place { return place{stamp(r.Time), number(r.Number)} }
-
-func (p place) compare(q place) int { return slices.Compare(p[:], q[:]) }
-
-// walk visits a stream's events behind a place, or before it when reverse is set,
-// until visit says stop.
-func (s *Service) walk(tx *store.Tx, stream []string, from place, reverse bool, visit func(*Record) bool) error {
-	for {
-		records, err := s.events.List(tx, store.Query{
-			Prefix: stream, After: append(slices.Clone(stream), from[:]...), Limit: readChunk, Reverse: reverse,
-		})
-		if err != nil {
-			return err
-		}
-		for i := range records {
-			if !visit(&records[i]) {
-				return nil
-			}
-		}
-		if len(records) < readChunk {
-			return nil
-		}
-		from = records[readChunk-1].place()
+// text is a place as it stands in tokens.
+func (p place) text() []string {
+	t, n := stamp(p.time), number(p.number)
+	if p.time == behind {
+		t = "~"
 	}
+	switch p.number {
+	case before:
+		n = ""
+	case behind:
+		n = "~"
+	}
+	return []string{t, n}
+}
+
+func parsePlace(time, number string) (p place, err error) {
+	if p.time = behind; time != "~" {
+		if p.time, err = strconv.ParseInt(time, 10, 64); err != nil {
+			return p, err
+		}
+	}
+	switch number {
+	case "":
+		p.number = before
+	case "~":
+		p.number = behind
+	default:
+		p.number, err = strconv.ParseInt(number, 10, 64)
+	}
+	return p, err
 }
 
 // window is the range of times a request reads, start included, end not.
@@ -92,21 +97,22 @@ func (s *Service) GetLogEvents(ctx context.Context, in *api.GetLogEventsRequest)
 	if in.NextToken == nil {
 		back = !wire.Value(in.StartFromHead)
 	}
-	var page []Record
+	var page []event
 	var from place
 	err = s.db.View(ctx, func(tx *store.Tx) error {
 		g, err := s.group(tx, c, name)
 		if err != nil {
 			return err
 		}
-		if _, err := s.stream(tx, &g, in.LogStreamName); err != nil {
+		st, err := s.stream(tx, &g, in.LogStreamName)
+		if err != nil {
 			return err
 		}
 		w := windowOf(in.StartTime, in.EndTime, g.horizon(s.now()))
 		from = w.from(token, back)
-		page, err = s.page(tx, []string{g.Account, g.Region, g.Name, in.LogStreamName}, w, from, back, limitOf(in.Limit, maxEvents))
+		page, err = s.page(tx, &st, w, from, back, limitOf(in.Limit, maxEvents))
 		if in.NextToken == nil && len(page) == 0 { // whatever comes later comes behind the start
-			from = place{stamp(w.start), ""}
+			from = place{w.start, before}
 		}
 		return err
 	})
@@ -119,16 +125,13 @@ func (s *Service) GetLogEvents(ctx context.Context, in *api.GetLogEventsRequest)
 // from is where reading begins: at the token, or at the window's edge.
 func (w window) from(token place, back bool) place {
 	if back {
-		edge := place{stamp(w.end), ""}
-		if w.end == math.MaxInt64 {
-			edge = place{behind, ""}
-		}
-		if token != (place{}) && token.compare(edge) < 0 {
+		edge := place{w.end, before}
+		if token.time != before && token.compare(edge) < 0 {
 			return token
 		}
 		return edge
 	}
-	edge := place{stamp(w.start), ""}
+	edge := place{w.start, before}
 	if token.compare(edge) > 0 {
 		return token
 	}
@@ -136,29 +139,29 @@ func (w window) from(token place, back bool) place {
 }
 
 // page reads events within the window, oldest first.
-func (s *Service) page(tx *store.Tx, stream []string, w window, from place, back bool, limit int) ([]Record, error) {
-	var page []Record
-	p := pager{limit: limit, bytes: maxPageBytes}
-	err := s.walk(tx, stream, from, back, func(r *Record) bool {
-		if r.Time < w.start || r.Time >= w.end || !p.take(r.Message) {
-			return false
-		}
-		page = append(page, *r)
-		return true
-	})
+func (s *Service) page(tx *store.Tx, st *Stream, w window, from place, back bool, limit int) ([]event, error) {
+	found := selection{from: from, window: w, back: back, limit: limit, bytes: maxPageBytes}
+	if err := s.read(tx, st, &found); err != nil {
+		return nil, err
+	}
+	p, n := pager{limit: limit, bytes: maxPageBytes}, 0
+	for n < len(found.events) && p.take(found.events[n].Message) {
+		n++
+	}
+	page := found.events[:n]
 	if back {
 		slices.Reverse(page)
 	}
-	return page, err
+	return page, nil
 }
 
-func (s *Service) answer(given *string, question string, page []Record, from place, back bool) (*api.GetLogEventsResponse, error) {
+func (s *Service) answer(given *string, question string, page []event, from place, back bool) (*api.GetLogEventsResponse, error) {
 	out := &api.GetLogEventsResponse{Events: make([]api.OutputLogEvent, len(page))}
 	for i := range page {
 		r := &page[i]
 		out.Events[i] = api.OutputLogEvent{IngestionTime: &r.Ingested, Message: &r.Message, Timestamp: &r.Time}
 	}
-	forward, backward := place{from[0], ""}, place{from[0], behind}
+	forward, backward := place{from.time, before}, place{from.time, behind}
 	if len(page) > 0 {
 		forward, backward = page[len(page)-1].place(), page[0].place()
 	} else if !back {
@@ -186,7 +189,7 @@ func (s *Service) answer(given *string, question string, page []Record, from pla
 }
 
 func (s *Service) sealDirection(direction, question string, p place) (*string, error) {
-	t, err := s.sealToken(question, p[:])
+	t, err := s.sealToken(question, p.text())
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +198,7 @@ func (s *Service) sealDirection(direction, question string, p place) (*string, e
 
 func (s *Service) openDirection(token *string, question string) (p place, back bool, err error) {
 	if token == nil {
-		return p, false, nil
+		return place{before, before}, false, nil
 	}
 	rest, back := strings.CutPrefix(*token, "b/")
 	if !back {
@@ -205,11 +208,11 @@ func (s *Service) openDirection(token *string, question string) (p place, back b
 		}
 	}
 	after, err := s.openToken(&rest, question)
-	if err == nil && len(after) != len(p) {
+	if err == nil && len(after) != 2 {
 		err = invalid("The specified nextToken is invalid.")
 	}
-	if err != nil {
-		return p, false, err
+	if err == nil {
+		p, err = parsePlace(after[0], after[1])
 	}
-	return place(after), back, nil
+	return p, back, err
 }

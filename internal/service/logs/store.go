@@ -1,8 +1,10 @@
 package logs
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,10 +31,16 @@ type Stream struct {
 	Ingested                     int64
 	Bytes                        int64
 	Next                         int64 // number of the next event
+	// Classes is a bit for each class of which the stream has chunks; Loose counts its loose
+	// chunks, LooseBytes what is in them.
+	Classes           uint32
+	Loose, LooseBytes int
+	// Chunked: no event of the stream is a [Record] any more.
+	Chunked bool
 }
 
-// Record is one event. Number tells events of the same time apart, in the order
-// in which they came.
+// Record is an event in a row of its own, as an earlier Moat wrote them. [Service.Run]
+// moves them into chunks; until it has, they are read where they are.
 type Record struct {
 	Account, Region, Group, Stream string
 	Time                           int64
@@ -44,6 +52,7 @@ type Record struct {
 type tables struct {
 	groups  *store.Table[Group]
 	streams *store.Table[Stream]
+	chunks  *store.Table[Chunk]
 	events  *store.Table[Record]
 }
 
@@ -60,6 +69,14 @@ func newTables() tables {
 				Name: "last", Columns: []string{"account", "region", "log_group", "last_event"},
 				Of: func(s *Stream) [][]string { return [][]string{{s.Account, s.Region, s.Group, stamp(s.Last)}} },
 			}},
+			// Version 1 knows of chunks. A Moat that does not would lose them from sight.
+			Upgrades: []func(json.RawMessage) (json.RawMessage, error){func(doc json.RawMessage) (json.RawMessage, error) { return doc, nil }},
+		}),
+		chunks: store.NewTable(store.Schema[Chunk]{
+			Name: "log_chunks", Key: []string{"account", "region", "log_group", "stream", "class", "at", "number"},
+			KeyOf: func(c *Chunk) []string {
+				return []string{c.Account, c.Region, c.Group, c.Stream, c.Class, stamp(c.First), number(c.number())}
+			},
 		}),
 		events: store.NewTable(store.Schema[Record]{
 			Name: "log_events", Key: []string{"account", "region", "log_group", "stream", "at", "number"},
@@ -71,8 +88,15 @@ func newTables() tables {
 }
 
 // stamp and number write numbers so that text order is number order.
-func stamp(ms int64) string { return fmt.Sprintf("%015d", max(0, ms)) }
-func number(n int64) string { return fmt.Sprintf("%012d", n) }
+func stamp(ms int64) string { return padded(max(0, ms), 15) }
+func number(n int64) string { return padded(n, 12) }
+
+func padded(n int64, width int) string {
+	digits := strconv.FormatInt(n, 10)
+	return "000000000000000"[:max(0, width-len(digits))] + digits
+}
+
+func (s *Stream) key() []string { return []string{s.Account, s.Region, s.Group, s.Name} }
 
 func (g *Group) arn() string { return groupARN(g.Region, g.Account, g.Name) }
 

@@ -1,9 +1,11 @@
 package logs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"moat/internal/store"
@@ -32,10 +34,11 @@ func (s *Service) Append(ctx context.Context, region, group, stream string, even
 	if len(events) == 0 {
 		return nil
 	}
-	list := make([]api.InputLogEvent, len(events))
-	for i, e := range events {
-		list[i] = api.InputLogEvent{Timestamp: e.Time.UnixMilli(), Message: e.Message}
+	list := make([]event, len(events))
+	for i := range events {
+		list[i] = event{Time: events[i].Time.UnixMilli(), Message: events[i].Message}
 	}
+	byTime(list)
 	return s.db.Update(ctx, func(tx *store.Tx) error {
 		g, err := s.groups.Get(tx, s.account, region, group)
 		if errors.Is(err, store.ErrNotFound) {
@@ -56,25 +59,31 @@ func (s *Service) Append(ctx context.Context, region, group, stream string, even
 	})
 }
 
-// write stores events and what the stream knows of them.
-func (s *Service) write(tx *store.Tx, st Stream, events []api.InputLogEvent) error {
-	now := s.now().UnixMilli()
-	for _, e := range events {
-		r := Record{
-			Account: st.Account, Region: st.Region, Group: st.Group, Stream: st.Name,
-			Time: e.Timestamp, Number: st.Next, Ingested: now, Message: e.Message,
-		}
-		if err := s.events.Insert(tx, r); err != nil {
-			return err
-		}
-		if st.Next == 0 || e.Timestamp < st.First {
-			st.First = e.Timestamp
-		}
-		st.Last = max(st.Last, e.Timestamp)
-		st.Next++
-		st.Bytes += int64(len(e.Message) + eventOverhead)
+// byTime sorts events that have no number yet: those of one time stay as they came.
+func byTime(events []event) {
+	order := func(a, b event) int { return cmp.Compare(a.Time, b.Time) }
+	if !slices.IsSortedFunc(events, order) {
+		slices.SortStableFunc(events, order)
 	}
+}
+
+// write stores events, which are in the order of time, and what the stream knows of them.
+func (s *Service) write(tx *store.Tx, st Stream, events []event) error {
+	now := s.now().UnixMilli()
+	for i := range events {
+		e := &events[i]
+		e.Number, e.Ingested = st.Next+int64(i), now
+		st.Bytes += int64(e.size())
+	}
+	if first := events[0].Time; st.Next == 0 || first < st.First {
+		st.First = first
+	}
+	st.Last = max(st.Last, events[len(events)-1].Time)
+	st.Next += int64(len(events))
 	st.Ingested = now
+	if err := s.keep(tx, &st, events); err != nil {
+		return err
+	}
 	return s.streams.Put(tx, st)
 }
 
@@ -100,7 +109,11 @@ func (s *Service) PutLogEvents(ctx context.Context, in *api.PutLogEventsRequest)
 		if len(accepted) == 0 {
 			return nil
 		}
-		return s.write(tx, st, accepted)
+		list := make([]event, len(accepted))
+		for i, e := range accepted {
+			list[i] = event{Time: e.Timestamp, Message: e.Message}
+		}
+		return s.write(tx, st, list)
 	})
 	if err != nil {
 		return nil, err
@@ -151,98 +164,4 @@ func (s *Service) accept(g *Group, events []api.InputLogEvent) ([]api.InputLogEv
 		return events, nil
 	}
 	return events[from:to], &info
-}
-
-// Sweep deletes the events whose retention is over and counts what the groups
-// hold; Run calls it now and then.
-func (s *Service) Sweep(ctx context.Context) error {
-	var groups []Group
-	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		groups, err = s.groups.List(tx, store.Query{Prefix: []string{s.account}})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for i := range groups {
-		if err := s.sweepGroup(ctx, &groups[i]); err != nil {
-			return fmt.Errorf("log group %s: %w", groups[i].Name, err)
-		}
-	}
-	return nil
-}
-
-func (s *Service) sweepGroup(ctx context.Context, g *Group) error {
-	key := []string{g.Account, g.Region, g.Name}
-	var streams []Stream
-	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		streams, err = s.streams.List(tx, store.Query{Prefix: key})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	horizon, total := g.horizon(s.now()), int64(0)
-	for i := range streams {
-		st := &streams[i]
-		for more := st.Next > 0 && st.First < horizon; more; {
-			if more, err = s.sweepStream(ctx, st, horizon); err != nil {
-				return err
-			}
-		}
-		total += st.Bytes
-	}
-	if total == g.StoredBytes {
-		return nil
-	}
-	return s.db.Update(ctx, func(tx *store.Tx) error {
-		now, err := s.groups.Get(tx, key...)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now.StoredBytes = total
-		return s.groups.Put(tx, now)
-	})
-}
-
-// sweepStream deletes some expired events of a stream and says whether there may
-// be more. It leaves the stream's newest state in st.
-func (s *Service) sweepStream(ctx context.Context, st *Stream, horizon int64) (more bool, err error) {
-	const batch = 500
-	key := []string{st.Account, st.Region, st.Group, st.Name}
-	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		current, err := s.streams.Get(tx, key...)
-		if errors.Is(err, store.ErrNotFound) {
-			more = false
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		oldest, err := s.events.List(tx, store.Query{Prefix: key, Limit: batch})
-		if err != nil {
-			return err
-		}
-		more = len(oldest) == batch
-		if len(oldest) == 0 {
-			current.First = horizon // nothing is left for the next sweep either
-		}
-		for _, r := range oldest {
-			if r.Time >= horizon {
-				current.First, more = r.Time, false
-				break
-			}
-			if err := s.events.Delete(tx, append(key[:len(key):len(key)], stamp(r.Time), number(r.Number))...); err != nil {
-				return err
-			}
-			current.First = r.Time
-			current.Bytes -= int64(len(r.Message) + eventOverhead)
-		}
-		*st = current
-		return s.streams.Put(tx, current)
-	})
-	return more, err
 }
