@@ -52,6 +52,13 @@ func (v *Violations) add(path, value, constraint string) {
 // Len returns the number of violations found.
 func (v *Violations) Len() int { return len(v.found) }
 
+// Each tells what was found, in order: where, the value as a sentence shows it, and what it is held to.
+func (v *Violations) Each(f func(path, value, constraint string)) {
+	for _, x := range v.found {
+		f(x.path, x.value, x.constraint)
+	}
+}
+
 // String returns AWS's sentence, or "" when nothing was found:
 //
 //	1 validation error detected: Value '' at 'userPoolId' failed to satisfy constraint: Member must have length greater than or equal to 1

@@ -127,9 +127,27 @@ type Handler struct {
 	// resource that did not exist before counts as made by the stack.
 	Claims func(r *Request) bool
 
+	// Shapes are the inputs that properties become. What a template says of them is held to the
+	// contract before anything is made.
+	Shapes []Shape
+
+	// Refuses lists what properties ask for that cannot be carried. It is asked before anything is
+	// made, with what is known then: expressions about resources stand as they are.
+	Refuses func(known *template.Value) []Refusal
+
 	// Replaces reports a change that needs a new resource, beyond what the schema says.
 	Replaces func(r *Request) bool
 }
+
+// Shape is an input of an operation that properties are decoded into.
+type Shape struct {
+	At        string            // where the properties stand: "", "Integration" or "MethodResponses.*"
+	Operation string            // "apigateway:CreateStage"
+	Rename    map[string]string // as decode takes it
+}
+
+// Refusal is a property that cannot be carried, and why.
+type Refusal struct{ Property, Why string }
 
 // Event is one line of a stack's history.
 type Event struct {

@@ -17,12 +17,28 @@ const skip = "-"
 // name, whatever its case; rename maps a top-level property to another member or to
 // skip. A property that the API does not know is an error: it cannot be deployed.
 func decode(v *template.Value, into any, rename map[string]string) error {
-	return decodeStruct(v, reflect.ValueOf(into).Elem(), "", rename)
+	return decoder{}.structure(v, reflect.ValueOf(into).Elem(), "", rename)
 }
 
-func decodeStruct(v *template.Value, s reflect.Value, path string, rename map[string]string) error {
+// decoder fills inputs; a partial one leaves out what stands in expressions.
+type decoder struct{ partial bool }
+
+// decodeError is a property that does not fit what it is decoded into.
+type decodeError struct {
+	path, text string
+	unknown    bool // the API has no such member
+}
+
+func (e *decodeError) Error() string {
+	if e.unknown {
+		return "the property " + e.path + " is not implemented"
+	}
+	return e.path + ": " + e.text
+}
+
+func (d decoder) structure(v *template.Value, s reflect.Value, path string, rename map[string]string) error {
 	if !v.Is(template.Map) {
-		return fmt.Errorf("%s: expected a map", path)
+		return &decodeError{path: path, text: "expected a map"}
 	}
 	for _, f := range v.Fields {
 		name := f.Key
@@ -35,17 +51,17 @@ func decodeStruct(v *template.Value, s reflect.Value, path string, rename map[st
 		at := strings.TrimPrefix(path+"."+f.Key, ".")
 		field := s.FieldByNameFunc(func(n string) bool { return strings.EqualFold(n, name) })
 		if !field.IsValid() {
-			return fmt.Errorf("the property %s is not implemented", at)
+			return &decodeError{path: at, unknown: true}
 		}
-		if err := decodeValue(f.Value, field, at); err != nil {
+		if err := d.value(f.Value, field, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func decodeValue(v *template.Value, to reflect.Value, path string) error {
-	if v == nil || v.Is(template.Null) {
+func (d decoder) value(v *template.Value, to reflect.Value, path string) error {
+	if v == nil || v.Is(template.Null) || d.partial && !reaches(v, to.Type()) {
 		return nil
 	}
 	switch to.Kind() {
@@ -53,18 +69,30 @@ func decodeValue(v *template.Value, to reflect.Value, path string) error {
 		if to.IsNil() {
 			to.Set(reflect.New(to.Type().Elem()))
 		}
-		return decodeValue(v, to.Elem(), path)
+		return d.value(v, to.Elem(), path)
 	case reflect.Struct:
-		return decodeStruct(v, to, path, nil)
+		return d.structure(v, to, path, nil)
 	case reflect.Slice:
-		return decodeList(v, to, path)
+		return d.list(v, to, path)
 	case reflect.Map:
-		return decodeMap(v, to, path)
+		return d.entries(v, to, path)
 	case reflect.String:
 		to.SetString(jsonText(v))
 		return nil
 	}
 	return decodeScalar(v, to, path)
+}
+
+// reaches reports whether a value that has expressions in it says something of a type all the
+// same: a structure does by the members that are known, a list or map of scalars does not.
+func reaches(v *template.Value, t reflect.Type) bool {
+	if !v.HasCalls() {
+		return true
+	}
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Struct && !v.IsIntrinsic()
 }
 
 // jsonText is the text of a scalar, or of a map or a list as JSON: what APIs want where
@@ -93,25 +121,25 @@ func decodeScalar(v *template.Value, to reflect.Value, path string) error {
 		n, err = strconv.ParseFloat(text, 64)
 		to.SetFloat(n)
 	default:
-		return fmt.Errorf("the property %s is not implemented", path)
+		return &decodeError{path: path, unknown: true}
 	}
 	if err != nil || !ok {
-		return fmt.Errorf("%s: %q is no %s", path, text, to.Kind())
+		return &decodeError{path: path, text: fmt.Sprintf("%q is no %s", text, to.Kind())}
 	}
 	return nil
 }
 
-func decodeList(v *template.Value, to reflect.Value, path string) error {
+func (d decoder) list(v *template.Value, to reflect.Value, path string) error {
 	if to.Type().Elem().Kind() == reflect.Uint8 {
 		to.SetBytes([]byte(jsonText(v)))
 		return nil
 	}
 	if !v.Is(template.List) {
-		return fmt.Errorf("%s: expected a list", path)
+		return &decodeError{path: path, text: "expected a list"}
 	}
 	out := reflect.MakeSlice(to.Type(), len(v.Items), len(v.Items))
 	for i, x := range v.Items {
-		if err := decodeValue(x, out.Index(i), path+"."+strconv.Itoa(i)); err != nil {
+		if err := d.value(x, out.Index(i), path+"."+strconv.Itoa(i)); err != nil {
 			return err
 		}
 	}
@@ -119,14 +147,14 @@ func decodeList(v *template.Value, to reflect.Value, path string) error {
 	return nil
 }
 
-func decodeMap(v *template.Value, to reflect.Value, path string) error {
+func (d decoder) entries(v *template.Value, to reflect.Value, path string) error {
 	if !v.Is(template.Map) {
-		return fmt.Errorf("%s: expected a map", path)
+		return &decodeError{path: path, text: "expected a map"}
 	}
 	out := reflect.MakeMapWithSize(to.Type(), len(v.Fields))
 	for _, f := range v.Fields {
 		x := reflect.New(to.Type().Elem()).Elem()
-		if err := decodeValue(f.Value, x, path+"."+f.Key); err != nil {
+		if err := d.value(f.Value, x, path+"."+f.Key); err != nil {
 			return err
 		}
 		out.SetMapIndex(reflect.ValueOf(f.Key).Convert(to.Type().Key()), x)
@@ -209,9 +237,10 @@ func (r *Request) changed(names ...string) bool {
 func allHandlers(s Services) map[string]Handler {
 	all := map[string]Handler{"AWS::CloudFormation::WaitConditionHandle": waitHandle()}
 	for _, group := range []map[string]Handler{
-		userPoolHandlers(s.UserPools), userHandlers(s.UserPools), identityPoolHandlers(s.IdentityPools),
+		userPoolHandlers(s.UserPools), userHandlers(s.UserPools), poolConfigHandlers(s.UserPools), identityPoolHandlers(s.IdentityPools),
 		roleHandlers(s.IAM), principalHandlers(s.IAM), functionHandlers(s.Lambda), functionPartHandlers(s.Lambda),
 		restAPIHandlers(s.APIGateway), methodHandlers(s.APIGateway), deploymentHandlers(s.APIGateway), planHandlers(s.APIGateway),
+		domainHandlers(s.APIGateway), connectionHandlers(s.APIGateway), documentationHandlers(s.APIGateway),
 		parameterHandlers(s.SSM), logHandlers(s.Logs),
 	} {
 		for typ, h := range group {

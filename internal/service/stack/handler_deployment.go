@@ -20,10 +20,18 @@ func deployment(c apigatewayapi.Service) Handler {
 	state := func(id string) State {
 		return State{PhysicalID: id, Attributes: map[string]string{"DeploymentId": id}}
 	}
+	rename := map[string]string{"StageDescription": skip, "DeploymentCanarySettings": "CanarySettings"}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateDeployment", Rename: rename}, {At: "StageDescription", Operation: "apigateway:CreateStage", Rename: stageDescriptionRename}},
+		Refuses: func(known *template.Value) []Refusal {
+			if !known.Has("StageName") && (known.Has("StageDescription") || known.Has("DeploymentCanarySettings")) {
+				return []Refusal{{"StageName", "the stage that StageDescription and DeploymentCanarySettings are about is missing"}}
+			}
+			return nil
+		},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateDeploymentRequest{}
-			if err := decode(r.Properties, in, map[string]string{"StageDescription": skip, "DeploymentCanarySettings": "CanarySettings"}); err != nil {
+			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
 			}
 			out, err := c.CreateDeployment(ctx, in)
@@ -66,6 +74,13 @@ func deployment(c apigatewayapi.Service) Handler {
 	}
 }
 
+// stageDescriptionRename: the settings that become patches of a stage.
+var stageDescriptionRename = map[string]string{
+	"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": "CanarySettings",
+	"CacheDataEncrypted": skip, "CacheTtlInSeconds": skip, "CachingEnabled": skip, "DataTraceEnabled": skip, "LoggingLevel": skip, "MetricsEnabled": skip,
+	"ThrottlingBurstLimit": skip, "ThrottlingRateLimit": skip,
+}
+
 // describeStage gives the stage of a deployment the settings of its StageDescription.
 func describeStage(ctx context.Context, c apigatewayapi.Service, r *Request, from, to *template.Value) error {
 	if from == nil {
@@ -74,31 +89,38 @@ func describeStage(ctx context.Context, c apigatewayapi.Service, r *Request, fro
 	if to == nil {
 		to = template.NewMap()
 	}
-	for _, f := range to.Entries() {
-		switch f.Key {
-		case "ClientCertificateId", "Tags", "CanarySetting", "DocumentationVersion":
-			return wire.NotImplementedBecause("cloudformation", r.Type, "the property StageDescription."+f.Key+" is not implemented")
-		}
-	}
 	p := patch{}
-	for _, s := range [][2]string{{"Description", "/description"}, {"CacheClusterEnabled", "/cacheClusterEnabled"}, {"CacheClusterSize", "/cacheClusterSize"}, {"TracingEnabled", "/tracingEnabled"}} {
-		if v := to.Get(s[0]); v != nil && (from.Get(s[0]) == nil || jsonText(v) != jsonText(from.Get(s[0]))) {
-			p.add("replace", s[1], jsonText(v))
-		}
+	described := *r
+	described.Previous, described.Properties = from, to
+	p.stage(&described)
+	if err := patchStage(ctx, c, r, r.text("StageName"), p); err != nil {
+		return err
 	}
-	p.entries(mapOf(from.Get("Variables")), mapOf(to.Get("Variables")), "/variables/")
-	p.settings(from, to)
-	return patchStage(ctx, c, r, r.text("StageName"), p)
+	return retag(ctx, c, &described, "/restapis/"+r.text("RestApiId")+"/stages/"+r.text("StageName"))
+}
+
+// stage patches the settings of a stage that changed.
+func (p *patch) stage(r *Request) {
+	p.scalar(r, "Description", "/description")
+	p.or(r, "CacheClusterEnabled", "/cacheClusterEnabled", "false")
+	if r.Properties.Has("CacheClusterSize") {
+		p.scalar(r, "CacheClusterSize", "/cacheClusterSize")
+	}
+	p.or(r, "TracingEnabled", "/tracingEnabled", "false")
+	p.or(r, "ClientCertificateId", "/clientCertificateId", "")
+	p.scalar(r, "DocumentationVersion", "/documentationVersion")
+	p.entries(mapOf(r.Previous.Get("Variables")), mapOf(r.Properties.Get("Variables")), "/variables/")
+	p.canary(r.Previous.Get("CanarySetting"), r.Properties.Get("CanarySetting"))
+	p.settings(r.Previous, r.Properties)
 }
 
 func stage(c apigatewayapi.Service) Handler {
+	rename := map[string]string{"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": "CanarySettings"}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateStage", Rename: rename}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateStageRequest{}
-			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "MethodSettings": skip, "AccessLogSetting": skip, "ClientCertificateId": skip, "CanarySetting": "CanarySettings"}); err != nil {
-				return State{}, err
-			}
-			if err := unsupported(r, "ClientCertificateId"); err != nil {
+			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
 			}
 			in.Tags = r.marked("Tags")
@@ -107,24 +129,21 @@ func stage(c apigatewayapi.Service) Handler {
 			}
 			st := State{PhysicalID: in.StageName}
 			p := patch{}
+			if id := r.text("ClientCertificateId"); id != "" {
+				p.add("replace", "/clientCertificateId", id)
+			}
 			p.settings(template.NewMap(), r.Properties)
 			return st, patchStage(ctx, c, r, in.StageName, p)
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			st := State{PhysicalID: r.PhysicalID}
-			if err := unsupported(r, "ClientCertificateId"); err != nil {
-				return st, err
-			}
 			p := patch{}
 			p.scalar(r, "DeploymentId", "/deploymentId")
-			p.scalar(r, "Description", "/description")
-			p.scalar(r, "CacheClusterEnabled", "/cacheClusterEnabled")
-			p.scalar(r, "CacheClusterSize", "/cacheClusterSize")
-			p.scalar(r, "TracingEnabled", "/tracingEnabled")
-			p.entries(mapOf(r.Previous.Get("Variables")), mapOf(r.Properties.Get("Variables")), "/variables/")
-			p.canary(r.Previous.Get("CanarySetting"), r.Properties.Get("CanarySetting"))
-			p.settings(r.Previous, r.Properties)
-			return st, patchStage(ctx, c, r, r.PhysicalID, p)
+			p.stage(r)
+			if err := patchStage(ctx, c, r, r.PhysicalID, p); err != nil {
+				return st, err
+			}
+			return st, retag(ctx, c, r, "/restapis/"+r.text("RestApiId")+"/stages/"+r.PhysicalID)
 		},
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteStage(ctx, &apigatewayapi.DeleteStageRequest{RestApiId: r.text("RestApiId"), StageName: r.PhysicalID})

@@ -16,7 +16,9 @@ var functionRename = map[string]string{
 
 func functionHandlers(c lambdaapi.Service) map[string]Handler {
 	return map[string]Handler{"AWS::Lambda::Function": {
-		Create: func(ctx context.Context, r *Request) (State, error) { return createFunction(ctx, c, r) },
+		Shapes:  []Shape{{Operation: "lambda:CreateFunction", Rename: functionRename}},
+		Refuses: unbuilt("RuntimeManagementConfig", "RecursiveLoop", "FunctionScalingConfig", "PublishToLatestPublished"),
+		Create:  func(ctx context.Context, r *Request) (State, error) { return createFunction(ctx, c, r) },
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			return State{PhysicalID: r.PhysicalID, Attributes: r.Attributes}, updateFunction(ctx, c, r)
 		},
@@ -42,9 +44,6 @@ func functionState(name, arn string) State {
 }
 
 func createFunction(ctx context.Context, c lambdaapi.Service, r *Request) (State, error) {
-	if err := unsupported(r, "RuntimeManagementConfig", "RecursiveLoop", "FunctionScalingConfig", "PublishToLatestPublished"); err != nil {
-		return State{}, err
-	}
 	in := &lambdaapi.CreateFunctionRequest{}
 	if err := decode(r.Properties, in, functionRename); err != nil {
 		return State{}, err
@@ -63,9 +62,6 @@ func createFunction(ctx context.Context, c lambdaapi.Service, r *Request) (State
 }
 
 func updateFunction(ctx context.Context, c lambdaapi.Service, r *Request) error {
-	if err := unsupported(r, "RuntimeManagementConfig", "RecursiveLoop", "FunctionScalingConfig", "PublishToLatestPublished"); err != nil {
-		return err
-	}
 	if r.changed("Code", "Architectures") {
 		code, err := functionCode(r)
 		if err != nil {
@@ -190,6 +186,7 @@ func functionPartHandlers(c lambdaapi.Service) map[string]Handler {
 
 func permission(c lambdaapi.Service) Handler {
 	return Handler{ // without Update: a changed permission is a new one
+		Shapes: []Shape{{Operation: "lambda:AddPermission"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &lambdaapi.AddPermissionRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -218,10 +215,9 @@ func permission(c lambdaapi.Service) Handler {
 
 func version(c lambdaapi.Service) Handler {
 	return Handler{
+		Shapes:  []Shape{{Operation: "lambda:PublishVersion", Rename: map[string]string{"ProvisionedConcurrencyConfig": skip, "RuntimePolicy": skip, "FunctionScalingConfig": skip}}},
+		Refuses: unbuilt("ProvisionedConcurrencyConfig", "RuntimePolicy", "FunctionScalingConfig"),
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "ProvisionedConcurrencyConfig", "RuntimePolicy", "FunctionScalingConfig"); err != nil {
-				return State{}, err
-			}
 			in := &lambdaapi.PublishVersionRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
 				return State{}, err
@@ -250,10 +246,9 @@ func alias(c lambdaapi.Service) Handler {
 	}
 	rename := map[string]string{"ProvisionedConcurrencyConfig": skip, "RoutingConfig": skip}
 	return Handler{
+		Shapes:  []Shape{{Operation: "lambda:CreateAlias", Rename: rename}},
+		Refuses: unbuilt("ProvisionedConcurrencyConfig", "RoutingConfig"),
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "ProvisionedConcurrencyConfig", "RoutingConfig"); err != nil {
-				return State{}, err
-			}
 			in := &lambdaapi.CreateAliasRequest{}
 			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
@@ -265,9 +260,6 @@ func alias(c lambdaapi.Service) Handler {
 			return state(wire.Value(out.AliasArn)), nil
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "ProvisionedConcurrencyConfig", "RoutingConfig"); err != nil {
-				return State{}, err
-			}
 			in := &lambdaapi.UpdateAliasRequest{}
 			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err

@@ -143,6 +143,7 @@ func iamRole(c iamapi.Service) Handler {
 	a := roleAttachments(c)
 	none := template.NewMap()
 	return Handler{
+		Shapes: []Shape{{Operation: "iam:CreateRole", Rename: roleRename}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &iamapi.CreateRoleRequest{}
 			if err := decode(r.Properties, in, roleRename); err != nil {
@@ -324,13 +325,13 @@ func managedPolicy(c iamapi.Service) Handler {
 		return nil
 	}
 	none := template.NewMap()
+	rename := map[string]string{"ManagedPolicyName": skip, "Roles": skip, "Users": skip, "Groups": skip}
 	return Handler{
+		Shapes:  []Shape{{Operation: "iam:CreatePolicy", Rename: rename}},
+		Refuses: unbuilt("Groups"),
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "Groups"); err != nil {
-				return State{}, err
-			}
 			in := &iamapi.CreatePolicyRequest{}
-			if err := decode(r.Properties, in, map[string]string{"ManagedPolicyName": skip, "Roles": skip, "Users": skip, "Groups": skip}); err != nil {
+			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
 			}
 			in.PolicyName = r.named("ManagedPolicyName", 128)
@@ -408,13 +409,13 @@ func dropPolicyVersions(ctx context.Context, c iamapi.Service, arn string) error
 func principalHandlers(c iamapi.Service) map[string]Handler {
 	a := userAttachments(c)
 	none := template.NewMap()
+	rename := map[string]string{"Policies": skip, "ManagedPolicyArns": skip, "Tags": skip, "Groups": skip, "LoginProfile": skip}
 	user := Handler{
+		Shapes:  []Shape{{Operation: "iam:CreateUser", Rename: rename}},
+		Refuses: unbuilt("Groups", "LoginProfile"),
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "Groups", "LoginProfile"); err != nil {
-				return State{}, err
-			}
 			in := &iamapi.CreateUserRequest{}
-			if err := decode(r.Properties, in, map[string]string{"Policies": skip, "ManagedPolicyArns": skip, "Tags": skip, "Groups": skip, "LoginProfile": skip}); err != nil {
+			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
 			}
 			in.UserName, in.Tags = r.named("UserName", 64), iamTags(r)

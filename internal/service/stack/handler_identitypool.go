@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 
+	"moat/internal/service/stack/template"
 	"moat/internal/wire"
 	"moat/internal/wire/cognitoidentityapi"
 )
@@ -24,10 +25,12 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"Id": id, "Name": name}}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-identity:CreateIdentityPool", Rename: identityPoolRename}},
+		Refuses: func(known *template.Value) []Refusal {
+			const sync = "Cognito Sync is not built"
+			return refusals(known, map[string]string{"CognitoEvents": sync, "CognitoStreams": sync, "PushSync": sync})
+		},
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "CognitoEvents", "CognitoStreams", "PushSync"); err != nil {
-				return State{}, err
-			}
 			in := &cognitoidentityapi.CreateIdentityPoolInput{}
 			if err := decode(r.Properties, in, identityPoolRename); err != nil {
 				return State{}, err
@@ -40,9 +43,6 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 			return state(out.IdentityPoolId, out.IdentityPoolName), nil
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "CognitoEvents", "CognitoStreams", "PushSync"); err != nil {
-				return State{}, err
-			}
 			in := &cognitoidentityapi.IdentityPool{}
 			if err := decode(r.Properties, in, identityPoolRename); err != nil {
 				return State{}, err
@@ -79,16 +79,6 @@ func identityPool(c cognitoidentityapi.Service) Handler {
 			return State{}, false, nil
 		},
 	}
-}
-
-// unsupported refuses properties that have no meaning here.
-func unsupported(r *Request, names ...string) error {
-	for _, n := range names {
-		if v := r.Properties.Get(n); !v.Empty() {
-			return wire.NotImplementedBecause("cloudformation", r.Type, "the property "+n+" is not implemented")
-		}
-	}
-	return nil
 }
 
 func roleAttachment(c cognitoidentityapi.Service) Handler {
@@ -141,6 +131,7 @@ func principalTag(c cognitoidentityapi.Service) Handler {
 		return State{PhysicalID: in.IdentityPoolId + "|" + in.IdentityProviderName}, nil
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-identity:SetPrincipalTagAttributeMap"}},
 		Create: put,
 		Update: put,
 		Delete: func(ctx context.Context, r *Request) error {

@@ -17,6 +17,7 @@ func methodHandlers(c apigatewayapi.Service) map[string]Handler {
 
 func apiResource(c apigatewayapi.Service) Handler {
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateResource"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateResourceRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -56,6 +57,12 @@ func apiMethod(c apigatewayapi.Service) Handler {
 		return err
 	}
 	return Handler{
+		Shapes: []Shape{
+			{Operation: "apigateway:PutMethod", Rename: map[string]string{"Integration": skip, "MethodResponses": skip}},
+			{At: "MethodResponses.*", Operation: "apigateway:PutMethodResponse"},
+			{At: "Integration", Operation: "apigateway:PutIntegration", Rename: map[string]string{"IntegrationResponses": skip}},
+			{At: "Integration.IntegrationResponses.*", Operation: "apigateway:PutIntegrationResponse"},
+		},
 		Create: func(ctx context.Context, r *Request) (State, error) { return putMethod(ctx, c, r) },
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			// A method is replaced as a whole: it is served only from the next deployment.

@@ -36,6 +36,7 @@ func parameterHandlers(c ssmapi.Service) map[string]Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"Type": r.text("Type"), "Value": r.text("Value"), "Arn": arn}}, nil
 	}
 	return map[string]Handler{"AWS::SSM::Parameter": {
+		Shapes: []Shape{{Operation: "ssm:PutParameter", Rename: map[string]string{"Tags": skip}}},
 		Create: func(ctx context.Context, r *Request) (State, error) { return put(ctx, r, name(r), false) },
 		Update: func(ctx context.Context, r *Request) (State, error) { return put(ctx, r, r.PhysicalID, true) },
 		Delete: func(ctx context.Context, r *Request) error {
@@ -75,10 +76,11 @@ func logHandlers(c logsapi.Service) map[string]Handler {
 		return State{PhysicalID: group, Attributes: map[string]string{"Arn": "arn:aws:logs:" + r.Stack.Region + ":" + r.Stack.Account + ":log-group:" + group + ":*"}}
 	}
 	return map[string]Handler{"AWS::Logs::LogGroup": {
+		Shapes: []Shape{{Operation: "logs:CreateLogGroup", Rename: map[string]string{
+			"RetentionInDays": skip, "Tags": skip, "DataProtectionPolicy": skip, "FieldIndexPolicies": skip, "ResourcePolicyDocument": skip, "BearerTokenAuthenticationEnabled": skip,
+		}}},
+		Refuses: unbuilt("DataProtectionPolicy", "FieldIndexPolicies", "ResourcePolicyDocument", "BearerTokenAuthenticationEnabled"),
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "DataProtectionPolicy", "FieldIndexPolicies", "ResourcePolicyDocument", "BearerTokenAuthenticationEnabled"); err != nil {
-				return State{}, err
-			}
 			in := &logsapi.CreateLogGroupRequest{LogGroupName: name(r), LogGroupClass: logsapi.LogGroupClass(r.text("LogGroupClass")), Tags: r.tags("Tags")}
 			if k := r.text("KmsKeyId"); k != "" {
 				in.KmsKeyId = &k

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -31,10 +32,9 @@ func restAPI(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"RestApiId": id, "RootResourceId": wire.Value(a.RootResourceId)}}
 	}
 	return Handler{
+		Shapes:  []Shape{{Operation: "apigateway:CreateRestApi", Rename: restAPIRename}, {Operation: "apigateway:PutRestApi", Rename: restAPIOnly}},
+		Refuses: refusedOfRestAPI,
 		Create: func(ctx context.Context, r *Request) (State, error) {
-			if err := unsupported(r, "BodyS3Location", "CloneFrom"); err != nil {
-				return State{}, err
-			}
 			in := &apigatewayapi.CreateRestApiRequest{}
 			if err := decode(r.Properties, in, restAPIRename); err != nil {
 				return State{}, err
@@ -49,9 +49,7 @@ func restAPI(c apigatewayapi.Service) Handler {
 			}
 			st := state(out)
 			if r.Properties.Has("Body") {
-				if _, err := importBody(ctx, c, r, st.PhysicalID); err != nil {
-					return st, err
-				}
+				return st, importBody(ctx, c, r, st.PhysicalID)
 			}
 			return st, nil
 		},
@@ -75,6 +73,41 @@ func restAPI(c apigatewayapi.Service) Handler {
 	}
 }
 
+// restAPIOnly leaves of the properties of an API what its import takes.
+var restAPIOnly = map[string]string{
+	"Body": skip, "BodyS3Location": skip, "CloneFrom": skip, "Tags": skip, "ApiKeySourceType": skip, "BinaryMediaTypes": skip, "Description": skip,
+	"DisableExecuteApiEndpoint": skip, "EndpointConfiguration": skip, "MinimumCompressionSize": skip, "Name": skip, "Policy": skip, "Version": skip,
+	"EndpointAccessMode": skip, "SecurityPolicy": skip,
+}
+
+func refusedOfRestAPI(known *template.Value) []Refusal {
+	out := refusals(known, map[string]string{
+		"BodyS3Location":     "there is no S3 here; give the definition as Body",
+		"SecurityPolicy":     "the security policy is that of Moat's own endpoint, or of a custom domain name",
+		"EndpointAccessMode": "access modes of endpoints are not built",
+	})
+	if known.Has("CloneFrom") && known.Has("Body") {
+		out = append(out, Refusal{"CloneFrom", "an API is made from another one or from a definition, not from both"})
+	}
+	for _, t := range known.At("EndpointConfiguration", "Types").Elements() {
+		if t.Str() == "PRIVATE" {
+			out = append(out, Refusal{"EndpointConfiguration.Types", "private endpoints are not built"})
+		}
+	}
+	return out
+}
+
+// refusals are those of the properties that are there.
+func refusals(known *template.Value, why map[string]string) []Refusal {
+	var out []Refusal
+	for _, property := range sortedKeys(why) {
+		if !known.At(strings.Split(property, ".")...).Empty() {
+			out = append(out, Refusal{property, why[property]})
+		}
+	}
+	return out
+}
+
 // apiName is what AWS calls an API without a name: the title of its definition.
 func apiName(r *Request) string {
 	if t, ok := r.Properties.At("Body", "info", "title").Scalar(); ok && t != "" {
@@ -83,55 +116,75 @@ func apiName(r *Request) string {
 	return r.LogicalID
 }
 
-func importBody(ctx context.Context, c apigatewayapi.Service, r *Request, id string) (*apigatewayapi.RestApi, error) {
+// importBody takes the definition in. What the template says beside it wins: the settings are
+// written again after the import, which may have overwritten them.
+func importBody(ctx context.Context, c apigatewayapi.Service, r *Request, id string) error {
 	in := &apigatewayapi.PutRestApiRequest{RestApiId: id, Mode: "overwrite", Parameters: mapOf(r.Properties.Get("Parameters"))}
 	delete(in.Parameters, "endpointConfigurationTypes") // given as EndpointConfiguration already
 	if m := r.text("Mode"); m != "" {
 		in.Mode = apigatewayapi.PutMode(m)
 	}
 	if v, ok := r.Properties.Get("FailOnWarnings").Scalar(); ok {
-		in.FailOnWarnings = wire.Bool(v == "true")
+		in.FailOnWarnings = wire.Bool(strings.EqualFold(v, "true"))
 	}
-	// The name of the template wins over the title of the definition.
 	body := r.Properties.Get("Body").Clone()
-	if name := r.text("Name"); name != "" && body.Get("info").Is(template.Map) {
-		body.Get("info").Set("title", template.NewString(name))
+	if text := body.Str(); text != "" {
+		in.Body = []byte(text)
+	} else {
+		in.Body = body.JSON()
 	}
-	in.Body = body.JSON()
-	return c.PutRestApi(ctx, in)
+	if _, err := c.PutRestApi(ctx, in); err != nil {
+		return err
+	}
+	given := *r
+	given.Previous = template.NewMap("EndpointConfiguration", r.Properties.Get("EndpointConfiguration").Clone())
+	p := patch{}
+	p.restAPI(&given)
+	return patchRestAPI(ctx, c, id, p)
+}
+
+// restAPI patches the settings of an API that changed.
+func (p *patch) restAPI(r *Request) {
+	if r.Properties.Has("Name") {
+		p.scalar(r, "Name", "/name")
+	}
+	p.scalar(r, "Description", "/description")
+	p.scalar(r, "Version", "/version")
+	p.or(r, "ApiKeySourceType", "/apiKeySource", "HEADER")
+	p.or(r, "MinimumCompressionSize", "/minimumCompressionSize", "")
+	p.or(r, "DisableExecuteApiEndpoint", "/disableExecuteApiEndpoint", "false")
+	p.document(r, "Policy", "/policy")
+	p.members(textsOf(r.Previous.Get("BinaryMediaTypes")), textsOf(r.Properties.Get("BinaryMediaTypes")), "/binaryMediaTypes/")
+	p.endpoint(r)
+}
+
+func patchRestAPI(ctx context.Context, c apigatewayapi.Service, id string, p patch) error {
+	if len(p.ops) == 0 {
+		return nil
+	}
+	_, err := c.UpdateRestApi(ctx, &apigatewayapi.UpdateRestApiRequest{RestApiId: id, PatchOperations: p.ops})
+	return err
 }
 
 func updateRestAPI(ctx context.Context, c apigatewayapi.Service, r *Request) (State, error) {
 	st := State{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
-	if err := unsupported(r, "BodyS3Location", "CloneFrom"); err != nil {
-		return st, err
+	if r.changed("CloneFrom") {
+		return st, errors.New("an API that is there is not made from another one: CloneFrom counts at creation only")
 	}
 	p := patch{}
-	p.scalar(r, "Name", "/name")
-	p.scalar(r, "Description", "/description")
-	p.scalar(r, "ApiKeySourceType", "/apiKeySource")
-	p.scalar(r, "MinimumCompressionSize", "/minimumCompressionSize")
-	p.scalar(r, "DisableExecuteApiEndpoint", "/disableExecuteApiEndpoint")
-	p.document(r, "Policy", "/policy")
-	p.members(textsOf(r.Previous.Get("BinaryMediaTypes")), textsOf(r.Properties.Get("BinaryMediaTypes")), "/binaryMediaTypes/")
-	if was, is := textsOf(r.Previous.At("EndpointConfiguration", "Types")), textsOf(r.Properties.At("EndpointConfiguration", "Types")); len(was) == 1 && len(is) == 1 && was[0] != is[0] {
-		p.add("replace", "/endpointConfiguration/types/"+was[0], is[0])
+	p.restAPI(r)
+	if r.text("Name") == "" && r.Previous.Has("Name") {
+		p.add("replace", "/name", apiName(r))
 	}
-	if len(p.ops) > 0 {
-		if _, err := c.UpdateRestApi(ctx, &apigatewayapi.UpdateRestApiRequest{RestApiId: r.PhysicalID, PatchOperations: p.ops}); err != nil {
-			return st, err
-		}
+	if err := patchRestAPI(ctx, c, r.PhysicalID, p); err != nil {
+		return st, err
 	}
 	if r.Properties.Has("Body") && r.changed("Body", "Mode", "Parameters", "FailOnWarnings") {
-		out, err := importBody(ctx, c, r, r.PhysicalID)
-		if err != nil {
+		if err := importBody(ctx, c, r, r.PhysicalID); err != nil {
 			return st, err
 		}
-		if root := wire.Value(out.RootResourceId); root != "" {
-			st.Attributes = map[string]string{"RestApiId": r.PhysicalID, "RootResourceId": root}
-		}
 	}
-	return st, nil
+	return st, retag(ctx, c, r, "/restapis/"+r.PhysicalID)
 }
 
 // patch collects the operations of one PATCH.
@@ -154,6 +207,19 @@ func (p *patch) scalar(r *Request, property, path string) {
 	}
 	v, _ := r.Properties.Get(property).Scalar()
 	p.add("replace", path, v)
+}
+
+// or patches a property that changed. One that is gone takes its default, or is removed where it has none.
+func (p *patch) or(r *Request, property, path, absent string) {
+	switch v := r.Properties.Get(property); {
+	case !r.changed(property):
+	case v != nil:
+		p.add("replace", path, decimal(v))
+	case absent == "":
+		p.add("remove", path, "")
+	default:
+		p.add("replace", path, absent)
+	}
 }
 
 func (p *patch) document(r *Request, property, path string) {
@@ -206,6 +272,7 @@ func apiAuthorizer(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"AuthorizerId": id}}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateAuthorizer"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateAuthorizerRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -249,6 +316,7 @@ func apiAuthorizer(c apigatewayapi.Service) Handler {
 
 func apiModel(c apigatewayapi.Service) Handler {
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateModel"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateModelRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -284,6 +352,7 @@ func requestValidator(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"RequestValidatorId": id}}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateRequestValidator"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateRequestValidatorRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -297,8 +366,8 @@ func requestValidator(c apigatewayapi.Service) Handler {
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			p := patch{}
-			p.scalar(r, "ValidateRequestBody", "/validateRequestBody")
-			p.scalar(r, "ValidateRequestParameters", "/validateRequestParameters")
+			p.or(r, "ValidateRequestBody", "/validateRequestBody", "false")
+			p.or(r, "ValidateRequestParameters", "/validateRequestParameters", "false")
 			_, err := c.UpdateRequestValidator(ctx, &apigatewayapi.UpdateRequestValidatorRequest{RestApiId: r.text("RestApiId"), RequestValidatorId: r.PhysicalID, PatchOperations: p.ops})
 			return state(r.PhysicalID), err
 		},
@@ -322,6 +391,7 @@ func gatewayResponse(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}, nil
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:PutGatewayResponse"}},
 		Create: put,
 		Update: put,
 		Delete: func(ctx context.Context, r *Request) error {
@@ -338,7 +408,11 @@ func gatewayResponse(c apigatewayapi.Service) Handler {
 func apiAccount(c apigatewayapi.Service) Handler {
 	put := func(ctx context.Context, r *Request) (State, error) {
 		p := patch{}
-		p.add("replace", "/cloudwatchRoleArn", r.text("CloudWatchRoleArn"))
+		if role := r.text("CloudWatchRoleArn"); role != "" {
+			p.add("replace", "/cloudwatchRoleArn", role)
+		} else {
+			p.add("remove", "/cloudwatchRoleArn", "")
+		}
 		if _, err := c.UpdateAccount(ctx, &apigatewayapi.UpdateAccountRequest{PatchOperations: p.ops}); err != nil {
 			return State{}, err
 		}

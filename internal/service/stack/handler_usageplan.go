@@ -21,6 +21,7 @@ func apiKey(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"APIKeyId": id}}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateApiKey", Rename: map[string]string{"Tags": skip}}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateApiKeyRequest{}
 			if err := decode(r.Properties, in, map[string]string{"Tags": skip}); err != nil {
@@ -39,7 +40,7 @@ func apiKey(c apigatewayapi.Service) Handler {
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			p := patch{}
 			p.scalar(r, "Description", "/description")
-			p.scalar(r, "Enabled", "/enabled")
+			p.or(r, "Enabled", "/enabled", "false")
 			p.scalar(r, "CustomerId", "/customerId")
 			stages := func(v *template.Value) []string {
 				var out []string
@@ -62,11 +63,12 @@ func apiKey(c apigatewayapi.Service) Handler {
 					p.ops[len(p.ops)-1].Value = wire.String(k)
 				}
 			}
-			if len(p.ops) == 0 {
-				return state(r.PhysicalID), nil
+			if len(p.ops) > 0 {
+				if _, err := c.UpdateApiKey(ctx, &apigatewayapi.UpdateApiKeyRequest{ApiKey: r.PhysicalID, PatchOperations: p.ops}); err != nil {
+					return state(r.PhysicalID), err
+				}
 			}
-			_, err := c.UpdateApiKey(ctx, &apigatewayapi.UpdateApiKeyRequest{ApiKey: r.PhysicalID, PatchOperations: p.ops})
-			return state(r.PhysicalID), err
+			return state(r.PhysicalID), retag(ctx, c, r, "/apikeys/"+r.PhysicalID)
 		},
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteApiKey(ctx, &apigatewayapi.DeleteApiKeyRequest{ApiKey: r.PhysicalID})
@@ -93,10 +95,12 @@ func usagePlan(c apigatewayapi.Service) Handler {
 		return State{PhysicalID: id, Attributes: map[string]string{"Id": id}}
 	}
 	name := func(r *Request) string { return r.named("UsagePlanName", 128) }
+	rename := map[string]string{"Tags": skip, "UsagePlanName": "Name"}
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateUsagePlan", Rename: rename}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateUsagePlanRequest{}
-			if err := decode(r.Properties, in, map[string]string{"Tags": skip, "UsagePlanName": "Name"}); err != nil {
+			if err := decode(r.Properties, in, rename); err != nil {
 				return State{}, err
 			}
 			in.Name, in.Tags = name(r), r.marked("Tags")
@@ -108,16 +112,19 @@ func usagePlan(c apigatewayapi.Service) Handler {
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
 			p := patch{}
-			p.scalar(r, "UsagePlanName", "/name")
+			if r.Properties.Has("UsagePlanName") {
+				p.scalar(r, "UsagePlanName", "/name")
+			}
 			p.scalar(r, "Description", "/description")
 			p.group(r, "Throttle", "/throttle", [][2]string{{"RateLimit", "/rateLimit"}, {"BurstLimit", "/burstLimit"}})
 			p.group(r, "Quota", "/quota", [][2]string{{"Limit", "/limit"}, {"Period", "/period"}, {"Offset", "/offset"}})
 			p.planStages(r)
-			if len(p.ops) == 0 {
-				return state(r.PhysicalID), nil
+			if len(p.ops) > 0 {
+				if _, err := c.UpdateUsagePlan(ctx, &apigatewayapi.UpdateUsagePlanRequest{UsagePlanId: r.PhysicalID, PatchOperations: p.ops}); err != nil {
+					return state(r.PhysicalID), err
+				}
 			}
-			_, err := c.UpdateUsagePlan(ctx, &apigatewayapi.UpdateUsagePlanRequest{UsagePlanId: r.PhysicalID, PatchOperations: p.ops})
-			return state(r.PhysicalID), err
+			return state(r.PhysicalID), retag(ctx, c, r, "/usageplans/"+r.PhysicalID)
 		},
 		Delete: func(ctx context.Context, r *Request) error {
 			// A plan that has stages cannot be deleted.
@@ -219,6 +226,7 @@ func (p *patch) planStages(r *Request) {
 
 func usagePlanKey(c apigatewayapi.Service) Handler {
 	return Handler{
+		Shapes: []Shape{{Operation: "apigateway:CreateUsagePlanKey"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &apigatewayapi.CreateUsagePlanKeyRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {

@@ -35,6 +35,7 @@ func poolRename(update bool) map[string]string {
 
 func userPool(c cognitoidpapi.Service) Handler {
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:CreateUserPool", Rename: poolRename(false)}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.CreateUserPoolRequest{}
 			if err := decode(r.Properties, in, poolRename(false)); err != nil {
@@ -206,6 +207,7 @@ func userPoolClient(c cognitoidpapi.Service) Handler {
 		return st
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:CreateUserPoolClient"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.CreateUserPoolClientRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -263,6 +265,7 @@ func userPoolDomain(c cognitoidpapi.Service) Handler {
 		return State{PhysicalID: r.text("Domain"), Attributes: map[string]string{"CloudFrontDistribution": ""}}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:CreateUserPoolDomain"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.CreateUserPoolDomainRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -303,6 +306,7 @@ func resourceServer(c cognitoidpapi.Service) Handler {
 		return State{PhysicalID: r.text("UserPoolId") + "|" + r.text("Identifier"), Ref: r.text("Identifier")}
 	}
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:CreateResourceServer"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.CreateResourceServerRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -345,6 +349,7 @@ func userHandlers(c cognitoidpapi.Service) map[string]Handler {
 func group(c cognitoidpapi.Service) Handler {
 	name := func(r *Request) string { return r.named("GroupName", 128) }
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:CreateGroup"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.CreateGroupRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -380,6 +385,7 @@ func group(c cognitoidpapi.Service) Handler {
 func poolUser(c cognitoidpapi.Service) Handler {
 	name := func(r *Request) string { return r.named("Username", 128) }
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:AdminCreateUser"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.AdminCreateUserRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {
@@ -413,6 +419,7 @@ func poolUser(c cognitoidpapi.Service) Handler {
 
 func membership(c cognitoidpapi.Service) Handler {
 	return Handler{
+		Shapes: []Shape{{Operation: "cognito-idp:AdminAddUserToGroup"}},
 		Create: func(ctx context.Context, r *Request) (State, error) {
 			in := &cognitoidpapi.AdminAddUserToGroupRequest{}
 			if err := decode(r.Properties, in, nil); err != nil {

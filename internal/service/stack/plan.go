@@ -88,11 +88,17 @@ func (s *Service) plan(info StackInfo, root *template.Value, values map[string]t
 	if err := t.EvaluateConditions(&p.scope); err != nil {
 		return nil, err
 	}
+	var es template.Errors
 	for _, r := range t.Live(p.scope.Conditions) {
 		p.live[r.LogicalID] = r
-		if _, ok := s.handlers[r.Type]; !ok {
+		h, ok := s.handlers[r.Type]
+		if !ok {
 			return nil, &template.Error{Pos: r.Pos, LogicalID: r.LogicalID, Property: "Type", Message: "the resource type " + r.Type + " is not implemented", NotBuilt: true}
 		}
+		es = append(es, s.foreseen(r, h, p.scope.Known(r.Properties))...)
+	}
+	if err := es.Err(); err != nil {
+		return nil, err
 	}
 	if p.graph, err = t.Dependencies(p.scope.Conditions); err != nil {
 		return nil, err

@@ -21,12 +21,13 @@ import (
 // Service is the CloudFormation service. Its methods may be called concurrently.
 type Service struct {
 	cloudformationapi.Unimplemented
-	cfg      Config
-	api      *wire.API
-	schema   *template.Schema
-	handlers map[string]Handler
-	tables   tables
-	owner    string // of operations: this process
+	cfg       Config
+	api       *wire.API
+	schema    *template.Schema
+	handlers  map[string]Handler
+	contracts map[string]*wire.Operation // what the shapes of handlers are held to
+	tables    tables
+	owner     string // of operations: this process
 
 	queue   chan *operation // to Run
 	serving atomic.Bool     // Run takes from the queue
@@ -57,6 +58,7 @@ func newService(cfg Config) (*Service, error) {
 		s.handlers[typ] = h
 	}
 	s.owner = s.uuid()
+	s.contracts = contracts(s.handlers)
 	s.api = cloudformationapi.New(s)
 	s.api.Resources = s.resources(s.api.ByName())
 	return s, cfg.DB.Create(s.tables.all()...)

@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"moat/internal/store"
@@ -23,7 +24,8 @@ func (s *Service) protected(ctx context.Context, tx *store.Tx, poolID string) (P
 }
 
 // SetRiskConfiguration replaces what a pool, or one of its clients, does about risks.
-// What the request leaves out is done no more.
+// What the request leaves out is done no more; one that leaves out everything deletes the
+// configuration, so that a client has its pool's again.
 func (s *Service) SetRiskConfiguration(ctx context.Context, in *api.SetRiskConfigurationRequest) (*api.SetRiskConfigurationResponse, error) {
 	if err := checkRisk(in); err != nil {
 		return nil, exception(err)
@@ -35,6 +37,12 @@ func (s *Service) SetRiskConfiguration(ctx context.Context, in *api.SetRiskConfi
 	err := s.update(ctx, func(tx *store.Tx) error {
 		if err := s.riskOwner(ctx, tx, in.UserPoolId, in.ClientId); err != nil {
 			return err
+		}
+		if c.Compromised == nil && c.Takeover == nil && c.Exceptions == nil {
+			if err := s.tables.risks.Delete(tx, c.Pool, c.Client); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
 		}
 		return s.tables.risks.Put(tx, c)
 	})

@@ -84,7 +84,9 @@ func (c *templateChecker) unknownType(r Resource) {
 	}
 	if strings.HasPrefix(r.Type, "AWS::") && strings.Count(r.Type, "::") == 2 || strings.HasPrefix(r.Type, "Custom::") {
 		e := notBuilt(pos, "the resource type %s is not implemented", r.Type)
-		if s := suggest(r.Type, c.schema.Names()); s != "" {
+		if why := unbuiltReason(r.Type); why != "" {
+			e.Message += ": " + why
+		} else if s := suggest(r.Type, c.schema.Names()); s != "" {
 			e.Message += "; did you mean " + s + "?"
 		}
 		e.Sentence = "Template format error: Unrecognized resource types: [" + r.Type + "]"

@@ -68,6 +68,56 @@ func (s *Scope) Resolve(v *Value) (*Value, error) {
 	return v, nil
 }
 
+// Known evaluates what can be known before resources exist. Expressions that need more stay as
+// they are, as do those about parameters that must not be shown, and dynamic references.
+func (s *Scope) Known(v *Value) *Value {
+	switch {
+	case v == nil:
+		return nil
+	case v.IsIntrinsic():
+		return s.knownCall(v)
+	case v.Kind == String && strings.Contains(v.Text, "{{resolve:"):
+		return &Value{Kind: Map, Pos: v.Pos, Fields: []Field{{Key: "Fn::Dynamic", Value: v, Pos: v.Pos}}}
+	case v.Kind == List:
+		out := &Value{Kind: List, Pos: v.Pos}
+		for _, x := range v.Items {
+			if k := s.Known(x); k != nil {
+				out.Items = append(out.Items, k)
+			}
+		}
+		return out
+	case v.Kind == Map:
+		out := &Value{Kind: Map, Pos: v.Pos}
+		for _, f := range v.Fields {
+			if f.Value = s.Known(f.Value); f.Value != nil {
+				out.Fields = append(out.Fields, f)
+			}
+		}
+		return out
+	}
+	return v
+}
+
+func (s *Scope) knownCall(v *Value) *Value {
+	name, arg, _ := v.Intrinsic()
+	if name == "Fn::If" && arg.Is(List) && len(arg.Items) == 3 {
+		if s.Conditions[arg.Items[0].Str()] {
+			return s.Known(arg.Items[1])
+		}
+		return s.Known(arg.Items[2])
+	}
+	for _, ref := range References(v, s.Conditions) {
+		if s.Parameters[ref.Name].NoEcho {
+			return v
+		}
+	}
+	r, err := s.Resolve(v)
+	if err != nil || r.HasText("{{resolve:") {
+		return v
+	}
+	return r
+}
+
 func (s *Scope) dynamic(v *Value) (*Value, error) {
 	if s.Dynamic == nil || !strings.Contains(v.Text, "{{resolve:") {
 		return v, nil

@@ -412,6 +412,36 @@ func (v *Value) IsIntrinsic() bool {
 	return ok
 }
 
+// HasCalls reports whether a call of an intrinsic function stands anywhere in a value.
+func (v *Value) HasCalls() bool {
+	return v.any(func(x *Value) bool { return x.IsIntrinsic() })
+}
+
+// HasText reports whether a text anywhere in a value contains another one.
+func (v *Value) HasText(part string) bool {
+	return v.any(func(x *Value) bool { return x.Kind == String && strings.Contains(x.Text, part) })
+}
+
+func (v *Value) any(is func(*Value) bool) bool {
+	if v == nil {
+		return false
+	}
+	if is(v) {
+		return true
+	}
+	for _, x := range v.Items {
+		if x.any(is) {
+			return true
+		}
+	}
+	for _, f := range v.Fields {
+		if f.Value.any(is) {
+			return true
+		}
+	}
+	return false
+}
+
 // Entries returns the entries of a map, none of anything else.
 func (v *Value) Entries() []Field {
 	if !v.Is(Map) {
