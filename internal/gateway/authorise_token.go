@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -32,16 +30,13 @@ type pool struct {
 	issuer *atomic.Pointer[string]
 }
 
-// identity is a verified token.
+// identity is what is remembered of a verified token: what authorising asks for.
 type identity struct {
 	issuer, use string
 	key         *token.Key
 	scopes      []string
 	audience    []string
 	who         string
-	text        map[string]string // claims as API Gateway makes strings of them
-	json        []byte            // the same as a JSON object
-	sum         [sha256.Size]byte // of json
 }
 
 func (s *Snapshot) compileAuthorizer(a Authorizer) (*authorizer, error) {
@@ -98,7 +93,8 @@ func authoriseToken(x *Exchange) error {
 	if len(raw) > token.MaxLength {
 		return refuse(Unauthorized, "the token is too long")
 	}
-	id, err := x.verified(raw, a)
+	x.bearer, x.bearerSum = raw, x.g.tokens.sum(raw)
+	id, err := x.verified(a)
 	if err != nil {
 		return err
 	}
@@ -135,55 +131,50 @@ func suits(id *identity, scopes []string) error {
 	return refuse(Unauthorized, "the token has none of the scopes "+strings.Join(scopes, " "))
 }
 
-// verified returns the token's claims, remembered or freshly verified. A remembered
+// verified returns who the bearer is, remembered or freshly verified. A remembered
 // token counts only while its key is still published by its issuer.
-func (x *Exchange) verified(raw string, a *authorizer) (*identity, error) {
-	hash := x.g.tokens.sum(raw)
-	if got, ok := x.g.tokens.get(&hash, x.start); ok {
-		id := *got
-		if !a.trusts(x.g.cfg.Pools, id.issuer) {
+func (x *Exchange) verified(a *authorizer) (*identity, error) {
+	if id, ok := x.g.tokens.get(&x.bearerSum, x.start); ok {
+		if _, ok := a.trusts(x.g.cfg.Pools, id.issuer); !ok {
 			return nil, refuse(Unauthorized, "the token was issued by "+id.issuer+", which is not a pool of the authorizer")
 		}
 		if x.published(id) {
 			return id, nil
 		}
-		x.g.tokens.forget(&hash)
+		x.g.tokens.forget(&x.bearerSum)
 	}
-	t, err := token.Parse(raw)
-	if err != nil {
+	s := x.g.scanners.Get().(*token.Scanner)
+	defer x.g.scanners.Put(s)
+	if err := s.Read(x.bearer); err != nil {
 		return nil, refuse(Unauthorized, "the token cannot be read: "+err.Error())
 	}
-	issuer := t.Issuer()
-	if !a.trusts(x.g.cfg.Pools, issuer) {
-		return nil, refuse(Unauthorized, "the token was issued by "+issuer+", which is not a pool of the authorizer")
+	named := s.String("iss")
+	issuer, ok := a.trusts(x.g.cfg.Pools, named)
+	if !ok {
+		return nil, refuse(Unauthorized, "the token was issued by "+named+", which is not a pool of the authorizer")
 	}
-	id, expires, err := x.verify(t, issuer)
-	if err != nil {
-		return nil, err
-	}
-	x.g.tokens.put(&hash, id, expires, x.start)
-	return id, nil
+	return x.verify(s, issuer)
 }
 
-// verify checks signature and times. The signature comes first, so that only a token
-// that was once good is called expired.
-func (x *Exchange) verify(t *token.Token, issuer string) (*identity, time.Time, error) {
+// verify checks signature and times, and remembers the token. The signature comes first,
+// so that only a token that was once good is called expired.
+func (x *Exchange) verify(s *token.Scanner, issuer string) (*identity, error) {
 	keys, err := x.keysOf(issuer)
 	if err != nil {
-		return nil, time.Time{}, refuse(Unauthorized, "the keys of "+issuer+" cannot be had: "+err.Error())
+		return nil, refuse(Unauthorized, "the keys of "+issuer+" cannot be had: "+err.Error())
 	}
-	if err := t.VerifyWith(keys); err != nil {
-		return nil, time.Time{}, refuse(Unauthorized, err.Error())
+	key, err := s.Verify(keys)
+	if err != nil {
+		return nil, refuse(Unauthorized, err.Error())
 	}
-	expires, ok := t.Claims.Time("exp")
-	if err := t.CheckTime(x.start); err != nil {
+	expires, ok := s.Time("exp")
+	if err := s.CheckTime(x.start); err != nil {
 		if ok && errors.Is(err, token.ErrExpired) {
-			return nil, expires, &Refusal{Kind: Unauthorized, Message: "The incoming token has expired", Grounds: "the token expired at " + expires.Format(time.RFC3339)}
+			return nil, &Refusal{Kind: Unauthorized, Message: "The incoming token has expired", Grounds: "the token expired at " + expires.Format(time.RFC3339)}
 		}
-		return nil, expires, refuse(Unauthorized, err.Error())
+		return nil, refuse(Unauthorized, err.Error())
 	}
-	key, _ := keys.Key(t.KeyID)
-	return newIdentity(t, issuer, key), expires, nil
+	return x.g.tokens.put(&x.bearerSum, newIdentity(s, issuer, key), expires, x.start), nil
 }
 
 func (x *Exchange) keysOf(issuer string) (token.KeySet, error) {
@@ -207,10 +198,10 @@ func (x *Exchange) published(id *identity) bool {
 	return ok && key.Equal(id.key)
 }
 
-// trusts reports whether an issuer is one of the authorizer's pools.
-func (a *authorizer) trusts(pools Pools, issuer string) bool {
+// trusts reports whether an issuer is one of the authorizer's pools, whose name it returns.
+func (a *authorizer) trusts(pools Pools, issuer string) (string, bool) {
 	if pools == nil || issuer == "" {
-		return false
+		return "", false
 	}
 	for i := range a.pools {
 		known := a.pools[i].issuer.Load()
@@ -223,81 +214,22 @@ func (a *authorizer) trusts(pools Pools, issuer string) bool {
 			a.pools[i].issuer.Store(known)
 		}
 		if *known == issuer {
-			return true
+			return *known, true
 		}
 	}
-	return false
+	return "", false
 }
 
-func newIdentity(t *token.Token, issuer string, key *token.Key) *identity {
-	c := t.Claims
-	id := &identity{issuer: issuer, key: key, use: c.String("token_use"), audience: c.Strings("aud"),
-		scopes: strings.Fields(c.String("scope")), text: make(map[string]string, len(c))}
-	for _, name := range []string{"cognito:username", "username", "sub", "client_id"} {
-		if id.who = c.String(name); id.who != "" {
+// newIdentity takes from a token what is remembered of it.
+func newIdentity(s *token.Scanner, issuer string, key *token.Key) identity {
+	id := identity{issuer: issuer, key: key, use: s.String("token_use"), audience: s.Strings("aud")}
+	if scope := s.String("scope"); scope != "" {
+		id.scopes = strings.Fields(scope)
+	}
+	for _, name := range [...]string{"cognito:username", "username", "sub", "client_id"} {
+		if id.who = s.String(name); id.who != "" {
 			break
 		}
 	}
-	for name, v := range c {
-		id.text[name] = claimText(c, name, v)
-	}
-	id.json = appendStrings(nil, id.text)
-	id.sum = sha256.Sum256(id.json)
 	return id
-}
-
-// claimText makes a string of a claim as API Gateway does for a user pool authorizer
-// (known from published events): exp and iat as Java prints a date, other numbers and
-// booleans as they stand, lists joined by commas, objects as JSON.
-func claimText(c token.Claims, name string, v any) string {
-	if name == "exp" || name == "iat" {
-		if t, ok := c.Time(name); ok {
-			return t.Format("Mon Jan 02 15:04:05 UTC 2006")
-		}
-	}
-	list, ok := v.([]any)
-	if !ok {
-		return plainText(v)
-	}
-	parts := make([]string, len(list))
-	for i, item := range list {
-		parts[i] = plainText(item)
-	}
-	return strings.Join(parts, ",")
-}
-
-func plainText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number: // of a token that was read: valid as it stands
-		return string(v)
-	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
-// appendStrings writes a map as a JSON object in the order of its names; null for none.
-func appendStrings(b []byte, in map[string]string) []byte {
-	if len(in) == 0 {
-		return append(b, "null"...)
-	}
-	names, size := make([]string, 0, len(in)), 1
-	for name, v := range in {
-		names = append(names, name)
-		size += len(name) + len(v) + len(`"":"",`)
-	}
-	slices.Sort(names)
-	b = slices.Grow(b, size)
-	sep := byte('{')
-	for _, name := range names {
-		b = append(b, sep)
-		b = append(appendJSON(b, name), ':')
-		b = appendJSON(b, in[name])
-		sep = ','
-	}
-	return append(b, '}')
 }

@@ -125,8 +125,8 @@ func TestAllocs_FreshToken(t *testing.T) {
 			t.Fatalf("status %d", status)
 		}
 	})
-	if t.Logf("%v allocations", got); got > 60 {
-		t.Errorf("%v allocations, want at most 60", got)
+	if t.Logf("%v allocations", got); got > 10 {
+		t.Errorf("%v allocations, want at most 10", got)
 	}
 }
 

@@ -141,7 +141,7 @@ func (c *cacheRule) key(x *Exchange, b []byte) ([]byte, error) {
 	case x.caller != nil:
 		b = appendPart(appendPart(append(b, 'i'), x.caller.AccessKeyID), x.caller.ARN)
 	case x.claims != nil:
-		b = append(append(b, 't'), x.claims.sum[:]...)
+		b = append(append(b, 't'), x.bearerSum[:]...)
 	case x.custom != nil:
 		// By what the authorizer made of the request and by what it read: many name every
 		// caller alike, and leave it to the function behind to read the token itself.

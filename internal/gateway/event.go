@@ -272,7 +272,7 @@ func (x *Exchange) appendContext(b []byte) []byte {
 	b = appendJSON(append(b, `{"resourceId":`...), x.resource.id)
 	switch {
 	case x.claims != nil:
-		b = append(append(append(b, `,"authorizer":{"claims":`...), x.claims.json...), '}')
+		b = append(append(append(b, `,"authorizer":{"claims":`...), x.claimSet().json...), '}')
 	case x.custom != nil:
 		b = append(append(b, `,"authorizer":`...), x.custom.json...)
 	}

@@ -63,9 +63,14 @@ type Exchange struct {
 	keyTxt string // the key's value, for the event
 	caller *wire.Caller
 	claims *identity
-	custom *customResult
-	who    string
-	step   string
+	// bearer is the token of claims, a view of its field, bearerSum its keyed hash, and
+	// told the claims themselves, once somebody has asked.
+	bearer    string
+	bearerSum [32]byte
+	told      *claimSet
+	custom    *customResult
+	who       string
+	step      string
 	// grounds says why the request was let in.
 	grounds string
 	arn     string

@@ -15,6 +15,7 @@ import (
 
 	"moat/internal/http1"
 	"moat/internal/outbound"
+	"moat/internal/pkcs1"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
@@ -95,7 +96,10 @@ type Gateway struct {
 	meters   map[stageKey]map[meter]*counters // guarded by mu
 
 	keys     keyHasher
-	tokens   *memory[*identity]
+	tokens   *memory[identity]
+	claims   *memory[*claimSet] // by the hashes of tokens
+	scanners sync.Pool          // of *token.Scanner
+	moduli   pkcs1.Keys
 	policies *memory[*grant]
 	signing  sigv4.Keys
 	outbound http.RoundTripper
@@ -127,8 +131,10 @@ func New(cfg Config) *Gateway {
 	g := &Gateway{cfg: cfg, steps: steps(), random: newRandom(rand.Reader)}
 	g.pool.New = func() any { return new(Exchange) }
 	g.keys = newKeyHasher(secretOr(cfg.KeySecret, cfg.Rand))
-	g.tokens = newMemory[*identity](secretOr(nil, cfg.Rand))
-	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand))
+	g.tokens = newMemory[identity](secretOr(nil, cfg.Rand), memorySets)
+	g.claims = newMemory[*claimSet](nil, claimSets)
+	g.scanners.New = func() any { return &token.Scanner{Check: g.moduli.Verify} }
+	g.policies = newMemory[*grant](secretOr(nil, cfg.Rand), memorySets)
 	g.outbound = cfg.Transport
 	if g.outbound == nil {
 		g.dialer = outbound.NewDialer(cfg.AllowPrivate)

@@ -117,7 +117,7 @@ func (x *Exchange) authorizerMap() *jsonpath.Map {
 	m := new(jsonpath.Map)
 	switch {
 	case x.claims != nil:
-		m.Put("claims", claimsObject{sortedMap(x.claims.text)})
+		m.Put("claims", claimsObject{sortedMap(x.claimSet().text)})
 	case x.custom != nil:
 		m.Put("principalId", x.custom.principal)
 		for _, name := range slices.Sorted(maps.Keys(x.custom.context)) {

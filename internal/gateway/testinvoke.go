@@ -201,7 +201,7 @@ func (g *Gateway) TestAuthorizer(ctx context.Context, s *Snapshot, r TestRequest
 	var err error
 	if a.kind == "COGNITO_USER_POOLS" {
 		if err = authoriseToken(x); err == nil {
-			res.Claims = x.claims.text
+			res.Claims = x.claimSet().text
 		}
 	} else {
 		err = res.ask(x, a)

@@ -134,7 +134,7 @@ func (x *Exchange) authorizerValue(name string) (string, bool) {
 		if x.claims == nil {
 			return "", false
 		}
-		v, ok := x.claims.text[claim]
+		v, ok := x.claimSet().text[claim]
 		return v, ok
 	}
 	if x.custom == nil {
