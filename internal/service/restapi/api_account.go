@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"moat/internal/pure/arn"
@@ -59,9 +60,11 @@ func (s *Service) UpdateAccount(ctx context.Context, in *apigatewayapi.UpdateAcc
 			return err
 		}
 		out = rec.account()
-		rules := patchRules{"/cloudwatchRoleArn": {replace, remove}, "/throttleSettings/rateLimit": {replace}, "/throttleSettings/burstLimit": {replace}}
-		if err := rules.apply(out, in.PatchOperations); err != nil {
+		if err := accountRules().apply(out, in.PatchOperations); err != nil {
 			return err
+		}
+		if !slices.Equal(out.Features, rec.account().Features) {
+			return badRequest("Invalid feature: UsagePlans is the only one, and cannot be removed")
 		}
 		t := out.ThrottleSettings
 		if !(*t.RateLimit >= 0) || *t.BurstLimit < 0 {

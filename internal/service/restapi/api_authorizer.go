@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -121,18 +122,15 @@ func byKey[T any](m map[string]T) []T {
 
 // UpdateAuthorizer patches an authorizer.
 func (s *Service) UpdateAuthorizer(ctx context.Context, in *apigatewayapi.UpdateAuthorizerRequest) (*apigatewayapi.Authorizer, error) {
-	rules := patchRules{
-		"/name": {replace}, "/type": {replace}, "/authType": {replace}, "/authorizerUri": {replace}, "/authorizerCredentials": {replace, remove},
-		"/authorizerResultTtlInSeconds": {replace}, "/identitySource": {replace}, "/identityValidationExpression": {replace, remove},
-		"/providerARNs": {add, remove, replace}, "/providerARNs/*": {add, remove},
-	}
 	var out apigatewayapi.Authorizer
 	err := s.edit(ctx, in.RestApiId, func(d *definition) (err error) {
 		if out, err = d.authorizer(in.AuthorizerId); err != nil {
 			return err
 		}
-		if err := rules.apply(&out, in.PatchOperations); err != nil {
-			return err
+		for _, op := range in.PatchOperations {
+			if err := patchAuthorizer(&out, op); err != nil {
+				return err
+			}
 		}
 		d.Authorizers[in.AuthorizerId] = out
 		return d.checkAuthorizer(&out)
@@ -141,6 +139,27 @@ func (s *Service) UpdateAuthorizer(ctx context.Context, in *apigatewayapi.Update
 		return nil, err
 	}
 	return &out, nil
+}
+
+// patchAuthorizer changes an authorizer. Its identity source is a list with commas, to which a patch adds and from
+// which it removes one.
+func patchAuthorizer(a *apigatewayapi.Authorizer, op apigatewayapi.PatchOperation) error {
+	if wire.Value(op.Path) == "/identitySource" && (op.Op == add || op.Op == remove && wire.Value(op.Value) != "") {
+		list := struct {
+			Sources []string `aws:"identitySource"`
+		}{}
+		for part := range strings.SplitSeq(wire.Value(a.IdentitySource), ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list.Sources = append(list.Sources, part)
+			}
+		}
+		if err := authorizerRules().apply(&list, []apigatewayapi.PatchOperation{op}); err != nil {
+			return err
+		}
+		a.IdentitySource = wire.String(strings.Join(list.Sources, ","))
+		return nil
+	}
+	return authorizerRules().apply(a, []apigatewayapi.PatchOperation{op})
 }
 
 // DeleteAuthorizer removes an authorizer that no method uses.

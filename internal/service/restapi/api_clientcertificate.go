@@ -153,7 +153,7 @@ func (s *Service) UpdateClientCertificate(ctx context.Context, in *apigatewayapi
 		if c, err = s.certificate(tx, s.place(ctx), in.ClientCertificateId); err != nil {
 			return err
 		}
-		if err := (patchRules{"/description": {replace}}).apply(&c.Certificate, in.PatchOperations); err != nil {
+		if err := descriptionRules().apply(&c.Certificate, in.PatchOperations); err != nil {
 			return err
 		}
 		return s.tables.certificates.Put(tx, c)

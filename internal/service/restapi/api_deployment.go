@@ -174,7 +174,7 @@ func (s *Service) UpdateDeployment(ctx context.Context, in *apigatewayapi.Update
 		if err != nil {
 			return err
 		}
-		if err := (patchRules{"/description": {replace}}).apply(&d.Deployment, in.PatchOperations); err != nil {
+		if err := descriptionRules().apply(&d.Deployment, in.PatchOperations); err != nil {
 			return err
 		}
 		out = d.Deployment

@@ -78,7 +78,7 @@ func (s *Service) GetDocumentationParts(ctx context.Context, in *apigatewayapi.G
 
 // UpdateDocumentationPart changes what is said of one place.
 func (s *Service) UpdateDocumentationPart(ctx context.Context, in *apigatewayapi.UpdateDocumentationPartRequest) (*apigatewayapi.DocumentationPart, error) {
-	rules := patchRules{"/properties": {replace}}
+	rules := partRules()
 	var out apigatewayapi.DocumentationPart
 	err := s.edit(ctx, in.RestApiId, func(d *definition) (err error) {
 		if out, err = d.part(in.DocumentationPartId); err != nil {
@@ -239,7 +239,7 @@ func (s *Service) GetDocumentationVersions(ctx context.Context, in *apigatewayap
 
 // UpdateDocumentationVersion changes a version's description.
 func (s *Service) UpdateDocumentationVersion(ctx context.Context, in *apigatewayapi.UpdateDocumentationVersionRequest) (*apigatewayapi.DocumentationVersion, error) {
-	rules := patchRules{"/description": {replace}}
+	rules := descriptionRules()
 	var out documentation
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		if out, err = s.documentationVersion(tx, s.place(ctx), in.RestApiId, in.DocumentationVersion); err != nil {

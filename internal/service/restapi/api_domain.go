@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -92,11 +93,18 @@ func domainDefaults(d *apigatewayapi.DomainName) {
 func (s *Service) nameEndpoint(d *domain, id string) {
 	suffix, _, _ := strings.Cut(s.cfg.Domain, ":")
 	target := "d-" + id + ".execute-api." + d.Region + "." + suffix
-	if slices.Contains(d.Domain.EndpointConfiguration.Types, apigatewayapi.EndpointTypeEDGE) {
-		d.Domain.DistributionDomainName, d.Domain.RegionalDomainName = &target, nil
-	} else {
-		d.Domain.RegionalDomainName, d.Domain.DistributionDomainName = &target, nil
+	d.Domain.DistributionDomainName, d.Domain.RegionalDomainName = nil, nil
+	if d.has(apigatewayapi.EndpointTypeEDGE) {
+		d.Domain.DistributionDomainName = &target
 	}
+	if d.has(apigatewayapi.EndpointTypeREGIONAL) {
+		d.Domain.RegionalDomainName = &target
+	}
+}
+
+// has tells whether the domain has an endpoint of a type. It has two while it changes from one to the other.
+func (d *domain) has(t apigatewayapi.EndpointType) bool {
+	return slices.Contains(d.Domain.EndpointConfiguration.Types, t)
 }
 
 func (s *Service) domain(tx *store.Tx, p place, name string) (domain, error) {
@@ -141,15 +149,6 @@ func (s *Service) GetDomainNames(ctx context.Context, in *apigatewayapi.GetDomai
 	return out, err
 }
 
-func domainRules() patchRules {
-	return patchRules{
-		"/certificateName": {replace}, "/certificateArn": {add, replace, remove}, "/regionalCertificateName": {replace}, "/regionalCertificateArn": {add, replace, remove},
-		"/securityPolicy": {replace}, "/endpointConfiguration/types": {add, remove, replace}, "/endpointConfiguration/types/*": {add, remove, replace}, "/endpointConfiguration/ipAddressType": {replace},
-		"/mutualTlsAuthentication/truststoreUri": {add, replace, remove}, "/mutualTlsAuthentication/truststoreVersion": {add, replace, remove}, "/mutualTlsAuthentication": {remove},
-		"/ownershipVerificationCertificateArn": {add, replace, remove}, "/policy": {replace, remove}, "/routingMode": {replace}, "/endpointAccessMode": {replace},
-	}
-}
-
 // UpdateDomainName patches a custom domain name; what changes counts when the call answers. A new
 // certificate is uploaded by its parts: /certificateBody, /certificatePrivateKey, /certificateChain.
 func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.UpdateDomainNameRequest) (*apigatewayapi.DomainName, error) {
@@ -157,14 +156,14 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 	var rest []apigatewayapi.PatchOperation
 	for _, op := range in.PatchOperations {
 		part := map[string]*string{"/certificateBody": &up.body, "/certificatePrivateKey": &up.key, "/certificateChain": &up.chain}[wire.Value(op.Path)]
-		switch {
-		case part == nil:
-			rest = append(rest, op)
-		case op.Op != replace:
-			return nil, badRequest("Invalid patch path  '%s' specified for op '%s'. Please choose supported operations", *op.Path, op.Op)
-		default:
+		if part != nil && op.Op == replace {
 			*part = wire.Value(op.Value)
+		} else {
+			rest = append(rest, op)
 		}
+	}
+	if err := migrating(in.PatchOperations); err != nil {
+		return nil, err
 	}
 	var d domain
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
@@ -195,9 +194,24 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 	return &d.Domain, s.PublishAll(ctx)
 }
 
+// migrating refuses a request that both adds and removes certificates or endpoint types: a domain changes from one
+// type to the other in two steps, so that it is served in between (API Gateway API Reference, "Patch Operations").
+func migrating(ops []apigatewayapi.PatchOperation) error {
+	seen := map[apigatewayapi.Op]bool{}
+	for _, op := range ops {
+		if first := pointer(wire.Value(op.Path)); slices.Contains([]string{"certificateName", "certificateArn", "regionalCertificateName", "regionalCertificateArn", "endpointConfiguration"}, first[0]) {
+			seen[op.Op] = true
+		}
+	}
+	if seen[add] && seen[remove] {
+		return badRequest("Endpoint types and certificates cannot be added and removed in the same request")
+	}
+	return nil
+}
+
 // endpointID is the id in the name that the domain is an alias of.
 func (d *domain) endpointID() string {
-	name := wire.Value(d.Domain.RegionalDomainName) + wire.Value(d.Domain.DistributionDomainName)
+	name := cmp.Or(wire.Value(d.Domain.RegionalDomainName), wire.Value(d.Domain.DistributionDomainName))
 	id, _, _ := strings.Cut(strings.TrimPrefix(name, "d-"), ".")
 	return id
 }

@@ -111,9 +111,7 @@ func (s *Service) GetGatewayResponses(ctx context.Context, in *apigatewayapi.Get
 
 // UpdateGatewayResponse patches what callers get for one kind of refusal.
 func (s *Service) UpdateGatewayResponse(ctx context.Context, in *apigatewayapi.UpdateGatewayResponseRequest) (*apigatewayapi.GatewayResponse, error) {
-	rules := patchRules{
-		"/statusCode": {replace}, "/responseParameters/*": {add, remove, replace}, "/responseTemplates/*": {add, remove, replace},
-	}
+	rules := gatewayResponseRules()
 	var out apigatewayapi.GatewayResponse
 	err := s.edit(ctx, in.RestApiId, func(d *definition) (err error) {
 		if out, err = d.gatewayResponse(string(in.ResponseType)); err != nil {
@@ -141,7 +139,7 @@ func (s *Service) UpdateGatewayResponse(ctx context.Context, in *apigatewayapi.U
 func replaceable(g *apigatewayapi.GatewayResponse, op apigatewayapi.PatchOperation) error {
 	part := pointer(wire.Value(op.Path))
 	there, known := map[string]map[string]string{"responseParameters": g.ResponseParameters, "responseTemplates": g.ResponseTemplates}[part[0]]
-	if !known || len(part) != 2 || op.Op == remove {
+	if !known || len(part) != 2 || op.Op != add && op.Op != replace {
 		return nil
 	}
 	if wire.Value(op.Value) == "" {

@@ -13,15 +13,6 @@ const (
 	minTimeoutMillis     = 50
 )
 
-func integrationRules() patchRules {
-	return patchRules{
-		"/uri": {replace}, "/httpMethod": {replace}, "/credentials": {replace, remove}, "/type": {replace}, "/passthroughBehavior": {replace},
-		"/timeoutInMillis": {replace}, "/contentHandling": {replace, remove}, "/connectionType": {replace}, "/connectionId": {replace},
-		"/requestParameters/*": {add, remove, replace}, "/requestTemplates/*": {add, remove, replace},
-		"/cacheNamespace": {replace}, "/cacheKeyParameters/*": {add, remove},
-	}
-}
-
 // PutIntegration says what answers a method.
 func (s *Service) PutIntegration(ctx context.Context, in *apigatewayapi.PutIntegrationRequest) (*apigatewayapi.Integration, error) {
 	i := apigatewayapi.Integration{
@@ -29,6 +20,7 @@ func (s *Service) PutIntegration(ctx context.Context, in *apigatewayapi.PutInteg
 		ConnectionId: in.ConnectionId, ContentHandling: in.ContentHandling, PassthroughBehavior: in.PassthroughBehavior,
 		RequestParameters: in.RequestParameters, RequestTemplates: in.RequestTemplates, TimeoutInMillis: in.TimeoutInMillis,
 		CacheKeyParameters: in.CacheKeyParameters, CacheNamespace: in.CacheNamespace, TlsConfig: in.TlsConfig,
+		IntegrationTarget: in.IntegrationTarget, ResponseTransferMode: in.ResponseTransferMode,
 	}
 	integrationDefaults(&i, in.ResourceId)
 	if err := checkIntegration("PutIntegration", &i); err != nil {
@@ -80,11 +72,39 @@ func checkIntegration(operation string, i *apigatewayapi.Integration) error {
 	if t := *i.TimeoutInMillis; t < minTimeoutMillis || t > defaultTimeoutMillis {
 		return badRequest("Timeout should be between %d ms and %d ms", minTimeoutMillis, defaultTimeoutMillis)
 	}
+	if err := checkChoices(operation, i); err != nil {
+		return err
+	}
 	if i.ConnectionType == apigatewayapi.ConnectionTypeVPC_LINK && wire.Value(i.ConnectionId) == "" {
 		return badRequest("Connection ID must be provided when the connection type is VPC_LINK")
 	}
 	if i.TlsConfig != nil && wire.Value(i.TlsConfig.InsecureSkipVerification) {
 		return notBuilt(operation, "insecureSkipVerification is not built: the target's certificate is always verified")
+	}
+	return nil
+}
+
+// checkChoices holds documents and patches to the values that calls can have, and refuses what is not built.
+func checkChoices(operation string, i *apigatewayapi.Integration) error {
+	switch i.ConnectionType {
+	case "", apigatewayapi.ConnectionTypeINTERNET, apigatewayapi.ConnectionTypeVPC_LINK:
+	default:
+		return badRequest("Invalid connection type '%s'. Valid options are INTERNET and VPC_LINK", i.ConnectionType)
+	}
+	handling := []apigatewayapi.ContentHandlingStrategy{i.ContentHandling}
+	for _, r := range i.IntegrationResponses {
+		handling = append(handling, r.ContentHandling)
+	}
+	for _, h := range handling {
+		if h != "" && h != apigatewayapi.ContentHandlingStrategyCONVERT_TO_BINARY && h != apigatewayapi.ContentHandlingStrategyCONVERT_TO_TEXT {
+			return badRequest("Invalid content handling '%s'. Valid options are CONVERT_TO_BINARY and CONVERT_TO_TEXT", h)
+		}
+	}
+	if m := i.ResponseTransferMode; m != "" && m != apigatewayapi.ResponseTransferModeBUFFERED {
+		return notBuilt(operation, "the response transfer mode %s is not built", m)
+	}
+	if wire.Value(i.IntegrationTarget) != "" {
+		return notBuilt(operation, "integration targets are not built")
 	}
 	return nil
 }
@@ -128,6 +148,11 @@ func (s *Service) editIntegration(ctx context.Context, api, resource, verb strin
 // UpdateIntegration patches what answers a method.
 func (s *Service) UpdateIntegration(ctx context.Context, in *apigatewayapi.UpdateIntegrationRequest) (*apigatewayapi.Integration, error) {
 	return s.editIntegration(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(i *apigatewayapi.Integration) error {
+		for _, op := range in.PatchOperations {
+			if path := wire.Value(op.Path); i.Type == apigatewayapi.IntegrationTypeMOCK && (path == "/uri" || path == "/httpMethod") {
+				return badRequest("Invalid patch path  '%s' specified for op '%s'. Please choose supported operations", path, op.Op)
+			}
+		}
 		if err := integrationRules().apply(i, in.PatchOperations); err != nil {
 			return err
 		}
@@ -193,10 +218,7 @@ func (s *Service) GetIntegrationResponse(ctx context.Context, in *apigatewayapi.
 
 // UpdateIntegrationResponse patches one mapping.
 func (s *Service) UpdateIntegrationResponse(ctx context.Context, in *apigatewayapi.UpdateIntegrationResponseRequest) (*apigatewayapi.IntegrationResponse, error) {
-	rules := patchRules{
-		"/selectionPattern": {replace, remove}, "/contentHandling": {replace, remove},
-		"/responseParameters/*": {add, remove, replace}, "/responseTemplates/*": {add, remove, replace},
-	}
+	rules := integrationResponseRules()
 	var out apigatewayapi.IntegrationResponse
 	_, err := s.editIntegration(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(i *apigatewayapi.Integration) (err error) {
 		if out, err = integrationResponse(i, in.StatusCode); err != nil {
@@ -206,7 +228,7 @@ func (s *Service) UpdateIntegrationResponse(ctx context.Context, in *apigatewaya
 			return err
 		}
 		i.IntegrationResponses[in.StatusCode] = out
-		return nil
+		return checkChoices("UpdateIntegrationResponse", i)
 	})
 	if err != nil {
 		return nil, err

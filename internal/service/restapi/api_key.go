@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 
 	"moat/internal/store"
@@ -17,14 +18,12 @@ const (
 	maxKeyValue       = 128
 	maxKeyName        = 1024
 	maxKeyDescription = 125000
+	maxStageKeys      = 100
 	sealKey           = "restapi/api-key"
 )
 
 // CreateApiKey makes an API key, with a value drawn at random or the one given.
 func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiKeyRequest) (*apigatewayapi.ApiKey, error) {
-	if len(in.StageKeys) > 0 {
-		return nil, notBuilt("CreateApiKey", "stageKeys are not built; use a usage plan")
-	}
 	id, err := s.id(longID)
 	if err != nil {
 		return nil, err
@@ -49,15 +48,23 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 	}
 	p := s.place(ctx)
 	rec := key{Account: p.account, Region: p.region, ID: id, Key: k, Value: sealed, Hash: hashKey(value)}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.keys.Insert(tx, rec) })
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		rec.Key.StageKeys = []string{}
+		for _, st := range in.StageKeys {
+			if err := s.stageKey(tx, &rec, wire.Value(st.RestApiId)+"/"+wire.Value(st.StageName)); err != nil {
+				return err
+			}
+		}
+		return s.tables.keys.Insert(tx, rec)
+	})
 	if errors.Is(err, store.ErrExists) {
 		return nil, conflict("API Key already exists")
 	}
 	if err != nil {
 		return nil, err
 	}
-	k.Value = &value
-	return &k, s.PublishAll(ctx)
+	rec.Key.Value = &value
+	return &rec.Key, s.PublishAll(ctx)
 }
 
 // hashKey is what the table finds a value by. A value is random and long, so a plain hash hides it;
@@ -146,14 +153,15 @@ func (s *Service) GetApiKeys(ctx context.Context, in *apigatewayapi.GetApiKeysRe
 
 // UpdateApiKey patches a key; a disabled key is refused when the call answers.
 func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiKeyRequest) (*apigatewayapi.ApiKey, error) {
-	rules := patchRules{"/name": {replace}, "/description": {replace}, "/enabled": {replace}, "/customerId": {replace}}
 	var k key
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		if k, err = s.key(tx, s.place(ctx), in.ApiKey); err != nil {
 			return err
 		}
-		if err := rules.apply(&k.Key, in.PatchOperations); err != nil {
-			return err
+		for _, op := range in.PatchOperations {
+			if err := s.patchKey(tx, &k, op); err != nil {
+				return err
+			}
 		}
 		if err := checkKey(&k.Key, strings.Repeat("-", minKeyValue)); err != nil {
 			return err
@@ -165,6 +173,43 @@ func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiK
 		return nil, err
 	}
 	return &k.Key, s.PublishAll(ctx)
+}
+
+// patchKey changes a key.
+func (s *Service) patchKey(tx *store.Tx, k *key, op apigatewayapi.PatchOperation) error {
+	allowed, _ := keyRules().find(pointer(wire.Value(op.Path)))
+	switch path := wire.Value(op.Path); {
+	case path == "/labels" && slices.Contains(allowed, op.Op):
+		return notBuilt("UpdateApiKey", "labels of keys are not built; use tags")
+	case path == "/stages" && op.Op == add:
+		return s.stageKey(tx, k, wire.Value(op.Value))
+	case path == "/stages" && op.Op == remove:
+		i := slices.Index(k.Key.StageKeys, wire.Value(op.Value))
+		if i < 0 {
+			return notFound("Invalid stage key specified")
+		}
+		k.Key.StageKeys = slices.Delete(slices.Clone(k.Key.StageKeys), i, i+1)
+		return nil
+	}
+	return keyRules().apply(&k.Key, []apigatewayapi.PatchOperation{op})
+}
+
+// stageKey notes that a key belongs to a stage, "api/stage". The note opens nothing: in an account with usage
+// plans, as every account is since 2016, only a plan does (API Gateway Developer Guide, "Usage plans and API keys").
+func (s *Service) stageKey(tx *store.Tx, k *key, name string) error {
+	api, st, _ := strings.Cut(name, "/")
+	_, err := s.stage(tx, place{k.Account, k.Region}, api, st)
+	var missing *apigatewayapi.NotFoundException
+	if errors.As(err, &missing) {
+		return notFound("Invalid stage identifier specified")
+	}
+	if err == nil && !slices.Contains(k.Key.StageKeys, name) {
+		if len(k.Key.StageKeys) >= maxStageKeys {
+			return badRequest("An API Key belongs to at most %d stages", maxStageKeys)
+		}
+		k.Key.StageKeys = append(k.Key.StageKeys, name)
+	}
+	return err
 }
 
 // DeleteApiKey deletes a key and takes it out of its plans.

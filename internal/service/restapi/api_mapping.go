@@ -108,7 +108,6 @@ func (s *Service) GetBasePathMappings(ctx context.Context, in *apigatewayapi.Get
 
 // UpdateBasePathMapping patches a mapping: its base path, its API, its stage.
 func (s *Service) UpdateBasePathMapping(ctx context.Context, in *apigatewayapi.UpdateBasePathMappingRequest) (*apigatewayapi.BasePathMapping, error) {
-	rules := patchRules{"/basePath": {replace}, "/restapiId": {replace}, "/restApiId": {replace}, "/stage": {replace}}
 	p := s.place(ctx)
 	var m mapping
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
@@ -118,12 +117,14 @@ func (s *Service) UpdateBasePathMapping(ctx context.Context, in *apigatewayapi.U
 		old := m.BasePath
 		ops := make([]apigatewayapi.PatchOperation, len(in.PatchOperations))
 		for i, op := range in.PatchOperations {
-			if wire.Value(op.Path) == "/restapiId" { // as AWS documents the path; the member is restApiId
-				op.Path = wire.String("/restApiId")
+			for documented, member := range map[string]string{"/restapiId": "/restApiId", "/basepath": "/basePath"} {
+				if wire.Value(op.Path) == documented {
+					op.Path = &member
+				}
 			}
 			ops[i] = op
 		}
-		if err := rules.apply(&m.Mapping, ops); err != nil {
+		if err := mappingRules().apply(&m.Mapping, ops); err != nil {
 			return err
 		}
 		m.BasePath = cmp.Or(wire.Value(m.Mapping.BasePath), noBasePath)

@@ -9,14 +9,6 @@ import (
 	"moat/internal/wire/apigatewayapi"
 )
 
-func methodRules() patchRules {
-	return patchRules{
-		"/authorizationType": {replace}, "/authorizerId": {replace}, "/apiKeyRequired": {replace}, "/operationName": {replace},
-		"/requestValidatorId": {replace}, "/authorizationScopes": {add, remove, replace},
-		"/requestParameters/*": {add, remove, replace}, "/requestModels/*": {add, remove, replace},
-	}
-}
-
 // verbs are the methods that a resource may have.
 var verbs = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"}
 
@@ -66,7 +58,12 @@ func (d *definition) checkMethod(m *apigatewayapi.Method) error {
 			return badRequest("Invalid Request Validator identifier specified")
 		}
 	}
-	for _, name := range m.RequestModels {
+	return d.checkModels(m.RequestModels)
+}
+
+// checkModels holds the models of a body, by content type, to those that there are.
+func (d *definition) checkModels(models map[string]string) error {
+	for _, name := range models {
 		if _, ok := d.Models[name]; !ok && name != "Empty" && name != "Error" {
 			return badRequest("Invalid model identifier specified: %s", name)
 		}
@@ -144,9 +141,12 @@ func (s *Service) DeleteMethod(ctx context.Context, in *apigatewayapi.DeleteMeth
 // PutMethodResponse declares an answer of a method.
 func (s *Service) PutMethodResponse(ctx context.Context, in *apigatewayapi.PutMethodResponseRequest) (*apigatewayapi.MethodResponse, error) {
 	out := apigatewayapi.MethodResponse{StatusCode: &in.StatusCode, ResponseModels: in.ResponseModels, ResponseParameters: in.ResponseParameters}
-	_, err := s.editMethod(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(_ *definition, m *apigatewayapi.Method) error {
+	_, err := s.editMethod(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(d *definition, m *apigatewayapi.Method) error {
 		if _, there := m.MethodResponses[in.StatusCode]; there {
 			return conflict("Response already exists for this resource")
+		}
+		if err := d.checkModels(in.ResponseModels); err != nil {
+			return err
 		}
 		if m.MethodResponses == nil {
 			m.MethodResponses = map[string]apigatewayapi.MethodResponse{}
@@ -187,7 +187,7 @@ func (s *Service) GetMethodResponse(ctx context.Context, in *apigatewayapi.GetMe
 
 // UpdateMethodResponse patches a declared answer.
 func (s *Service) UpdateMethodResponse(ctx context.Context, in *apigatewayapi.UpdateMethodResponseRequest) (*apigatewayapi.MethodResponse, error) {
-	rules := patchRules{"/responseParameters/*": {add, remove, replace}, "/responseModels/*": {add, remove, replace}}
+	rules := methodResponseRules()
 	var out apigatewayapi.MethodResponse
 	_, err := s.editMethod(ctx, in.RestApiId, in.ResourceId, in.HttpMethod, func(d *definition, m *apigatewayapi.Method) (err error) {
 		if out, err = d.methodResponse(in.ResourceId, in.HttpMethod, in.StatusCode); err != nil {
@@ -197,7 +197,7 @@ func (s *Service) UpdateMethodResponse(ctx context.Context, in *apigatewayapi.Up
 			return err
 		}
 		m.MethodResponses[in.StatusCode] = out
-		return nil
+		return d.checkModels(out.ResponseModels)
 	})
 	if err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func (s *Service) GetModels(ctx context.Context, in *apigatewayapi.GetModelsRequ
 
 // UpdateModel patches a schema.
 func (s *Service) UpdateModel(ctx context.Context, in *apigatewayapi.UpdateModelRequest) (*apigatewayapi.Model, error) {
-	rules := patchRules{"/description": {replace}, "/schema": {replace}}
+	rules := modelRules()
 	var out apigatewayapi.Model
 	err := s.edit(ctx, in.RestApiId, func(d *definition) (err error) {
 		if out, err = d.model(in.ModelName); err != nil {
@@ -178,16 +178,11 @@ func (s *Service) GetRequestValidators(ctx context.Context, in *apigatewayapi.Ge
 
 // UpdateRequestValidator patches a validator.
 func (s *Service) UpdateRequestValidator(ctx context.Context, in *apigatewayapi.UpdateRequestValidatorRequest) (*apigatewayapi.RequestValidator, error) {
-	rules := patchRules{"/name": {replace}, "/validateRequestBody": {replace}, "/validateRequestParameters": {replace}}
+	rules := validatorRules()
 	var out apigatewayapi.RequestValidator
 	err := s.edit(ctx, in.RestApiId, func(d *definition) (err error) {
 		if out, err = d.validator(in.RequestValidatorId); err != nil {
 			return err
-		}
-		for _, op := range in.PatchOperations { // AWS lists the paths in an order of its own (recorded)
-			if _, known := rules.find(pointer(wire.Value(op.Path))); op.Path != nil && !known {
-				return badRequest("Invalid patch path  '%s' specified for op '%s'. Must be one of: [/name, /validateRequestParameters, /validateRequestBody]", *op.Path, op.Op)
-			}
 		}
 		if err := rules.apply(&out, in.PatchOperations); err != nil {
 			return err

@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -24,6 +25,15 @@ func (s *Service) CreateUsagePlan(ctx context.Context, in *apigatewayapi.CreateU
 	if up.ApiStages == nil {
 		up.ApiStages = []apigatewayapi.ApiStage{}
 	}
+	for i, st := range up.ApiStages {
+		named := map[string]apigatewayapi.ThrottleSettings{}
+		for name, t := range st.Throttle {
+			named[throttleName(name)] = t
+		}
+		if st.Throttle != nil {
+			up.ApiStages[i].Throttle = named
+		}
+	}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		if err := s.checkPlan(tx, p, &up); err != nil {
 			return err
@@ -42,6 +52,12 @@ func (s *Service) checkPlan(tx *store.Tx, p place, up *apigatewayapi.UsagePlan) 
 		return badRequest("Usage Plan name cannot be blank")
 	}
 	for _, st := range up.ApiStages {
+		if wire.Value(st.ApiId) == "" || wire.Value(st.Stage) == "" {
+			return badRequest("Invalid API Stage {api: %%s, stage: %%s} specified for usageplan %%s") // AWS's own, which fills nothing in
+		}
+		if err := checkThrottles(st.Throttle); err != nil {
+			return err
+		}
 		if _, err := s.stage(tx, p, wire.Value(st.ApiId), wire.Value(st.Stage)); err != nil {
 			var missing *apigatewayapi.NotFoundException
 			if errors.As(err, &missing) {
@@ -55,6 +71,19 @@ func (s *Service) checkPlan(tx *store.Tx, p place, up *apigatewayapi.UsagePlan) 
 	}
 	if q := up.Quota; q != nil {
 		return checkQuota(q)
+	}
+	return nil
+}
+
+// checkThrottles holds the limits of single methods to their names, {resource}/{METHOD}.
+func checkThrottles(limits map[string]apigatewayapi.ThrottleSettings) error {
+	for name, t := range limits {
+		if i := strings.LastIndexByte(name, '/'); i < 0 || !slices.Contains(verbs, name[i+1:]) {
+			return badRequest("Invalid method specified for API stage throttle: %s", name)
+		}
+		if wire.Value(t.RateLimit) < 0 || wire.Value(t.BurstLimit) < 0 {
+			return badRequest("Usage Plan throttle rate and burst limits must not be negative")
+		}
 	}
 	return nil
 }
@@ -154,29 +183,56 @@ func (s *Service) UpdateUsagePlan(ctx context.Context, in *apigatewayapi.UpdateU
 	return &pl.Plan, s.PublishAll(ctx)
 }
 
-// patchPlan changes a plan. /apiStages has "api:stage" as its elements, and
-// /apiStages/api:stage/throttle/{path}~1{METHOD}/... the limits of one method.
+// patchPlan changes a plan. /apiStages has "api:stage" as its elements, and /apiStages/api:stage/throttle/...
+// the limits of single methods.
 func patchPlan(up *apigatewayapi.UsagePlan, op apigatewayapi.PatchOperation) error {
 	segments := pointer(wire.Value(op.Path))
 	switch {
 	case segments[0] == "apiStages" && len(segments) == 1:
 		return patchPlanStages(up, op)
-	case segments[0] == "apiStages":
-		i := stageIndex(up, segments[1])
-		if i < 0 {
-			return notFound("API Stage not found: %s", segments[1])
+	case segments[0] != "apiStages":
+		return planRules().apply(up, []apigatewayapi.PatchOperation{op})
+	}
+	i := stageIndex(up, segments[1])
+	if i < 0 {
+		return notFound("API Stage not found: %s", segments[1])
+	}
+	return patchPlanStage(&up.ApiStages[i], segments[2:], op)
+}
+
+// patchPlanStage changes the limits that a plan has for single methods of a stage. A method stands in the path as
+// {resource}/{METHOD}: in one segment, in two, or with the slashes of its resource as they are.
+func patchPlanStage(st *apigatewayapi.ApiStage, segments []string, op apigatewayapi.PatchOperation) error {
+	path := "/" + strings.Join(escaped(segments), "/")
+	if len(segments) > 1 && segments[0] == "throttle" {
+		method, member := segments[1:], ""
+		if last := method[len(method)-1]; len(method) > 1 && (last == "rateLimit" || last == "burstLimit") {
+			method, member = method[:len(method)-1], "/"+last
 		}
-		rest := "/" + strings.Join(escaped(segments[2:]), "/")
-		op.Path = &rest
-		rules := patchRules{"/throttle/*/rateLimit": {add, replace}, "/throttle/*/burstLimit": {add, replace}, "/throttle/*": {remove}, "/throttle": {remove}}
-		return rules.apply(&up.ApiStages[i], []apigatewayapi.PatchOperation{op})
+		path = "/throttle/" + escaped([]string{throttleName(strings.Join(method, "/"))})[0] + member
+	} else if path == "/throttle" && (op.Op == add || op.Op == replace) {
+		return patchThrottles(st, op)
 	}
-	rules := patchRules{
-		"/name": {replace}, "/description": {replace, remove}, "/productCode": {add, replace, remove},
-		"/throttle": {remove}, "/throttle/rateLimit": {add, replace}, "/throttle/burstLimit": {add, replace},
-		"/quota": {remove}, "/quota/limit": {add, replace}, "/quota/offset": {add, replace}, "/quota/period": {add, replace},
+	op.Path = &path
+	return planStageRules().apply(st, []apigatewayapi.PatchOperation{op})
+}
+
+// patchThrottles adds or puts in place the limits of methods, a JSON object by their names.
+func patchThrottles(st *apigatewayapi.ApiStage, op apigatewayapi.PatchOperation) error {
+	var limits map[string]struct {
+		RateLimit  *float64
+		BurstLimit *int32
 	}
-	return rules.apply(up, []apigatewayapi.PatchOperation{op})
+	if err := json.Unmarshal([]byte(wire.Value(op.Value)), &limits); err != nil {
+		return badRequest("Invalid value for '%s'. Must be a JSON object of limits", wire.Value(op.Path))
+	}
+	if st.Throttle == nil || op.Op == replace {
+		st.Throttle = map[string]apigatewayapi.ThrottleSettings{}
+	}
+	for name, l := range limits {
+		st.Throttle[throttleName(name)] = apigatewayapi.ThrottleSettings{RateLimit: l.RateLimit, BurstLimit: l.BurstLimit}
+	}
+	return nil
 }
 
 func escaped(segments []string) []string {
@@ -195,6 +251,9 @@ func stageIndex(up *apigatewayapi.UsagePlan, name string) int {
 }
 
 func patchPlanStages(up *apigatewayapi.UsagePlan, op apigatewayapi.PatchOperation) error {
+	if op.Op != add && op.Op != remove {
+		return badRequest("Invalid patch path  '/apiStages' specified for op '%s'. Please choose supported operations", op.Op)
+	}
 	name := wire.Value(op.Value)
 	api, stage, ok := strings.Cut(name, ":")
 	if !ok {
@@ -208,8 +267,6 @@ func patchPlanStages(up *apigatewayapi.UsagePlan, op apigatewayapi.PatchOperatio
 		up.ApiStages = slices.Delete(up.ApiStages, i, i+1)
 	case op.Op == add && i < 0:
 		up.ApiStages = append(up.ApiStages, apigatewayapi.ApiStage{ApiId: &api, Stage: &stage})
-	case op.Op != add:
-		return badRequest("Invalid patch path  '/apiStages' specified for op '%s'. Please choose supported operations", op.Op)
 	}
 	return nil
 }

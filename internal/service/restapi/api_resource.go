@@ -36,9 +36,6 @@ func (d *definition) addResource(id, parentID, part string) (apigatewayapi.Resou
 	if err != nil {
 		return parent, err
 	}
-	if !pathPart.MatchString(part) {
-		return parent, badRequest("Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the beginning and the end.")
-	}
 	if err := d.mayHave(parent, part, id); err != nil {
 		return parent, err
 	}
@@ -49,6 +46,9 @@ func (d *definition) addResource(id, parentID, part string) (apigatewayapi.Resou
 
 // mayHave checks that a parent may have a child with this path part.
 func (d *definition) mayHave(parent apigatewayapi.Resource, part, id string) error {
+	if !pathPart.MatchString(part) {
+		return badRequest("Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the beginning and the end.")
+	}
 	if greedy(wire.Value(parent.PathPart)) {
 		return badRequest("Cannot create a child of a resource with a greedy path variable: %s", *parent.PathPart)
 	}
@@ -114,7 +114,7 @@ func shown(r apigatewayapi.Resource, embed []string) apigatewayapi.Resource {
 
 // UpdateResource renames or moves a resource with everything below it.
 func (s *Service) UpdateResource(ctx context.Context, in *apigatewayapi.UpdateResourceRequest) (*apigatewayapi.Resource, error) {
-	rules := patchRules{"/parentId": {replace}, "/pathPart": {replace}}
+	rules := resourceRules()
 	var out apigatewayapi.Resource
 	err := s.edit(ctx, in.RestApiId, func(d *definition) error {
 		r, err := d.resource(in.ResourceId)

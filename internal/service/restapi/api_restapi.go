@@ -2,7 +2,7 @@ package restapi
 
 import (
 	"context"
-	"slices"
+	"strings"
 
 	"moat/internal/pure/policy"
 	"moat/internal/store"
@@ -10,20 +10,12 @@ import (
 	"moat/internal/wire/apigatewayapi"
 )
 
-func restAPIRules() patchRules {
-	return patchRules{
-		"/name": {replace}, "/description": {replace, remove}, "/policy": {replace, remove}, "/apiKeySource": {replace},
-		"/binaryMediaTypes/*": {add, remove, replace}, "/version": {replace}, "/disableExecuteApiEndpoint": {replace},
-		"/minimumCompressionSize": {replace, remove}, "/endpointConfiguration/types/*": {replace}, "/endpointConfiguration/ipAddressType": {replace},
-	}
-}
-
 // CreateRestApi makes an API with its root resource and nothing else.
 func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRestApiRequest) (*apigatewayapi.RestApi, error) {
 	api := apigatewayapi.RestApi{
 		Name: &in.Name, Description: in.Description, Version: in.Version, Policy: in.Policy, Tags: in.Tags, ApiKeySource: in.ApiKeySource,
 		BinaryMediaTypes: in.BinaryMediaTypes, DisableExecuteApiEndpoint: in.DisableExecuteApiEndpoint,
-		EndpointConfiguration: in.EndpointConfiguration, MinimumCompressionSize: in.MinimumCompressionSize,
+		EndpointConfiguration: in.EndpointConfiguration, MinimumCompressionSize: in.MinimumCompressionSize, SecurityPolicy: in.SecurityPolicy, EndpointAccessMode: in.EndpointAccessMode,
 	}
 	var source *definition
 	if in.CloneFrom != nil {
@@ -103,8 +95,8 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 	if n := api.MinimumCompressionSize; n != nil && (*n < 0 || *n > maxCompressionSize) {
 		return badRequest("Invalid minimum compression size, must be between 0 and %d", maxCompressionSize)
 	}
-	if slices.Contains(api.EndpointConfiguration.Types, apigatewayapi.EndpointTypePRIVATE) {
-		return notBuilt(operation, "private endpoints are not built")
+	if err := checkEndpoint(operation, api); err != nil {
+		return err
 	}
 	if p := wire.Value(api.Policy); p != "" {
 		if _, err := policy.Parse("resource policy", []byte(p), policy.ShortResource("execute-api:/", "arn:aws:execute-api:*:*:*/")); err != nil {
@@ -112,6 +104,46 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 		}
 	}
 	return nil
+}
+
+// checkEndpoint holds an API to the ways in which it can be reached.
+func checkEndpoint(operation string, api *apigatewayapi.RestApi) error {
+	e := api.EndpointConfiguration
+	for _, t := range e.Types {
+		switch t {
+		case apigatewayapi.EndpointTypePRIVATE:
+			return notBuilt(operation, "private endpoints are not built")
+		case apigatewayapi.EndpointTypeEDGE, apigatewayapi.EndpointTypeREGIONAL:
+		default:
+			return badRequest("Invalid endpoint type '%s'. Valid options are EDGE, REGIONAL and PRIVATE", t)
+		}
+	}
+	switch {
+	case len(e.Types) != 1:
+		return badRequest("An API has exactly one endpoint type")
+	case len(e.VpcEndpointIds) > 0:
+		return badRequest("VPCEndpoints can only be specified with PRIVATE apis.")
+	case e.IpAddressType != "" && e.IpAddressType != apigatewayapi.IpAddressTypeipv4 && e.IpAddressType != apigatewayapi.IpAddressTypedualstack:
+		return badRequest("Invalid IP address type '%s'. Valid options are ipv4 and dualstack", e.IpAddressType)
+	}
+	if k := api.ApiKeySource; k != apigatewayapi.ApiKeySourceTypeHEADER && k != apigatewayapi.ApiKeySourceTypeAUTHORIZER {
+		return badRequest("Invalid API key source '%s'. Valid options are HEADER and AUTHORIZER", k)
+	}
+	switch p := api.SecurityPolicy; {
+	case p == "" || p == apigatewayapi.SecurityPolicyTLS_1_0 || p == apigatewayapi.SecurityPolicyTLS_1_2:
+	case strings.HasPrefix(string(p), "SecurityPolicy_"):
+		return notBuilt(operation, "the security policy %s is not built", p)
+	default:
+		return badRequest("Invalid security policy '%s'", p)
+	}
+	switch m := api.EndpointAccessMode; m {
+	case "", apigatewayapi.EndpointAccessModeBASIC:
+		return nil
+	case apigatewayapi.EndpointAccessModeSTRICT:
+		return notBuilt(operation, "the endpoint access mode %s is not built", m)
+	default:
+		return badRequest("Invalid endpoint access mode '%s'. Valid options are BASIC and STRICT", m)
+	}
 }
 
 // GetRestApi returns an API.
@@ -147,10 +179,19 @@ func (s *Service) UpdateRestApi(ctx context.Context, in *apigatewayapi.UpdateRes
 		if err := restAPIRules().apply(&d.API, in.PatchOperations); err != nil {
 			return err
 		}
-		out = &d.API
-		return checkAPI("UpdateRestApi", &d.API)
+		if err := checkAPI("UpdateRestApi", &d.API); err != nil {
+			return err
+		}
+		shown := d.API
+		if out = &shown; out.Tags == nil {
+			out.Tags = map[string]string{} // recorded
+		}
+		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // DeleteRestApi deletes an API with its deployments and stages; they stop being served at once.

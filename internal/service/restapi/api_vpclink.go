@@ -126,7 +126,7 @@ func (s *Service) UpdateVpcLink(ctx context.Context, in *apigatewayapi.UpdateVpc
 		if l, err = s.link(tx, s.place(ctx), in.VpcLinkId); err != nil {
 			return err
 		}
-		if err := (patchRules{"/name": {replace}, "/description": {replace}}).apply(&l.Link, in.PatchOperations); err != nil {
+		if err := linkRules().apply(&l.Link, in.PatchOperations); err != nil {
 			return err
 		}
 		if wire.Value(l.Link.Name) == "" {

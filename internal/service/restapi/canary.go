@@ -9,13 +9,14 @@ import (
 	"moat/internal/wire/apigatewayapi"
 )
 
-const copyOp = apigatewayapi.Opcopy
-
 // patchCanary changes a stage's canary. The first change makes one: of the stage's own
 // deployment, without traffic (recorded).
 func patchCanary(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation) error {
 	if op.Op != remove && st.CanarySettings == nil {
 		st.CanarySettings = &apigatewayapi.CanarySettings{DeploymentId: st.DeploymentId, PercentTraffic: wire.Float64(0), UseStageCache: wire.Bool(false)}
+	}
+	if wire.Value(op.Path) == "/canarySettings/stageVariableOverrides" {
+		return replaceVariables(&st.CanarySettings.StageVariableOverrides, op)
 	}
 	return stageRules().apply(st, []apigatewayapi.PatchOperation{op})
 }

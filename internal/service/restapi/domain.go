@@ -68,15 +68,24 @@ func (s *Service) uploaded(d *domain, up upload) error {
 // checkDomain refuses what a domain may not be, and what Moat cannot enforce.
 func (s *Service) checkDomain(operation string, d *domain) error {
 	e := d.Domain.EndpointConfiguration
+	for _, t := range e.Types {
+		if t != apigatewayapi.EndpointTypeEDGE && t != apigatewayapi.EndpointTypeREGIONAL && t != apigatewayapi.EndpointTypePRIVATE {
+			return badRequest("Invalid endpoint type '%s'. Valid options are EDGE, REGIONAL and PRIVATE", t)
+		}
+	}
 	switch {
 	case !hostName.MatchString(d.Name) || len(d.Name) > 253 || net.ParseIP(d.Name) != nil:
 		return badRequest("Invalid domain name: %s", d.Name)
 	case s.cfg.Reserved != nil && s.cfg.Reserved(d.Name):
 		return badRequest("The domain name %s is one that Moat itself answers to", d.Name)
-	case len(e.Types) != 1:
-		return badRequest("A domain name has one endpoint type")
-	case e.Types[0] == apigatewayapi.EndpointTypePRIVATE || wire.Value(d.Domain.Policy) != "" || len(e.VpcEndpointIds) > 0:
+	case len(e.Types) == 0 || len(e.Types) > 2 || len(e.Types) == 2 && e.Types[0] == e.Types[1]:
+		return badRequest("A domain name has one endpoint type, or two while it changes")
+	case d.has(apigatewayapi.EndpointTypePRIVATE) || wire.Value(d.Domain.Policy) != "" || wire.Value(d.Domain.ManagementPolicy) != "" || len(e.VpcEndpointIds) > 0:
 		return notBuilt(operation, privateDomains)
+	case d.Domain.EndpointAccessMode != "" && d.Domain.EndpointAccessMode != apigatewayapi.EndpointAccessModeBASIC && d.Domain.EndpointAccessMode != apigatewayapi.EndpointAccessModeSTRICT:
+		return badRequest("Invalid endpoint access mode '%s'. Valid options are BASIC and STRICT", d.Domain.EndpointAccessMode)
+	case e.IpAddressType != "" && e.IpAddressType != apigatewayapi.IpAddressTypeipv4 && e.IpAddressType != apigatewayapi.IpAddressTypedualstack:
+		return badRequest("Invalid IP address type '%s'. Valid options are ipv4 and dualstack", e.IpAddressType)
 	case d.Domain.RoutingMode != apigatewayapi.RoutingModeBASE_PATH_MAPPING_ONLY:
 		return notBuilt(operation, "routing rules are not built: only base path mappings")
 	case wire.Value(d.Domain.OwnershipVerificationCertificateArn) != "":
@@ -94,15 +103,17 @@ func (s *Service) checkDomain(operation string, d *domain) error {
 // checkCertificate sees to it that the domain has a certificate by which it can be served. There is
 // no certificate manager here: the ARN of one counts where Moat has a certificate for the name itself.
 func (s *Service) checkCertificate(operation string, d *domain) error {
-	arn := wire.Value(d.Domain.CertificateArn)
-	if d.Domain.EndpointConfiguration.Types[0] == apigatewayapi.EndpointTypeREGIONAL {
-		arn = wire.Value(d.Domain.RegionalCertificateArn)
+	for t, arn := range map[apigatewayapi.EndpointType]string{
+		apigatewayapi.EndpointTypeEDGE: wire.Value(d.Domain.CertificateArn), apigatewayapi.EndpointTypeREGIONAL: wire.Value(d.Domain.RegionalCertificateArn),
+	} {
+		switch {
+		case d.has(t) && arn == "" && d.Chain == "":
+			return badRequest("A domain name needs a certificate: certificateArn, regionalCertificateArn or an uploaded one")
+		case arn != "" && !strings.HasPrefix(arn, "arn:"):
+			return badRequest("Invalid certificate ARN: %s", arn)
+		}
 	}
 	switch {
-	case arn == "" && d.Chain == "":
-		return badRequest("A domain name needs a certificate: certificateArn, regionalCertificateArn or an uploaded one")
-	case arn != "" && !strings.HasPrefix(arn, "arn:"):
-		return badRequest("Invalid certificate ARN: %s", arn)
 	case d.Chain == "" && (s.cfg.Vouches == nil || !s.cfg.Vouches(d.Name)):
 		return notBuilt(operation, "there is no certificate manager, and Moat has no certificate for %s; upload one as certificateBody, certificatePrivateKey and certificateChain", d.Name)
 	}
@@ -128,7 +139,7 @@ func (s *Service) checkMutual(operation string, d *domain) error {
 	}
 	uri := wire.Value(m.TruststoreUri)
 	switch {
-	case d.Domain.EndpointConfiguration.Types[0] != apigatewayapi.EndpointTypeREGIONAL:
+	case d.has(apigatewayapi.EndpointTypeEDGE):
 		return badRequest("Mutual TLS authentication is only supported for regional domain names")
 	case d.Domain.SecurityPolicy == apigatewayapi.SecurityPolicyTLS_1_0:
 		return badRequest("Mutual TLS authentication needs the security policy TLS_1_2 or higher")

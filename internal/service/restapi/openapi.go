@@ -294,19 +294,6 @@ func (w *importer) settings() error {
 	if n != nil {
 		api.MinimumCompressionSize = n
 	}
-	if s := api.ApiKeySource; s != apigatewayapi.ApiKeySourceTypeHEADER && s != apigatewayapi.ApiKeySourceTypeAUTHORIZER {
-		return badRequest("Invalid API key source '%s'. Valid options are HEADER and AUTHORIZER", s)
-	}
-	switch p := api.SecurityPolicy; {
-	case p == "" || p == apigatewayapi.SecurityPolicyTLS_1_0 || p == apigatewayapi.SecurityPolicyTLS_1_2:
-	case strings.HasPrefix(string(p), "SecurityPolicy_"):
-		return notBuilt("PutRestApi", "the security policy %s is not built", p)
-	default:
-		return badRequest("Invalid security policy '%s'", p)
-	}
-	if m := api.EndpointAccessMode; m != "" && m != apigatewayapi.EndpointAccessModeBASIC {
-		return notBuilt("PutRestApi", "the endpoint access mode %s is not built", m)
-	}
 	e := root.Object("x-amazon-apigateway-endpoint-configuration")
 	if servers := root.List("servers"); len(servers) > 0 {
 		first, _ := servers[0].(*document.Object)
@@ -317,9 +304,7 @@ func (w *importer) settings() error {
 			}
 		}
 	}
-	if err := w.endpoint(e); err != nil {
-		return err
-	}
+	w.endpoint(e)
 	for _, name := range slices.Sorted(keysOf(w.doc.parameters)) {
 		value := w.doc.parameters[name]
 		switch {
@@ -348,7 +333,7 @@ func keysOf(m map[string]string) func(func(string) bool) {
 	}
 }
 
-func (w *importer) endpoint(e *document.Object) error {
+func (w *importer) endpoint(e *document.Object) {
 	api := &w.d.API
 	if e.Has("disableExecuteApiEndpoint") {
 		api.DisableExecuteApiEndpoint = wire.Bool(isTrue(e.Get("disableExecuteApiEndpoint")))
@@ -358,9 +343,6 @@ func (w *importer) endpoint(e *document.Object) error {
 	}
 	if t := e.Text("ipAddressType"); t != "" {
 		api.EndpointConfiguration.IpAddressType = apigatewayapi.IpAddressType(t)
-		if t != string(apigatewayapi.IpAddressTypeipv4) && t != string(apigatewayapi.IpAddressTypedualstack) {
-			return badRequest("Invalid IP address type '%s'. Valid options are ipv4 and dualstack", t)
-		}
 	}
 	if types := texts(e.List("types")); types != nil {
 		api.EndpointConfiguration.Types = nil
@@ -368,12 +350,6 @@ func (w *importer) endpoint(e *document.Object) error {
 			api.EndpointConfiguration.Types = append(api.EndpointConfiguration.Types, apigatewayapi.EndpointType(t))
 		}
 	}
-	for _, t := range api.EndpointConfiguration.Types {
-		if t != apigatewayapi.EndpointTypeEDGE && t != apigatewayapi.EndpointTypeREGIONAL && t != apigatewayapi.EndpointTypePRIVATE {
-			return badRequest("Invalid endpoint type '%s'. Valid options are EDGE, REGIONAL and PRIVATE", t)
-		}
-	}
-	return nil
 }
 
 // basePath is the document's: basePath in Swagger; in OpenAPI the first server variable of

@@ -48,39 +48,11 @@ func (o *operation) integration() error {
 			return err
 		}
 	}
-	if err := checkChoices(&i); err != nil {
-		return err
-	}
 	integrationDefaults(&i, o.resource)
 	if err := checkIntegration("PutRestApi", &i); err != nil {
 		return err
 	}
 	o.m.MethodIntegration = &i
-	return nil
-}
-
-// checkChoices holds a document to the values that calls can have, and refuses what is not built.
-func checkChoices(i *apigatewayapi.Integration) error {
-	switch i.ConnectionType {
-	case "", apigatewayapi.ConnectionTypeINTERNET, apigatewayapi.ConnectionTypeVPC_LINK:
-	default:
-		return badRequest("Invalid connection type '%s'. Valid options are INTERNET and VPC_LINK", i.ConnectionType)
-	}
-	handling := []apigatewayapi.ContentHandlingStrategy{i.ContentHandling}
-	for _, r := range i.IntegrationResponses {
-		handling = append(handling, r.ContentHandling)
-	}
-	for _, h := range handling {
-		if h != "" && h != apigatewayapi.ContentHandlingStrategyCONVERT_TO_BINARY && h != apigatewayapi.ContentHandlingStrategyCONVERT_TO_TEXT {
-			return badRequest("Invalid content handling '%s'. Valid options are CONVERT_TO_BINARY and CONVERT_TO_TEXT", h)
-		}
-	}
-	if m := i.ResponseTransferMode; m != "" && m != apigatewayapi.ResponseTransferModeBUFFERED {
-		return notBuilt("PutRestApi", "the response transfer mode %s is not built", m)
-	}
-	if wire.Value(i.IntegrationTarget) != "" {
-		return notBuilt("PutRestApi", "integration targets are not built")
-	}
 	return nil
 }
 

@@ -10,14 +10,29 @@ import (
 	"moat/internal/wire/apigatewayapi"
 )
 
-// patchRules say which paths of a shape a patch may touch, and by which operations.
-// A path names members as they are on the wire; "*" stands for any one segment.
-type patchRules map[string][]apigatewayapi.Op
+// patchRules say which paths of a shape a patch may touch, and by which operations, in the order in
+// which a refusal lists them. A path names members as they are on the wire; "*" stands for any one segment.
+type patchRules []patchRule
+
+type patchRule struct {
+	path   string
+	ops    []apigatewayapi.Op
+	hidden bool // not listed: another spelling, or Moat's own
+}
+
+// at is a rule.
+func at(path string, ops ...apigatewayapi.Op) patchRule { return patchRule{path: path, ops: ops} }
+
+// also is a rule that a refusal does not list.
+func also(path string, ops ...apigatewayapi.Op) patchRule {
+	return patchRule{path: path, ops: ops, hidden: true}
+}
 
 const (
 	add     = apigatewayapi.Opadd
 	remove  = apigatewayapi.Opremove
 	replace = apigatewayapi.Opreplace
+	copyOp  = apigatewayapi.Opcopy
 )
 
 // apply runs the operations on a shape, in order (RFC 6902 in API Gateway's dialect:
@@ -62,16 +77,17 @@ func (rules patchRules) applyTersely(shape any, ops []apigatewayapi.PatchOperati
 
 func (rules patchRules) paths() []string {
 	var out []string
-	for p := range rules {
-		out = append(out, p)
+	for _, r := range rules {
+		if !r.hidden {
+			out = append(out, r.path)
+		}
 	}
-	slices.Sort(out)
 	return out
 }
 
 func (rules patchRules) find(segments []string) ([]apigatewayapi.Op, bool) {
-	for path, ops := range rules {
-		want := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	for _, r := range rules {
+		want := strings.Split(strings.TrimPrefix(r.path, "/"), "/")
 		if len(want) != len(segments) {
 			continue
 		}
@@ -80,7 +96,7 @@ func (rules patchRules) find(segments []string) ([]apigatewayapi.Op, bool) {
 			match = match && (w == "*" || w == segments[i])
 		}
 		if match {
-			return ops, true
+			return r.ops, true
 		}
 	}
 	return nil, false
@@ -90,16 +106,20 @@ func (rules patchRules) find(segments []string) ([]apigatewayapi.Op, bool) {
 func pointer(path string) []string {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i, p := range parts {
-		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(p)
+		parts[i] = unescaped(p)
 	}
 	return parts
+}
+
+func unescaped(segment string) string {
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(segment)
 }
 
 // patchValue walks to the addressed member and changes it.
 func patchValue(v reflect.Value, segments []string, op apigatewayapi.PatchOperation) error {
 	switch v.Kind() {
 	case reflect.Pointer:
-		if len(segments) == 0 && op.Op == remove {
+		if len(segments) == 0 && (op.Op == remove || empties(v, op)) {
 			v.SetZero()
 			return nil
 		}
@@ -130,6 +150,16 @@ func patchValue(v reflect.Value, segments []string, op apigatewayapi.PatchOperat
 		return badRequest("Invalid patch path %s", *op.Path)
 	}
 	return setScalar(v, op)
+}
+
+// empties tells whether an operation takes a member away by giving it nothing: texts, but for a selection
+// pattern, whose empty form means something; and a compression size, which is switched off so (API Gateway
+// API Reference, "Patch Operations").
+func empties(v reflect.Value, op apigatewayapi.PatchOperation) bool {
+	if wire.Value(op.Value) != "" {
+		return false
+	}
+	return v.Type().Elem().Kind() == reflect.String && (op.Value == nil || *op.Path != "/selectionPattern") || *op.Path == "/minimumCompressionSize"
 }
 
 // member finds a field by its name on the wire.
@@ -189,19 +219,21 @@ func patchList(v reflect.Value, segments []string, op apigatewayapi.PatchOperati
 			index = i
 		}
 	}
-	e := reflect.ValueOf(element).Convert(v.Type().Elem())
+	without := func() reflect.Value { return reflect.AppendSlice(v.Slice3(0, index, index), v.Slice(index+1, v.Len())) }
+	as := func(text string) reflect.Value { return reflect.ValueOf(text).Convert(v.Type().Elem()) }
 	switch {
-	case op.Op == remove && index < 0:
+	case op.Op == replace && len(segments) == 0:
+		v.Set(reflect.Append(reflect.MakeSlice(v.Type(), 0, 1), as(element)))
+	case op.Op == add && element == "":
+		return badRequest("Invalid null or empty value in %s", strings.TrimPrefix(*op.Path, "/"))
+	case op.Op != add && index < 0:
 		return notFound("Invalid parameter name specified")
 	case op.Op == remove:
-		v.Set(reflect.AppendSlice(v.Slice3(0, index, index), v.Slice(index+1, v.Len())))
-	case op.Op == replace && len(segments) == 0:
-		list := reflect.MakeSlice(v.Type(), 0, 1)
-		v.Set(reflect.Append(list, e))
-	case op.Op == replace && index >= 0:
-		v.Index(index).Set(reflect.ValueOf(wire.Value(op.Value)).Convert(v.Type().Elem()))
+		v.Set(without())
+	case op.Op == replace: // recorded: what comes in its place stands at the end, and is escaped as it is in a path
+		v.Set(reflect.Append(without(), as(unescaped(wire.Value(op.Value)))))
 	case index < 0:
-		v.Set(reflect.Append(v, e))
+		v.Set(reflect.Append(v, as(element)))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"moat/internal/gateway"
@@ -243,10 +244,14 @@ func methodSettings(m apigatewayapi.MethodSetting) gateway.MethodSettings {
 	}
 }
 
-// throttleName is a method setting's name as the gateway has it: "/path/METHOD" or "*/*".
+// throttleName is a method setting's name as the gateway has it: "/path/METHOD", "//METHOD" for the root, or "*/*".
 func throttleName(name string) string {
-	if name == "*/*" || name[0] == '/' {
+	if name == "*/*" {
 		return name
+	}
+	name = strings.TrimLeft(name, "/")
+	if !strings.Contains(name, "/") {
+		name = "/" + name
 	}
 	return "/" + name
 }

@@ -65,7 +65,7 @@ func wireForm(v reflect.Value) any {
 		out := map[string]any{}
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("aws"), ",")
-			if name == "item" {
+			if v.Type().Field(i).Name == "Items" { // "item" on the wire, but clients' models, and so what was recorded, say items
 				name = "items"
 			}
 			if f := v.Field(i); !f.IsZero() || f.Kind() == reflect.Map && !f.IsNil() {

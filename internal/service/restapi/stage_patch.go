@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,19 +24,6 @@ func badStagePath(op apigatewayapi.PatchOperation) error {
 	return badRequest("Invalid method setting path: %s. Must be one of: [%s]", wire.Value(op.Path), stagePaths)
 }
 
-// stageRules are the patches of a stage's own members; method settings, the canary and what is
-// copied have paths of their own.
-func stageRules() patchRules {
-	return patchRules{
-		"/deploymentId": {replace}, "/description": {replace}, "/documentationVersion": {replace}, "/clientCertificateId": {replace, remove},
-		"/variables/*": {add, remove, replace}, "/variables": {remove}, "/tracingEnabled": {replace},
-		"/cacheClusterEnabled": {replace}, "/cacheClusterSize": {replace},
-		"/accessLogSettings": {remove}, "/accessLogSettings/destinationArn": {add, replace, remove}, "/accessLogSettings/format": {add, replace, remove},
-		"/canarySettings": {remove}, "/canarySettings/deploymentId": {replace}, "/canarySettings/percentTraffic": {replace}, "/canarySettings/useStageCache": {replace},
-		"/canarySettings/stageVariableOverrides/*": {add, replace, remove},
-	}
-}
-
 // unbuiltStage names the parts of a stage that have no effect yet.
 func unbuiltStage() map[string]string {
 	return map[string]string{"webAclArn": "web ACLs"}
@@ -53,18 +41,29 @@ func patchStage(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation) error 
 		return promote(st, op)
 	}
 	allowed, own := stageRules().find(segments)
-	switch {
-	case own && segments[0] == "canarySettings" && !slices.Contains(allowed, op.Op):
-		if len(segments) == 1 {
-			return badStagePath(op)
-		}
+	switch may := slices.Contains(allowed, op.Op); {
+	case !own || !may && op.Op == remove: // recorded: removing something else is about a method setting
+		return patchMethodSetting(st, op)
+	case !may && slices.Equal(allowed, []apigatewayapi.Op{remove}):
+		return badStagePath(op)
+	case !may:
 		return badRequest("Invalid %s operation with path: %s", op.Op, wire.Value(op.Path))
-	case own && segments[0] == "canarySettings":
+	case segments[0] == "canarySettings":
 		return patchCanary(st, op)
-	case own:
-		return stageRules().apply(st, []apigatewayapi.PatchOperation{op})
+	case segments[0] == "variables" && len(segments) == 1 && op.Op == replace:
+		return replaceVariables(&st.Variables, op)
 	}
-	return patchMethodSetting(st, op)
+	return stageRules().apply(st, []apigatewayapi.PatchOperation{op})
+}
+
+// replaceVariables puts a JSON object of texts in the place of all variables.
+func replaceVariables(to *map[string]string, op apigatewayapi.PatchOperation) error {
+	var fresh map[string]string
+	if err := json.Unmarshal([]byte(wire.Value(op.Value)), &fresh); err != nil {
+		return badRequest("Invalid value for '%s'. Must be a JSON object of strings", wire.Value(op.Path))
+	}
+	*to = fresh
+	return nil
 }
 
 // patchMethodSetting changes a setting: /{resource}/{method}/throttling/rateLimit, the resource
@@ -95,10 +94,13 @@ func patchMethodSetting(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation
 	}
 	path := wire.Value(op.Path)
 	op.Path = &member
+	if op.Op != replace && op.Op != remove {
+		return badRequest("Invalid %s operation with path: %s", op.Op, path)
+	}
 	if op.Op == remove { // back to the default
 		op.Op, op.Value = replace, defaultOf(member)
 	}
-	if err := (patchRules{member: {add, replace}}).apply(&m, []apigatewayapi.PatchOperation{op}); err != nil {
+	if err := (patchRules{at(member, replace)}).apply(&m, []apigatewayapi.PatchOperation{op}); err != nil {
 		return err
 	}
 	if err := checkSetting(path, m); err != nil {

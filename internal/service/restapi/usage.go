@@ -198,7 +198,7 @@ func (s *Service) UpdateUsage(ctx context.Context, in *apigatewayapi.UpdateUsage
 	rest := struct {
 		Remaining *int64 `aws:"remaining"`
 	}{}
-	if err := (patchRules{"/remaining": {replace}}).apply(&rest, in.PatchOperations); err != nil {
+	if err := usageRules().apply(&rest, in.PatchOperations); err != nil {
 		return nil, err
 	}
 	if rest.Remaining == nil || *rest.Remaining < 0 || *rest.Remaining > maxQuota {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -282,4 +283,35 @@ func TestUsage_restart(t *testing.T) {
 	if n := w.ask(1, 5000); n != 4994 {
 		t.Errorf("%d passed", n)
 	}
+}
+
+// The limits of methods that plans and stages name are held to their names, however they are spelled.
+func TestPlan_MethodNames(t *testing.T) {
+	t.Parallel()
+	s, b, ctx := newService(t)
+	api := imported(t, s, ctx)
+	deploy(t, s, ctx, api, "dev")
+	plan := func(name string) (*apigatewayapi.UsagePlan, error) {
+		return s.CreateUsagePlan(ctx, &apigatewayapi.CreateUsagePlanRequest{Name: "p", ApiStages: []apigatewayapi.ApiStage{{ApiId: &api, Stage: wire.String("dev"),
+			Throttle: map[string]apigatewayapi.ThrottleSettings{name: {RateLimit: wire.Float64(1), BurstLimit: wire.Int32(1)}}}}})
+	}
+	for _, name := range []string{"", "/", "*/*", "/courses", "/courses/FETCH"} {
+		if got, err := plan(name); err == nil {
+			t.Errorf("%q: got %+v", name, got.ApiStages)
+		}
+	}
+	for name, want := range map[string]string{"/courses/GET": "/courses/GET", "courses/GET": "/courses/GET", "/GET": "//GET", "//GET": "//GET"} {
+		p, err := plan(name)
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		if _, there := b.plans.Plans[*p.Id].Stages[api+"/dev"].Throttles[want]; !there {
+			t.Errorf("%q: published %+v", name, b.plans.Plans[*p.Id].Stages)
+		}
+		if up, err := s.UpdateUsagePlan(ctx, &apigatewayapi.UpdateUsagePlanRequest{UsagePlanId: *p.Id, PatchOperations: patches("replace /apiStages/" + api + ":dev/throttle/" + strings.ReplaceAll(name, "/", "~1") + "/rateLimit 5")}); err != nil || len(up.ApiStages[0].Throttle) != 1 || *up.ApiStages[0].Throttle[want].RateLimit != 5 {
+			t.Errorf("%q: patched %+v, %v", name, up, err)
+		}
+	}
+	_, err := s.CreateUsagePlan(ctx, &apigatewayapi.CreateUsagePlanRequest{Name: "p", ApiStages: []apigatewayapi.ApiStage{{ApiId: &api}}})
+	refused(t, err, "BadRequestException", "Invalid API Stage {api: %s, stage: %s} specified for usageplan %s")
 }
