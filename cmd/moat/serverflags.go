@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/server"
 )
 
@@ -30,8 +30,8 @@ type serverFlags struct {
 }
 
 var (
-	accountPattern = regexp.MustCompile(`^\d{12}$`)
-	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	accountPattern = lazyregexp.New(`^\d{12}$`)
+	regionPattern  = lazyregexp.New(`^[a-z]{2}(-[a-z]+)+-\d$`)
 )
 
 func (f *serverFlags) register(cmd *cobra.Command, account, isolation string) {

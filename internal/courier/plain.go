@@ -2,16 +2,17 @@ package courier
 
 import (
 	"html"
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 var (
-	hiddenParts = regexp.MustCompile(`(?is)<!--.*?-->|<(style|script|head|title)\b.*?</(style|script|head|title)\s*>`)
-	anchors     = regexp.MustCompile(`(?is)<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')[^>]*>(.*?)</a\s*>`)
-	lineBreaks  = regexp.MustCompile(`(?i)<br\b[^>]*>|</(p|div|tr|li|h[1-6]|table|ul|ol|blockquote)\s*>`)
-	tags        = regexp.MustCompile(`(?s)</?[a-zA-Z][^>]*>|<![^>]*>`)
-	spaces      = regexp.MustCompile(`[ \t\r\n\f]+`)
+	hiddenParts = lazyregexp.New(`(?is)<!--.*?-->|<(style|script|head|title)\b.*?</(style|script|head|title)\s*>`)
+	anchors     = lazyregexp.New(`(?is)<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')[^>]*>(.*?)</a\s*>`)
+	lineBreaks  = lazyregexp.New(`(?i)<br\b[^>]*>|</(p|div|tr|li|h[1-6]|table|ul|ol|blockquote)\s*>`)
+	tags        = lazyregexp.New(`(?s)</?[a-zA-Z][^>]*>|<![^>]*>`)
+	spaces      = lazyregexp.New(`[ \t\r\n\f]+`)
 )
 
 // plainText is an HTML mail for who reads text: tags are left out, links stand behind

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"moat/internal/http1"
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 )
 
@@ -220,7 +220,7 @@ func (s *Snapshot) compileIntegration(rt *route, res *resource) (integration, er
 	return nil, &DefinitionError{"Invalid integration type " + in.Type}
 }
 
-var stageVariable = regexp.MustCompile(`\$\{stageVariables\.([A-Za-z0-9_]+)\}`)
+var stageVariable = lazyregexp.New(`\$\{stageVariables\.([A-Za-z0-9_]+)\}`)
 
 // expand puts the stage variables into s; one that the stage does not have is empty.
 func (s *Snapshot) expand(text string) string {

@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"regexp"
 	"strconv"
 
 	"moat/internal/pure/jsonpath"
+	"moat/internal/pure/lazyregexp"
 )
 
 // mock answers by itself: its rendered request says with which status.
@@ -15,7 +15,7 @@ type mock struct {
 
 // looseStatus finds the status in a text that is not quite JSON ({statusCode: 200,}),
 // which AWS reads all the same (recorded).
-var looseStatus = regexp.MustCompile(`[{,\s]['"]?statusCode['"]?\s*:\s*['"]?(\d{3})['"]?\s*[,}]`)
+var looseStatus = lazyregexp.New(`[{,\s]['"]?statusCode['"]?\s*:\s*['"]?(\d{3})['"]?\s*[,}]`)
 
 func compileMock(rt *route, in Integration) (integration, error) {
 	m := &mock{}

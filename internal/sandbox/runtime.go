@@ -9,11 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 //go:embed bootstrap/node.cjs
@@ -62,7 +63,7 @@ type program struct {
 }
 
 // runtimeName is a runtime that can run here; everything else is refused by name.
-var runtimeName = regexp.MustCompile(`^(nodejs[0-9]{1,3}\.x|python3\.[0-9]{1,3}|provided(\.al2|\.al2023)?)$`)
+var runtimeName = lazyregexp.New(`^(nodejs[0-9]{1,3}\.x|python3\.[0-9]{1,3}|provided(\.al2|\.al2023)?)$`)
 
 // runtimes finds programs, once each.
 type runtimes struct {

@@ -4,14 +4,14 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"moat/internal/gateway"
+	"moat/internal/pure/lazyregexp"
 )
 
 // regionLabel is a label of a host name that is a region: what stands before it names a service.
-var regionLabel = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
+var regionLabel = lazyregexp.New(`^[a-z]{2}(-[a-z]+)+-\d+$`)
 
 // foreignSuffixes are AWS's: what lies below is never a custom domain name.
 func foreignSuffixes() []string {

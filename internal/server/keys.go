@@ -2,13 +2,14 @@ package server
 
 import (
 	"net/http"
-	"regexp"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 const rotateKeysPath = "/_moat/keys/rotate"
 
 // poolIDShape is that of a user pool's id; what has another names no pool, and so no resource.
-var poolIDShape = regexp.MustCompile(`^[a-z0-9-]{1,30}_[0-9A-Za-z]{1,40}$`)
+var poolIDShape = lazyregexp.New(`^[a-z0-9-]{1,30}_[0-9A-Za-z]{1,40}$`)
 
 // KeyRotation is what `moat keys rotate` asks for.
 type KeyRotation struct {

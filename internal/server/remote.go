@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"sync"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/sigv4"
 	"moat/internal/service/stack"
 	"moat/internal/service/stack/bundle"
@@ -137,8 +137,8 @@ func (s *Server) deployArchive(ctx context.Context, in Deployment, progress func
 }
 
 var (
-	regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
-	bodyHash   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	regionName = lazyregexp.New(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
+	bodyHash   = lazyregexp.New(`^[0-9a-f]{64}$`)
 )
 
 // signedBy verifies the signature of a request to one of Moat's own addresses (SigV4, header

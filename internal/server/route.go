@@ -3,14 +3,14 @@ package server
 import (
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"moat/internal/gateway"
+	"moat/internal/pure/lazyregexp"
 )
 
 var (
-	poolPath   = regexp.MustCompile(`^/([\w-]+_[0-9A-Za-z]+)(/\.well-known/.*)$`)
+	poolPath   = lazyregexp.New(`^/([\w-]+_[0-9A-Za-z]+)(/\.well-known/.*)$`)
 	userAPI    = "/_user_request_"
 	domainPath = "/_auth/"
 	apiPath    = "/restapis/"

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/service/trail"
 	"moat/internal/wire"
@@ -105,7 +105,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, id string) {
 
 func cutID(id string) string { return id[:min(len(id), 64)] }
 
-var requestID = regexp.MustCompile(`^[0-9A-Za-z=_-]{8,64}$`)
+var requestID = lazyregexp.New(`^[0-9A-Za-z=_-]{8,64}$`)
 
 // accessEvent looks for a request in the access logs that the caller may read.
 func (s *Server) accessEvent(ctx context.Context, id string) ([]trail.Event, error) {

@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // Schema declares a table of T.
@@ -82,7 +83,7 @@ type statements struct {
 	indexInsert, indexDelete                         []string
 }
 
-var sqlName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+var sqlName = lazyregexp.New(`^[a-z][a-z0-9_]*$`)
 
 // NewTable makes a table of a schema; a schema that contradicts itself panics,
 // since it is written in the program. The table is used after [DB.Create].

@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // regionName is the form of every region's name: us-east-1, us-gov-west-1.
-var regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
+var regionName = lazyregexp.New(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
 
 // scopeOf finds the service in a credential scope, before the signature is looked at.
-var scopeOf = regexp.MustCompile(`Credential=[^/,\s]+/[0-9]+/[^/,\s]+/([A-Za-z0-9-]+)/aws4_request`)
+var scopeOf = lazyregexp.New(`Credential=[^/,\s]+/[0-9]+/[^/,\s]+/([A-Za-z0-9-]+)/aws4_request`)
 
 // endpoint is one API, ready to be found.
 type endpoint struct {

@@ -1,8 +1,9 @@
 package policy
 
 import (
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // Use says what a document is for; each use has rules of its own.
@@ -257,9 +258,9 @@ func resourceForm(r string) error {
 	return nil
 }
 
-var iamPath = regexp.MustCompile(`^(?:root$|(?:user|federated-user|role|group|instance-profile|mfa|server-certificate|policy|sms-mfa|saml-provider|oidc-provider|report|access-report)/|[a-z-]*[*?$])`)
+var iamPath = lazyregexp.New(`^(?:root$|(?:user|federated-user|role|group|instance-profile|mfa|server-certificate|policy|sms-mfa|saml-provider|oidc-provider|report|access-report)/|[a-z-]*[*?$])`)
 
-var sidPattern = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+var sidPattern = lazyregexp.New(`^[0-9A-Za-z]*$`)
 
 func sids(statements []node, use Use) error {
 	seen := map[string]bool{}

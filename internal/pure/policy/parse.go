@@ -1,9 +1,10 @@
 package policy
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // Document is a compiled policy. It is immutable and safe for concurrent use.
@@ -199,7 +200,7 @@ func (s *statement) parseElement(m member, variables bool, o options) error {
 	return nil
 }
 
-var vendorPattern = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+var vendorPattern = lazyregexp.New(`^[A-Za-z0-9.-]+$`)
 
 func (s *statement) parseActions(v node) error {
 	values, ok := v.strings()

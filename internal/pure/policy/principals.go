@@ -1,9 +1,10 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // principals is the compiled Principal or NotPrincipal of a statement.
@@ -88,10 +89,10 @@ func (ps *principals) names(p *Principal) (any, wholly bool) {
 }
 
 var (
-	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
-	idPattern      = regexp.MustCompile(`^A[A-Z]{3}[A-Z0-9]{12,}$`)
-	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(?:iam::[0-9]{12}:(?:root|(?:user|role)/[^*?]+)|sts::[0-9]{12}:(?:assumed-role/[^*?/]+/[^*?/]+|federated-user/[^*?]+))$`)
-	servicePattern = regexp.MustCompile(`^[a-z0-9.-]+\.(?:amazonaws\.com(?:\.cn)?|amazon\.com)$`)
+	accountPattern = lazyregexp.New(`^[0-9]{12}$`)
+	idPattern      = lazyregexp.New(`^A[A-Z]{3}[A-Z0-9]{12,}$`)
+	principalARN   = lazyregexp.New(`^arn:aws[a-z-]*:(?:iam::[0-9]{12}:(?:root|(?:user|role)/[^*?]+)|sts::[0-9]{12}:(?:assumed-role/[^*?/]+/[^*?/]+|federated-user/[^*?]+))$`)
+	servicePattern = lazyregexp.New(`^[a-z0-9.-]+\.(?:amazonaws\.com(?:\.cn)?|amazon\.com)$`)
 )
 
 // parsePrincipals reads the value of Principal or NotPrincipal. invalid names

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 const mismatchSentence = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -175,7 +176,7 @@ func mac(key []byte, data string) []byte {
 
 // secretHeader finds what in a canonical request holds secrets of the sender: the
 // request is shown to operators, who have no need of them.
-var secretHeader = regexp.MustCompile(`(?m)^(x-amz-security-token|x-api-key|cookie|authorization)(:).+$|(X-Amz-Security-Token)(=)[^&\n]*`)
+var secretHeader = lazyregexp.New(`(?m)^(x-amz-security-token|x-api-key|cookie|authorization)(:).+$|(X-Amz-Security-Token)(=)[^&\n]*`)
 
 func redactSecrets(canonical string) string {
 	return secretHeader.ReplaceAllString(canonical, "$1$3$2$4[redacted]")

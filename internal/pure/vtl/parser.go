@@ -1,8 +1,9 @@
 package vtl
 
 import (
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 type parser struct {
@@ -38,7 +39,7 @@ func (p *parser) deeper() error {
 	return nil
 }
 
-var macroNames = regexp.MustCompile(`#\{?macro\}?\s*\(\s*([A-Za-z_][A-Za-z0-9_]*)`)
+var macroNames = lazyregexp.New(`#\{?macro\}?\s*\(\s*([A-Za-z_][A-Za-z0-9_]*)`)
 
 // template parses all of the source. A whole template may not end in a lone "$" (AWS
 // answers 500 then); a string may.

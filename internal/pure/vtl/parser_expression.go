@@ -2,10 +2,11 @@ package vtl
 
 import (
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 func (p *parser) space() {
@@ -151,7 +152,7 @@ func (p *parser) primary() (expr, error) {
 	return nil, p.wrong("a value is missing")
 }
 
-var numeral = regexp.MustCompile(`^-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?`)
+var numeral = lazyregexp.New(`^-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?`)
 
 func (p *parser) number() (expr, error) {
 	text := numeral.FindString(p.src[p.at:])

@@ -3,17 +3,17 @@ package function
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/lambdaapi"
 )
 
 // layerName takes apart the name or the ARN of a layer, with or without its version.
-var layerName = regexp.MustCompile(`^(?:arn:aws[a-zA-Z-]*:lambda:([a-z]{2}[a-z-]*-\d):(\d{12}):layer:)?([a-zA-Z0-9-_]{1,140})(?::(\d+))?$`)
+var layerName = lazyregexp.New(`^(?:arn:aws[a-zA-Z-]*:lambda:([a-z]{2}[a-z-]*-\d):(\d{12}):layer:)?([a-zA-Z0-9-_]{1,140})(?::(\d+))?$`)
 
 func (l *LayerVersion) arn() string {
 	return "arn:aws:lambda:" + l.Region + ":" + l.Account + ":layer:" + l.Name

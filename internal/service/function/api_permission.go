@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -17,10 +17,10 @@ import (
 const maxPolicy = 20480
 
 var (
-	serviceName = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
-	accountID   = regexp.MustCompile(`^\d{12}$`)
-	functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[^:]+(:[^:]+)?$`)
-	principalID = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::\d{12}:(root|user/.+|role/.+|assumed-role/.+)$`)
+	serviceName = lazyregexp.New(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
+	accountID   = lazyregexp.New(`^\d{12}$`)
+	functionARN = lazyregexp.New(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[^:]+(:[^:]+)?$`)
+	principalID = lazyregexp.New(`^arn:aws[a-z-]*:(iam|sts)::\d{12}:(root|user/.+|role/.+|assumed-role/.+)$`)
 )
 
 // document gives a resource policy as Lambda writes it.

@@ -1,9 +1,9 @@
 package function
 
 import (
-	"regexp"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	"moat/internal/wire/lambdaapi"
 )
@@ -29,7 +29,7 @@ func (r reference) function() string {
 
 // functionName takes apart a name, a partial ARN or an ARN (Lambda API reference,
 // "FunctionName").
-var functionName = regexp.MustCompile(`^(?:arn:aws[a-zA-Z-]*:lambda:([a-z]{2}[a-z-]*-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_]{1,64})(?::(\$LATEST|[a-zA-Z0-9-_$]+))?$`)
+var functionName = lazyregexp.New(`^(?:arn:aws[a-zA-Z-]*:lambda:([a-z]{2}[a-z-]*-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_]{1,64})(?::(\$LATEST|[a-zA-Z0-9-_$]+))?$`)
 
 // parseName reads a function's name and qualifier, without looking it up.
 func (s *Service) parseName(c *wire.Call, name string, qualifier *string) (reference, error) {

@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"moat/internal/pure/arn"
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -147,7 +147,7 @@ func (s *Service) setCaller(ctx context.Context, m *simulation, caller string) e
 	return err
 }
 
-var accountNumber = regexp.MustCompile(`^[0-9]{12}$`)
+var accountNumber = lazyregexp.New(`^[0-9]{12}$`)
 
 // addDocuments adds the policies that the request itself brings.
 func (m *simulation) addDocuments(in *iamapi.SimulateCustomPolicyRequest) error {
@@ -197,7 +197,7 @@ func (m *simulation) setOwner(owner *string) error {
 }
 
 var (
-	actionName      = regexp.MustCompile(`^[A-Za-z0-9-]+:[A-Za-z0-9]+$`)
+	actionName      = lazyregexp.New(`^[A-Za-z0-9-]+:[A-Za-z0-9]+$`)
 	handlingOptions = []string{"EC2-VPC-InstanceStore", "EC2-VPC-InstanceStore-Subnet", "EC2-VPC-EBS", "EC2-VPC-EBS-Subnet", "EC2-Classic-InstanceStore", "EC2-Classic-EBS"}
 )
 

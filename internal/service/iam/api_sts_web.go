@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"moat/internal/pure/arn"
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	"moat/internal/wire/stsapi"
 )
 
 // sessionName is the form of role session names and of source identities.
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionName = lazyregexp.New(`^[\w+=,.@-]{2,64}$`)
 
 // AssumeRoleWithWebIdentity implements stsapi.Service. The call carries no
 // signature; the token is its proof.

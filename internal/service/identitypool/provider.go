@@ -2,10 +2,10 @@ package identitypool
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidentityapi"
 )
@@ -45,7 +45,7 @@ func social() map[string][]string {
 	}
 }
 
-var userPoolID = regexp.MustCompile(`^[a-z0-9-]+_[0-9A-Za-z]+$`)
+var userPoolID = lazyregexp.New(`^[a-z0-9-]+_[0-9A-Za-z]+$`)
 
 // canonicalProvider gives a user pool's provider its one name: AWS's. The name
 // of its issuer here, without the scheme, means the same.

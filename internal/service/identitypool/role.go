@@ -2,11 +2,11 @@ package identitypool
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/token"
 )
 
@@ -145,7 +145,7 @@ func (p *Pool) tagMap(pr proof) TagMap {
 	return TagMap{}
 }
 
-var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+var tagText = lazyregexp.New(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 // checkSessionTags holds STS's rules on session tags (API reference, Tag). A tag
 // that is not allowed refuses the call: left out, a Deny by it would not apply.

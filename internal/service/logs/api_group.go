@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/logsapi"
 )
 
-var groupName = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
+var groupName = lazyregexp.New(`^[.\-_/#A-Za-z0-9]{1,512}$`)
 
 // CreateLogGroup creates an empty group.
 func (s *Service) CreateLogGroup(ctx context.Context, in *api.CreateLogGroupRequest) (*api.CreateLogGroupOutput, error) {

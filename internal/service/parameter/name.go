@@ -3,11 +3,11 @@ package parameter
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"moat/internal/pure/arn"
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	api "moat/internal/wire/ssmapi"
 )
@@ -20,8 +20,8 @@ const (
 )
 
 var (
-	namePattern  = regexp.MustCompile(`^[a-zA-Z0-9_.\-/]+$`)
-	labelPattern = regexp.MustCompile(`^[a-zA-Z_.\-][a-zA-Z0-9_.\-]*$`)
+	namePattern  = lazyregexp.New(`^[a-zA-Z0-9_.\-/]+$`)
+	labelPattern = lazyregexp.New(`^[a-zA-Z_.\-][a-zA-Z0-9_.\-]*$`)
 )
 
 func invalid(format string, args ...any) error {

@@ -2,16 +2,16 @@ package restapi
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
 
 // pathPart is what a path segment may be: literal characters, or a parameter in braces.
-var pathPart = regexp.MustCompile(`^(\{[a-zA-Z0-9._\-:]+\+?\}|[a-zA-Z0-9._\-:$%!*'(),;@&=~]+)$`)
+var pathPart = lazyregexp.New(`^(\{[a-zA-Z0-9._\-:]+\+?\}|[a-zA-Z0-9._\-:$%!*'(),;@&=~]+)$`)
 
 // CreateResource adds a path segment below a resource.
 func (s *Service) CreateResource(ctx context.Context, in *apigatewayapi.CreateResourceRequest) (*apigatewayapi.Resource, error) {

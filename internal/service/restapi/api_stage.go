@@ -3,14 +3,14 @@ package restapi
 import (
 	"context"
 	"errors"
-	"regexp"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
 
-var stageName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+var stageName = lazyregexp.New(`^[a-zA-Z0-9_-]{1,128}$`)
 
 // Defaults of a method setting, as API Gateway shows them.
 const (

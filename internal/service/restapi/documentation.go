@@ -3,10 +3,10 @@ package restapi
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/restapi/document"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -42,7 +42,7 @@ func locationFields(kind apigatewayapi.DocumentationPartType) (fields string, kn
 	return "", false
 }
 
-var locationStatus = regexp.MustCompile(`^([1-5][0-9][0-9]|\*)$`)
+var locationStatus = lazyregexp.New(`^([1-5][0-9][0-9]|\*)$`)
 
 // normalLocation checks where a part belongs and fills in what is general: "/" for the path, "*" for
 // method and status (recorded: answers have the path of a location that was given none).

@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"net"
-	"regexp"
 	"strings"
 
 	"moat/internal/gateway"
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
@@ -22,7 +22,7 @@ const (
 )
 
 // hostName is a DNS name of two labels or more; the first may be a wildcard.
-var hostName = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var hostName = lazyregexp.New(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // upload is a certificate as it comes in: PEM texts.
 type upload struct{ body, key, chain string }

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/restapi/document"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -378,7 +378,7 @@ func (d *openAPI) basePath() string {
 func slashed(path string) string { return "/" + strings.Trim(path, "/") }
 
 // modelName is what a model may be called.
-var modelName = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
+var modelName = lazyregexp.New(`^[a-zA-Z0-9]+$`)
 
 func (w *importer) validators() error {
 	w.validator = map[string]string{}

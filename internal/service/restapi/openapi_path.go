@@ -1,10 +1,10 @@
 package restapi
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/restapi/document"
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -149,7 +149,7 @@ func (o *operation) validate() error {
 }
 
 // pathVariable is a variable of a path.
-var pathVariable = regexp.MustCompile(`\{([^{}+]+)\+?\}`)
+var pathVariable = lazyregexp.New(`\{([^{}+]+)\+?\}`)
 
 // takes declares what the method takes: variables of its path in any case (recorded:
 // they are required, declared or not), then the path's and the operation's parameters.
@@ -230,7 +230,7 @@ func (o *operation) contents(content *document.Object, where string, set func(ki
 	return nil
 }
 
-var statusCode = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
+var statusCode = lazyregexp.New(`^[1-5][0-9][0-9]$`)
 
 // responses declares what the method answers. "default" and classes of codes declare nothing
 // at API Gateway.

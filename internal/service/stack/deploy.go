@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/stack/template"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -334,7 +334,7 @@ func inProgress(status string) bool {
 	return len(status) > 12 && status[len(status)-12:] == "_IN_PROGRESS" && status != "REVIEW_IN_PROGRESS"
 }
 
-var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+var stackName = lazyregexp.New(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 // FunctionDirs lists the local folders of a template with the code of its functions,
 // relative to the template, so that a watcher knows what to watch.

@@ -2,16 +2,17 @@ package stack
 
 import (
 	"context"
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // The host names under which AWS serves what a stack creates. A client that reads them
 // from an output must reach this server instead; see docs/divergences.md.
 var (
-	executeAPI = regexp.MustCompile(`https://([a-z0-9]{8,12})\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([A-Za-z0-9_-]+)`)
-	authDomain = regexp.MustCompile(`https://([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.auth\.[a-z0-9-]+\.amazoncognito\.com`)
-	poolIssuer = regexp.MustCompile(`https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com/([a-z0-9-]+_[A-Za-z0-9]+)`)
+	executeAPI = lazyregexp.New(`https://([a-z0-9]{8,12})\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([A-Za-z0-9_-]+)`)
+	authDomain = lazyregexp.New(`https://([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.auth\.[a-z0-9-]+\.amazoncognito\.com`)
+	poolIssuer = lazyregexp.New(`https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com/([a-z0-9-]+_[A-Za-z0-9]+)`)
 )
 
 // localise replaces the names of AWS's hosts in an output by the address at which the
@@ -22,7 +23,7 @@ func (o *operation) localise(ctx context.Context, text string) string {
 	}
 	base := strings.TrimSuffix(o.s.cfg.BaseURL, "/")
 	ours := o.known(ctx)
-	replace := func(re *regexp.Regexp, with string) {
+	replace := func(re *lazyregexp.Regexp, with string) {
 		text = re.ReplaceAllStringFunc(text, func(m string) string {
 			if !o.has(re.FindStringSubmatch(m)[1]) && !ours(re.FindStringSubmatch(m)[1]) {
 				return m

@@ -2,10 +2,10 @@ package trail
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	api "moat/internal/wire/cloudtrailapi"
 )
@@ -28,7 +28,7 @@ func (s *Service) trail() api.Trail {
 // named tells whether a name or an ARN means the trail.
 func (s *Service) named(name string) bool { return name == trailName || name == s.trailARN() }
 
-var nameSyntax = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,126}[A-Za-z0-9]$`)
+var nameSyntax = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{1,126}[A-Za-z0-9]$`)
 
 func (s *Service) unknown(name string) error {
 	if !strings.HasPrefix(name, "arn:") && !nameSyntax.MatchString(name) {

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"io"
 	"path"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
@@ -212,9 +212,9 @@ func consideredOf(verdicts []policy.Verdict) []Considered {
 }
 
 var (
-	readName = regexp.MustCompile(`^(Admin)?(Get|List|Describe|Lookup|BatchGet|Search|Filter|Simulate|Validate|Estimate|Head|Test)`)
+	readName = lazyregexp.New(`^(Admin)?(Get|List|Describe|Lookup|BatchGet|Search|Filter|Simulate|Validate|Estimate|Head|Test)`)
 	// Reads by name that hand out what they make.
-	makes = regexp.MustCompile(`^Get(Id|OpenIdToken.*|CredentialsForIdentity|TokensFromRefreshToken)$`)
+	makes = lazyregexp.New(`^Get(Id|OpenIdToken.*|CredentialsForIdentity|TokensFromRefreshToken)$`)
 )
 
 // readOnly tells whether an operation changes nothing. AWS says so of sts:AssumeRole and its like, too.

@@ -12,11 +12,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // folder is one chain on disk: a folder named after it, which one process holds at a time.
@@ -49,8 +50,8 @@ type folderConfig struct {
 }
 
 var (
-	chainName = regexp.MustCompile(`^chain-[0-9a-f]{16}$`)
-	fileName  = regexp.MustCompile(`^(\d{8}T\d{6}Z)_(\d{12,20})\.jsonl(\.gz)?$`)
+	chainName = lazyregexp.New(`^chain-[0-9a-f]{16}$`)
+	fileName  = lazyregexp.New(`^(\d{8}T\d{6}Z)_(\d{12,20})\.jsonl(\.gz)?$`)
 )
 
 const stampLayout = "20060102T150405Z"

@@ -3,15 +3,15 @@ package userpool
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-var domainShape = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+var domainShape = lazyregexp.New(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CreateUserPoolDomain gives a pool a prefix under which its OAuth endpoints
 // answer. A prefix belongs to one pool; a pool has one.

@@ -2,17 +2,17 @@ package userpool
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
 )
 
 var (
-	filterShape  = regexp.MustCompile(`^\s*("?)([A-Za-z_:]+)("?)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
-	filterEscape = regexp.MustCompile(`\\(.)`)
+	filterShape  = lazyregexp.New(`^\s*("?)([A-Za-z_:]+)("?)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
+	filterEscape = lazyregexp.New(`\\(.)`)
 )
 
 // filter is the condition of ListUsers: name = "value" or name ^= "prefix".

@@ -3,10 +3,10 @@ package userpool
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/srp"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
@@ -184,7 +184,7 @@ func (s *Service) findOrMigrate(ctx context.Context, st *step, name, password st
 }
 
 // uuidShape is the form of the usernames that pools with username attributes generate.
-var uuidShape = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+var uuidShape = lazyregexp.New(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
 func (s *Service) imaginaryUser(p *Pool, name string) User {
 	u := User{Pool: p.ID, Key: s.nobody(p, name), Name: name}

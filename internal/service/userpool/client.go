@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -297,7 +297,7 @@ func (c *ClientSettings) checkOAuth(p *Pool, confidential bool, scopes []string)
 	return nil
 }
 
-var schemeShape = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
+var schemeShape = lazyregexp.New(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
 
 // isRedirect admits what may be redirected to: https, http to this machine, and
 // schemes of applications. Those by which a browser runs or reads something are

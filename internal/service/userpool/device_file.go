@@ -2,10 +2,10 @@ package userpool
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/srp"
 	"moat/internal/service/userpool/userfile"
 	"moat/internal/store"
@@ -35,7 +35,7 @@ func (s *Service) exportDevices(tx *store.Tx, u *User) ([]userfile.Device, error
 const maxImportDevices = 100
 
 // deviceKeyShape is the pattern of device keys in the API's model.
-var deviceKeyShape = regexp.MustCompile(`^[\w-]+_[0-9a-f-]+$`)
+var deviceKeyShape = lazyregexp.New(`^[\w-]+_[0-9a-f-]+$`)
 
 // importedDevices checks and seals the devices of a user. They keep the group that they know: its
 // name is part of what they prove.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"slices"
 	"unicode/utf8"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/service/userpool/pwhash"
 	"moat/internal/service/userpool/userfile"
@@ -234,7 +234,7 @@ func (s *Service) importGroups(tx *store.Tx, p *Pool, groups []*userfile.Group, 
 }
 
 // nameShape is the pattern of usernames and group names in the API's model.
-var nameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
+var nameShape = lazyregexp.New(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
 
 // isName says whether a name can be one of a user or group.
 func isName(name string) bool {

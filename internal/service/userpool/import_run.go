@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -135,7 +135,7 @@ func (s *Service) endImport(tx *store.Tx, j *ImportJob, status api.UserImportJob
 	return s.dropParts(tx, j, j.Upload)
 }
 
-var notInLogName = regexp.MustCompile(`[^a-zA-Z0-9._/#-]`)
+var notInLogName = lazyregexp.New(`[^a-zA-Z0-9._/#-]`)
 
 // logImport writes results where AWS writes them. They name lines, never people. The log
 // follows the commit: what a crash keeps from it is still counted in the job.

@@ -3,11 +3,11 @@ package userpool
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/srp"
 	"moat/internal/service/userpool/pwhash"
 	"moat/internal/service/userpool/userfile"
@@ -15,7 +15,7 @@ import (
 )
 
 // subShape is the form of a sub, which is used as a key and in tokens elsewhere.
-var subShape = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+var subShape = lazyregexp.New(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // arrival is a user on his way into a pool, with what stands in tables of its own.
 type arrival struct {

@@ -6,16 +6,16 @@ import (
 	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
 )
 
 // linkShape is the place of a link in a template: {##Verify your address##}.
-var linkShape = regexp.MustCompile(`\{##([^{}#]*)##\}`)
+var linkShape = lazyregexp.New(`\{##([^{}#]*)##\}`)
 
 // confirmsByLink says whether mails to confirm a sign-up carry a link instead of a code.
 func (p *Pool) confirmsByLink() bool {

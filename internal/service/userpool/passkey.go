@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -63,7 +63,7 @@ func credentialParameters() []protocol.CredentialParameter {
 
 // partyShape is a domain in lower case. A single label is a top-level domain, of which
 // localhost alone is nobody else's, and digits at the end are an address.
-var partyShape = regexp.MustCompile(`^(localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]([a-z0-9-]{0,61}[a-z0-9])?))$`)
+var partyShape = lazyregexp.New(`^(localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]([a-z0-9-]{0,61}[a-z0-9])?))$`)
 
 // relyingParty is the domain that passkeys of a pool are made for: the one that is
 // configured, or else the pool's own. Empty without either.

@@ -3,17 +3,17 @@ package userpool
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-var poolIDShape = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}_[0-9A-Za-z]{1,40}$`)
+var poolIDShape = lazyregexp.New(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}_[0-9A-Za-z]{1,40}$`)
 
 func isPoolID(id string) bool { return len(id) <= 55 && poolIDShape.MatchString(id) }
 

@@ -3,13 +3,13 @@ package userpool
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -192,8 +192,8 @@ func (p *Pool) attribute(name string) (api.SchemaAttributeType, bool) {
 }
 
 var (
-	emailShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+@[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
-	phoneShape = regexp.MustCompile(`^\+[1-9][0-9]{1,14}$`)
+	emailShape = lazyregexp.New(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+@[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
+	phoneShape = lazyregexp.New(`^\+[1-9][0-9]{1,14}$`)
 )
 
 func isEmail(s string) bool {

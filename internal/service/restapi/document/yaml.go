@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // ParseYAML reads one YAML document. Dates stay text; aliases are written out.
@@ -121,7 +122,7 @@ func (r *nodes) mapping(n *yaml.Node, depth int) (any, error) {
 }
 
 // jsonNumber is a number that JSON can write as it stands.
-var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+var jsonNumber = lazyregexp.New(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 func scalar(n *yaml.Node) any {
 	switch n.ShortTag() {
@@ -210,7 +211,7 @@ func yamlList(b []byte, list []any, level int) []byte {
 func yamlScalar(b []byte, v any) []byte { return write(b, v, -1) }
 
 // plainKey is a name that YAML reads as text without quotes.
-var plainKey = regexp.MustCompile(`^[A-Za-z/_$][A-Za-z0-9/_.{}+$*-]*$`)
+var plainKey = lazyregexp.New(`^[A-Za-z/_$][A-Za-z0-9/_.{}+$*-]*$`)
 
 func yamlKey(b []byte, k string) []byte {
 	switch strings.ToLower(k) {

@@ -1,13 +1,13 @@
 package sam
 
 import (
-	"regexp"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/stack/template"
 )
 
-var trailingSlash = regexp.MustCompile(`^(.+)/$`)
+var trailingSlash = lazyregexp.New(`^(.+)/$`)
 
 func (f *function) events() {
 	events := f.p.Get("Events")
@@ -195,7 +195,7 @@ func (f *function) requestModel(eid, at string, p, api *template.Value, ed *edit
 	ed.requestValidator(path, method, !body.Empty(), !parameters.Empty())
 }
 
-var requestParameterName = regexp.MustCompile(`^method\.request\.(querystring|path|header)\.`)
+var requestParameterName = lazyregexp.New(`^method\.request\.(querystring|path|header)\.`)
 
 func (f *function) requestParameters(eid, at string, p *template.Value, ed *editor, path, method string) {
 	v := p.Get("RequestParameters")

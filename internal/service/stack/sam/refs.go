@@ -1,13 +1,13 @@
 package sam
 
 import (
-	"regexp"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/stack/template"
 )
 
-var subName = regexp.MustCompile(`\$\{([A-Za-z0-9]+)\.([A-Za-z]+)((?:\.[A-Za-z0-9]+)*)\}`)
+var subName = lazyregexp.New(`\$\{([A-Za-z0-9]+)\.([A-Za-z]+)((?:\.[A-Za-z0-9]+)*)\}`)
 
 // resolveRefs rewrites references to what a serverless resource became:
 // {"Ref": "Api.Stage"} to {"Ref": "ApiProdStage"}, and the same in GetAtt and Sub.

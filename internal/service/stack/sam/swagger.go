@@ -1,10 +1,10 @@
 package sam
 
 import (
-	"regexp"
 	"sort"
 	"strings"
 
+	"moat/internal/pure/lazyregexp"
 	"moat/internal/service/stack/template"
 )
 
@@ -16,9 +16,9 @@ const (
 )
 
 var (
-	openAPI3       = regexp.MustCompile(`\A3(\.\d)(\.\d)?$`)
-	openAPIVersion = regexp.MustCompile(`\A[2-3](\.\d)(\.\d)?$`)
-	pathVariable   = regexp.MustCompile(`\{([a-zA-Z0-9._-]+|[a-zA-Z0-9._-]+\+|proxy\+)\}`)
+	openAPI3       = lazyregexp.New(`\A3(\.\d)(\.\d)?$`)
+	openAPIVersion = lazyregexp.New(`\A[2-3](\.\d)(\.\d)?$`)
+	pathVariable   = lazyregexp.New(`\{([a-zA-Z0-9._-]+|[a-zA-Z0-9._-]+\+|proxy\+)\}`)
 )
 
 // validDefinition reports whether a value is a Swagger 2 or OpenAPI 3 document.

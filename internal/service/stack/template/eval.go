@@ -2,9 +2,10 @@ package template
 
 import (
 	"encoding/base64"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // Scope is what the expressions of a template are evaluated against.
@@ -23,8 +24,8 @@ type Scope struct {
 }
 
 var (
-	subVariable    = regexp.MustCompile(`\$\{([^}]*)\}`)
-	dynamicPattern = regexp.MustCompile(`\{\{resolve:([^}]*)\}\}`)
+	subVariable    = lazyregexp.New(`\$\{([^}]*)\}`)
+	dynamicPattern = lazyregexp.New(`\{\{resolve:([^}]*)\}\}`)
 )
 
 // Resolve evaluates every expression in v. The result is nil for AWS::NoValue; map

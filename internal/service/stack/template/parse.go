@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // MaxBytes is the largest template that is read: CloudFormation's limit for one in S3.
@@ -23,9 +24,9 @@ const maxNodes = 200_000
 const maxKeys = 2000
 
 var (
-	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-	yamlLine   = regexp.MustCompile(`^line (\d+): `)
-	yamlParser = regexp.MustCompile(`^did not find expected (node content|key|'-' indicator|',' or '.'|<)|^found (undefined tag handle|duplicate %|incompatible)`)
+	jsonNumber = lazyregexp.New(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+	yamlLine   = lazyregexp.New(`^line (\d+): `)
+	yamlParser = lazyregexp.New(`^did not find expected (node content|key|'-' indicator|',' or '.'|<)|^found (undefined tag handle|duplicate %|incompatible)`)
 )
 
 // ParseValue reads a YAML or JSON document. JSON is what begins with a brace.

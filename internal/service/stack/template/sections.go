@@ -1,8 +1,9 @@
 package template
 
 import (
-	"regexp"
 	"strings"
+
+	"moat/internal/pure/lazyregexp"
 )
 
 // Template is a parsed template with its sections found and their form checked.
@@ -44,7 +45,7 @@ type Output struct {
 }
 
 var (
-	alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]+$`)
+	alphanumeric = lazyregexp.New(`^[A-Za-z0-9]+$`)
 
 	sectionNames = []string{
 		"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Metadata",
