@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"html"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // AccessLog is where a stage's access log goes, and the format of its lines.
@@ -16,6 +14,7 @@ type AccessLog struct{ Group, Format string }
 type accessFormat struct {
 	pieces []piece
 	xml    bool
+	timed  bool // it tells what authorisation took
 }
 
 func compileAccessLog(l *AccessLog) *accessFormat {
@@ -35,7 +34,9 @@ func compileAccessLog(l *AccessLog) *accessFormat {
 			f.pieces, text = append(f.pieces, piece{text: text[:i+1]}), text[i+1:]
 			continue
 		}
-		f.pieces = append(f.pieces, piece{text: text[:i]}, piece{name: strings.TrimPrefix(name, "context.")})
+		name = strings.TrimPrefix(name, "context.")
+		f.pieces = append(f.pieces, piece{text: text[:i]}, piece{name: name})
+		f.timed = f.timed || strings.HasPrefix(name, "auth") && strings.HasSuffix(name, ".latency")
 		text = text[i+n:]
 	}
 	return f
@@ -69,111 +70,4 @@ func printable(r rune) rune {
 		return ' '
 	}
 	return r
-}
-
-// value gives what only is known once a request has been answered (API Gateway Developer
-// Guide, "Variables for access logging"), and every other $context variable.
-func (o *outcome) value(name string) (string, bool) {
-	switch name {
-	case "status":
-		return strconv.Itoa(o.reply.status), true
-	case "responseLength":
-		return strconv.FormatInt(o.written, 10), true
-	case "responseLatency":
-		return milliseconds(o.latency), true
-	case "xrayTraceId":
-		root, _, _ := strings.Cut(strings.TrimPrefix(o.traceID, "Root="), ";")
-		return root, o.snap.def.Tracing && root != ""
-	}
-	if name == "customDomain.basePathMatched" {
-		if o.Via == nil {
-			return "", false
-		}
-		return strings.TrimPrefix(o.Via.Base, "/"), true
-	}
-	family, member, _ := strings.Cut(name, ".")
-	switch family {
-	case "error":
-		return o.errorValue(member)
-	case "integration":
-		return o.integrationValue(member)
-	case "integrationLatency", "integrationStatus", "integrationErrorMessage":
-		return o.integrationValue(map[string]string{"integrationLatency": "latency", "integrationStatus": "integrationStatus", "integrationErrorMessage": "error"}[family])
-	case "authorizer", "authorize", "authenticate":
-		if v, ok := o.authorisationValue(family, member); ok {
-			return v, true
-		}
-	}
-	return o.contextValue(name)
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-func (o *outcome) errorValue(member string) (string, bool) {
-	if o.refusal == nil {
-		return "", false
-	}
-	switch member {
-	case "message", "messageString":
-		return o.refusal.message(), true
-	case "responseType":
-		return o.refusal.Kind.info().name, true
-	case "validationErrorString":
-		return o.refusal.Validation, true
-	}
-	return "", false
-}
-
-func (o *outcome) integrationValue(member string) (string, bool) {
-	if !o.integrated {
-		return "", false
-	}
-	failed := o.refusal != nil && o.step == "integrate"
-	switch member {
-	case "latency":
-		return milliseconds(o.integration), true
-	case "error":
-		if failed {
-			return o.refusal.Grounds, true
-		}
-	case "integrationStatus":
-		if _, function := o.route.serve.(*functionProxy); function && !failed {
-			return "200", true // of the call, not of what the function said
-		}
-		return strconv.Itoa(o.reply.status), !failed
-	case "status":
-		return strconv.Itoa(o.reply.status), !failed
-	}
-	return "", false
-}
-
-// authorisationValue tells how authorisation went: authorizer.* where a route has an
-// authorizer, authenticate.* and authorize.* where it is IAM's.
-func (o *outcome) authorisationValue(family, member string) (string, bool) {
-	if o.route == nil || (family == "authorizer") != (o.route.authorizer != nil) || o.route.def.AuthorizationType == "NONE" {
-		return "", false
-	}
-	failed := o.refusal != nil && o.step == "authorise"
-	if !failed && o.grounds == "" { // it was not that far
-		return "", false
-	}
-	if family == "authenticate" && o.caller != nil {
-		failed = false
-	}
-	switch member {
-	case "status", "integrationStatus":
-		if failed {
-			return strconv.Itoa(o.refusal.status()), true
-		}
-		return "200", true
-	case "error":
-		if failed {
-			return o.refusal.message(), true
-		}
-	case "latency", "integrationLatency":
-		return milliseconds(o.authorizing), true
-	case "requestId":
-		return o.requestID, true
-	}
-	return "", false
 }

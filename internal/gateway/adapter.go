@@ -21,6 +21,7 @@ func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage,
 	out := netWriter{w: w}
 	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = r.Context(), apiID, stage, r.Method, path, target(r), r.URL.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Header, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Header, r.Body, r.ContentLength
+	x.TLS = r.TLS
 	if x.Via = via; via != nil {
 		x.CustomDomain = via.Domain.Name
 	}
@@ -34,10 +35,17 @@ func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage,
 	g.Serve(x)
 }
 
+// answering is a [Writer] that knows whether the answer has begun.
+type answering interface {
+	Writer
+	started() bool
+}
+
 // recovered gives the exchange back, or answers for a step that panicked.
-func (g *Gateway) recovered(x *Exchange, out *netWriter) {
+func (g *Gateway) recovered(x *Exchange, out answering) {
 	p := recover()
 	if p == nil {
+		x.Body, x.Out, x.TLS = nil, nil, nil
 		g.pool.Put(x)
 		return
 	}
@@ -46,8 +54,9 @@ func (g *Gateway) recovered(x *Exchange, out *netWriter) {
 	}
 	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
 	x.finish()
-	if out.begun {
-		panic(http.ErrAbortHandler)
+	if out.started() {
+		out.Abort()
+		return
 	}
 	r := refuse(Default5XX, "the step panicked")
 	x.refused(r)
@@ -105,6 +114,8 @@ func (n *netWriter) Head(status int, fields []Field, length int64) {
 	n.begun = true
 	n.w.WriteHeader(status)
 }
+
+func (n *netWriter) started() bool { return n.begun }
 
 func (n *netWriter) Write(p []byte) (int, error) { return n.w.Write(p) }
 

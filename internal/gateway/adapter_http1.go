@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
-	"runtime/debug"
 	"unsafe"
 
 	"moat/internal/http1"
@@ -22,30 +20,9 @@ func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Re
 	if r.Minor == 0 {
 		x.Proto = "HTTP/1.0"
 	}
-	defer g.recovered1(x, w)
+	defer g.recovered(x, (*http1Writer)(w))
 	g.Serve(x)
-}
-
-// recovered1 gives the exchange back, or answers for a step that panicked.
-func (g *Gateway) recovered1(x *Exchange, w *http1.Response) {
-	p := recover()
-	if p == nil {
-		x.Fields, x.Body, x.Out = nil, nil, nil
-		g.pool.Put(x)
-		return
-	}
-	if p == http.ErrAbortHandler {
-		panic(p)
-	}
-	g.cfg.Log.Error("gateway: a step panicked", "step", x.step, "panic", p, "stack", string(debug.Stack()))
-	x.finish()
-	if w.Begun() {
-		w.Abort()
-		return
-	}
-	r := refuse(Default5XX, "the step panicked")
-	x.refused(r)
-	x.record(r, r)
+	x.Fields = nil // they are the connection's
 }
 
 // http1Writer is a [Writer] over the engine's own answer.
@@ -57,6 +34,8 @@ func (w *http1Writer) to() *http1.Response { return (*http1.Response)(w) }
 func (w *http1Writer) Head(status int, fields []Field, length int64) {
 	w.to().Head(status, unsafe.Slice((*http1.Field)(unsafe.Pointer(unsafe.SliceData(fields))), len(fields)), length)
 }
+
+func (w *http1Writer) started() bool { return w.to().Begun() }
 
 func (w *http1Writer) Write(p []byte) (int, error) { return w.to().Write(p) }
 

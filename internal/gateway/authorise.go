@@ -13,18 +13,31 @@ const actionInvoke = "execute-api:Invoke"
 // authorise decides who calls and whether they may. A type that it does not know is
 // refused, though Compile lets none through.
 func authorise(x *Exchange) error {
-	switch x.route.def.AuthorizationType {
-	case "NONE":
+	if x.route.def.AuthorizationType == "NONE" {
 		if x.grounds == "" {
 			x.grounds = "the route asks for no authorisation"
 		}
 		return nil
+	}
+	x.enter(identifying)
+	err := authoriseBy(x)
+	reached := x.phases.at
+	x.enter(decided)
+	if err != nil {
+		x.phases.at = reached
+	}
+	return err
+}
+
+func authoriseBy(x *Exchange) error {
+	switch x.route.def.AuthorizationType {
 	case "AWS_IAM":
 		return authoriseIAM(x)
 	case "COGNITO_USER_POOLS":
 		if err := authoriseToken(x); err != nil {
 			return err
 		}
+		x.enter(deciding)
 		return x.byResourcePolicy()
 	case "CUSTOM":
 		return authoriseFunction(x)

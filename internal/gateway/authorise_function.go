@@ -84,6 +84,7 @@ func authoriseFunction(x *Exchange) error {
 		return err
 	}
 	x.custom, x.granted, x.who = &g.customResult, g, g.principal
+	x.enter(deciding)
 	if err := x.byGrant(a, g); err != nil {
 		return err
 	}
@@ -161,6 +162,7 @@ func (x *Exchange) consult(a *authorizer, values []string) ([]byte, error) {
 	defer cancel()
 	source := "arn:aws:execute-api:" + x.snap.def.Region + ":" + x.snap.def.Account + ":" + x.APIID + "/authorizers/" + a.id
 	began := x.g.cfg.Now()
+	x.consulted = true
 	defer func() { x.authorizing = x.g.cfg.Now().Sub(began) }()
 	out, err := a.function.invoke(ctx, x, x.authorizerEvent(a, values), source)
 	if err != nil {

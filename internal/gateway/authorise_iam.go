@@ -45,6 +45,7 @@ func authoriseIAM(x *Exchange) error {
 		cred.Caller.AccessKeyID = auth.AccessKeyID
 	}
 	x.caller, x.who = &cred.Caller, cred.Caller.ARN
+	x.enter(deciding)
 	return x.mayInvoke(cred.Caller)
 }
 

@@ -24,6 +24,8 @@ type Definition struct {
 	MinimumCompression *int32
 	// DisableDefaultEndpoint refuses requests that did not come by a custom domain name.
 	DisableDefaultEndpoint bool
+	// EndpointType is what logs say of the API's kind: EDGE, REGIONAL or PRIVATE.
+	EndpointType string
 
 	// Models are the API's JSON schemas (draft 4) by name.
 	Models map[string]string

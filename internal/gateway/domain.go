@@ -30,6 +30,8 @@ type Via struct {
 	Domain *Domain
 	// Base is the part of the path before the API's: "", "/base" or "/base/stage".
 	Base string
+	// Matched is the base path of the mapping, without slashes.
+	Matched string
 	// Peer is the client's certificate where mutual TLS was asked for; its chain is verified.
 	Peer *x509.Certificate
 }
@@ -55,24 +57,25 @@ func (g *Gateway) Domain(host string) *Domain {
 
 // route finds the stage for an escaped path. The base path is compared as it was sent: another
 // spelling of it is another path.
-func (d *Domain) route(path string) (m Mapping, base, rest string) {
+func (d *Domain) route(path string) (m Mapping, via Via, rest string) {
+	via.Domain = d
 	first, rest := segmentOf(path)
 	m, ok := d.Mappings[first]
 	if ok && first != "" {
-		base = "/" + first
+		via.Base, via.Matched = "/"+first, first
 	} else if m, ok = d.Mappings[""]; ok {
 		rest = path
 	} else {
-		return Mapping{}, "", path
+		return Mapping{}, via, path
 	}
 	if m.Stage == "" {
 		m.Stage, rest = segmentOf(rest)
-		base += "/" + m.Stage
+		via.Base += "/" + m.Stage
 	}
 	if rest == "" {
 		rest = "/"
 	}
-	return m, base, rest
+	return m, via, rest
 }
 
 // segmentOf splits "/a/b" into "a" and "/b".
@@ -109,12 +112,13 @@ func (d *Domain) admits(state *tls.ConnectionState, host string) (peer *x509.Cer
 // What no mapping leads to, and what the connection does not prove enough for, is refused as an
 // API that is not there.
 func (g *Gateway) ServeDomain(w http.ResponseWriter, r *http.Request, d *Domain, host string) {
-	m, base, rest := d.route(r.URL.EscapedPath())
+	m, via, rest := d.route(r.URL.EscapedPath())
 	peer, ok := d.admits(r.TLS, host)
 	if !ok {
 		m = Mapping{}
 	}
-	g.serveVia(w, r, m.APIID, m.Stage, rest, &Via{Domain: d, Base: base, Peer: peer})
+	via.Peer = peer
+	g.serveVia(w, r, m.APIID, m.Stage, rest, &via)
 }
 
 // TLSConfig is how a connection to a custom domain name begins, made from the server's own

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -33,6 +34,8 @@ type Exchange struct {
 	// CustomDomain is the domain name by which the API was found, "" when it was by its own address.
 	CustomDomain string
 	Secure       bool // arrived over TLS
+	// TLS is the client's connection; nil without TLS.
+	TLS *tls.ConnectionState
 	// Fields is the header without Host. Header, when the engine has it, is the same
 	// in net/http's form.
 	Fields []Field
@@ -76,8 +79,11 @@ type Exchange struct {
 	arn     string
 	granted *grant
 
+	phases      phases
+	endpoint    endpoint
 	decoded     bool          // the body came compressed and is so no longer
 	integrated  bool          // the integration was asked
+	consulted   bool          // the authorizer's function was
 	authorizing time.Duration // what the authorizer function took
 
 	canary   canaryState

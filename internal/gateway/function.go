@@ -80,10 +80,14 @@ func (f *function) ask(ctx context.Context, x *Exchange, payload []byte, source 
 		inv.Caller, inv.Conditions = x.caller, x.conditions()
 	}
 	out, err := await(ctx, x.g.cfg.Invoker, inv)
+	if x.integrated && err == nil { // not an authorizer
+		x.endpoint.service, x.endpoint.requestID = http.StatusOK, x.requestID
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return out, refuse(IntegrationTimeout, "the function "+f.arn+" did not answer in time")
 	case errors.Is(err, ErrFunctionThrottled):
+		x.endpoint.service = http.StatusTooManyRequests
 		return out, ErrFunctionThrottled
 	case err != nil:
 		return out, refuse(APIConfigurationError, "the function "+f.arn+" could not be called: "+err.Error())
@@ -164,7 +168,9 @@ func (p *functionProxy) serve(x *Exchange) error {
 		return err
 	}
 	x.reply.trace = true
-	return x.fromFunction(out)
+	err = x.fromFunction(out)
+	x.endpoint.status = x.reply.status
+	return err
 }
 
 // fromFunction reads the answer of a function with proxy integration. It is strict

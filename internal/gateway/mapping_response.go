@@ -92,6 +92,10 @@ func selectResponse(all []responseMapping, selection string) *responseMapping {
 // mapAnswer makes the reply of an integration's answer.
 func (x *Exchange) mapAnswer(all []responseMapping, a *integrationAnswer) error {
 	x.traceAnswer(a)
+	x.endpoint.status, x.endpoint.service = a.status, a.status
+	if x.endpoint.requestID == "" {
+		x.endpoint.requestID = a.fields.Get("X-Amzn-Requestid")
+	}
 	m := selectResponse(all, a.selection)
 	if m == nil {
 		return refuse(APIConfigurationError, "no integration response matches "+clip([]byte(a.selection))+" and there is no default")

@@ -96,7 +96,7 @@ func TestAccessLog(t *testing.T) {
 	}
 	l.format(`$context.customDomain.basePathMatched $context.domainName`)
 	x := exchange("/page")()
-	x.Via = &Via{Domain: &Domain{Name: "api.example.com"}, Base: "/v1"}
+	x.Via = &Via{Domain: &Domain{Name: "api.example.com"}, Base: "/v1/api", Matched: "v1"}
 	l.Serve(x)
 	if got := l.text(); !strings.HasPrefix(got, "v1 ") {
 		t.Errorf("a domain: %s", got)

@@ -16,6 +16,8 @@ func contextKnown(name string) bool {
 		"context.identity.accessKey", "context.identity.accountId", "context.identity.caller", "context.identity.user", "context.identity.userArn",
 		"context.identity.clientCert.clientCertPem", "context.identity.clientCert.subjectDN", "context.identity.clientCert.issuerDN",
 		"context.identity.clientCert.serialNumber", "context.identity.clientCert.validity.notBefore", "context.identity.clientCert.validity.notAfter",
+		"context.awsEndpointRequestId", "context.wafResponseCode", "context.webaclArn", // never set before an answer, and without a web ACL
+		"context.xrayTraceId",
 		"context.identity.principalOrgId", "context.identity.vpcId", "context.identity.vpceId", // nobody has one here
 		"context.identity.cognitoIdentityId", "context.identity.cognitoIdentityPoolId",
 		"context.identity.cognitoAuthenticationType", "context.identity.cognitoAuthenticationProvider":
@@ -42,6 +44,10 @@ func (x *Exchange) contextValue(name string) (value string, ok bool) {
 	case "operationName":
 		if x.route != nil {
 			value = x.route.def.OperationName
+		}
+	case "xrayTraceId":
+		if x.snap != nil && x.snap.def.Tracing {
+			value, _, _ = strings.Cut(strings.TrimPrefix(x.trace(), "Root="), ";")
 		}
 	case "requestId":
 		value = x.requestID

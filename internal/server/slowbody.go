@@ -7,7 +7,7 @@ import (
 )
 
 // A client may take its time to send a body, but not for ever: so long it may say nothing,
-// and so long it may take in all.
+// and so long it may take in all. Our own engine keeps to this by itself.
 const (
 	bodyPause = 30 * time.Second
 	bodyTotal = 10 * time.Minute
@@ -28,14 +28,15 @@ type timedBody struct {
 	done bool
 }
 
-// withDeadline bounds the time in which the body of a request has to come.
+// withDeadline bounds the time in which the body of a request has to come that net/http reads: over
+// TLS, and with Config.NetHTTP.
 func withDeadline(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.ContentLength == 0 {
 		return
 	}
 	c := http.NewResponseController(w)
 	if c.SetReadDeadline(time.Now().Add(bodyPause)) != nil {
-		return // no connection of ours: a test
+		return // our own engine's bridge has its own clock; or a test
 	}
 	r.Body = &timedBody{ReadCloser: r.Body, conn: c, now: time.Now, end: time.Now().Add(bodyTotal)}
 }

@@ -183,6 +183,9 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 	if p := wire.Value(d.API.Policy); p != "" {
 		def.Policy = []byte(p)
 	}
+	if e := d.API.EndpointConfiguration; e != nil && len(e.Types) > 0 {
+		def.EndpointType = string(e.Types[0])
+	}
 	def.Cache, def.Tracing = stageCache(st), wire.Value(st.Stage.TracingEnabled)
 	if l := st.Stage.AccessLogSettings; l != nil && l.DestinationArn != nil {
 		group, err := (place{st.Account, st.Region}).logGroup(*l.DestinationArn)
