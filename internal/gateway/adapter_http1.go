@@ -10,12 +10,12 @@ import (
 // ServeHTTP1 answers a request that the engine of the plain port has read. path is the
 // escaped path below the stage, as it was sent; whoever calls has made sure that it is one, and
 // that the request owns its text: apiID, stage and path are parts of it, and are kept in records.
-// ctx outlives the request's connection.
+// ctx is the same for many requests and outlives their connections.
 func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Request, apiID, stage, path string) {
 	r.Own()
 	x := g.pool.Get().(*Exchange)
 	x.renew()
-	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = ctx, apiID, stage, r.Method, path, r.Path, r.RawQuery
+	x.Context, x.Lasting, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = ctx, true, apiID, stage, r.Method, path, r.Path, r.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Fields, x.Body, x.Length, x.Out = r.Host, "HTTP/1.1", remoteIP(r.RemoteAddr), fieldsOf(r.Fields), r.Body, r.Length, (*http1Writer)(w)
 	if r.Minor == 0 {
 		x.Proto = "HTTP/1.0"

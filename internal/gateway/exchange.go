@@ -20,6 +20,7 @@ import (
 // that live until Serve returns.
 type Exchange struct {
 	Context context.Context
+	Lasting bool // Context is the same for many requests
 
 	APIID, Stage string
 	// Via says by which custom domain name the request came; nil: by the API's own.

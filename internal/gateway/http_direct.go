@@ -102,7 +102,7 @@ func (p *httpProxy) serveDirect(x *Exchange, pool *http1.Pool) (ok bool, err err
 		return true, err
 	}
 	call := &x.direct.call
-	call.Method, call.Target, call.Host, call.Content, call.Context, call.Timeout = p.method, view(target), p.host, body, x.Context, x.route.timeout
+	call.Method, call.Target, call.Host, call.Content, call.Context, call.Lasting, call.Timeout = p.method, view(target), p.host, body, x.Context, x.Lasting, x.route.timeout
 	if call.Method == "" {
 		call.Method = x.Method
 	}

@@ -37,6 +37,7 @@ type ClientConfig struct {
 // of its own but while connections are idle.
 type Client struct {
 	cfg   ClientConfig
+	real  bool // the clock is the machine's
 	mu    sync.Mutex
 	pools map[targetKey]*Pool
 	bufs  sync.Pool // of *upstream's memory
@@ -68,7 +69,8 @@ func NewClient(cfg ClientConfig) *Client {
 	either(&cfg.MaxTargets, 1024)
 	either(&cfg.Limits.Head, 64<<10)
 	either(&cfg.Limits.Fields, 256)
-	if cfg.Now == nil {
+	real := cfg.Now == nil
+	if real {
 		cfg.Now = time.Now
 	}
 	if cfg.Dial == nil {
@@ -84,7 +86,7 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.TLS.ClientSessionCache == nil {
 		cfg.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(256)
 	}
-	return &Client{cfg: cfg, pools: map[targetKey]*Pool{}}
+	return &Client{cfg: cfg, real: real, pools: map[targetKey]*Pool{}}
 }
 
 // Pool gives the connections of a target: scheme http or https, host with or without a port.
@@ -160,8 +162,10 @@ type Call struct {
 	Deadline time.Time
 	// Timeout, where there is no Deadline, sets it when the call is sent.
 	Timeout time.Duration
-	// Context ends it earlier. One that cannot end costs nothing; nil is such a one.
+	// Context ends it earlier. One that cannot end costs nothing; nil is such a one. Lasting says
+	// that it is the same for many calls: it is watched for each connection, not for each call.
 	Context context.Context
+	Lasting bool
 }
 
 // idempotent reports whether a method may be sent a second time (RFC 9110, section 9.2.2).
@@ -190,20 +194,24 @@ func (u *untouched) Unwrap() error { return u.err }
 // dead before it gave a byte of an answer, and then only when nothing of the call was written
 // or its method is idempotent and its body is in memory.
 func (p *Pool) Do(call *Call) (*Reply, error) {
+	now := p.c.cfg.Now()
 	if call.Timeout > 0 && call.Deadline.IsZero() {
-		call.Deadline = p.c.cfg.Now().Add(call.Timeout)
+		call.Deadline = now.Add(call.Timeout)
 	}
-	for attempt := 0; ; attempt++ {
-		u, err := p.get(call, attempt > 0)
+	for attempt := 0; ; {
+		u, err := p.get(call, attempt > 0, now)
 		if err != nil {
 			return nil, err
 		}
 		reused := u.used
-		reply, err := u.do(call)
+		reply, err := u.do(call, now)
 		if err == nil {
 			return reply, nil
 		}
 		u.stop()
+		if err == errStale {
+			continue
+		}
 		var dead *untouched
 		if !errors.As(err, &dead) {
 			return nil, err
@@ -212,5 +220,6 @@ func (p *Pool) Do(call *Call) (*Reply, error) {
 		if !again {
 			return nil, dead.err
 		}
+		attempt++
 	}
 }

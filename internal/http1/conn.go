@@ -37,10 +37,11 @@ type conn struct {
 
 	gone atomic.Pointer[func()] // called when the client leaves while its request runs
 
-	raw syscall.RawConn // nil: not a socket
-	try func(uintptr) bool
-	w   *work // nil while the connection waits
-	err error // of the first read
+	raw    syscall.RawConn // nil: not a socket
+	direct syscall.RawConn // raw where it may be read and written by itself
+	try    func(uintptr) bool
+	w      *work // nil while the connection waits
+	err    error // of the first read
 }
 
 // work is what a connection needs while there is a request. It is pooled, so that a
@@ -51,6 +52,7 @@ type work struct {
 	extra  []byte  // for a body behind a head that leaves no room
 	out    []byte
 	fields []Field
+	socket socket
 	stream stream
 	req    Request
 	resp   Response
@@ -62,7 +64,9 @@ const bodyRoom = 1 << 10
 
 func (c *conn) serve() {
 	defer c.srv.forget(c)
-	if sc, ok := c.nc.(syscall.Conn); ok {
+	if c.direct = rawSocket(c.nc); c.direct != nil {
+		c.raw = c.direct
+	} else if sc, ok := c.nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
 		}
@@ -133,13 +137,15 @@ func (c *conn) ending() bool {
 
 func (c *conn) acquire() *work {
 	w := c.srv.pool.Get().(*work)
-	w.stream = stream{nc: c.nc, buf: w.in, c: c}
+	w.socket.nc, w.socket.raw = c.nc, c.direct
+	w.stream = stream{from: &w.socket, buf: w.in, c: c}
 	return w
 }
 
 func (c *conn) release() {
 	w := c.w
 	c.w = nil
+	w.socket.nc, w.socket.raw = nil, nil
 	clear(w.fields)
 	w.reset(c.srv)
 	w.req, w.resp, w.body, w.stream = Request{}, Response{}, Body{}, stream{}
@@ -214,7 +220,7 @@ func (c *conn) readHead() (*Error, error) {
 				}
 			}
 			// Not s.fill: the limit is for the whole head, not for a read.
-			m, err := c.nc.Read(s.buf[s.w:])
+			m, err := w.socket.Read(s.buf[s.w:])
 			for _, b := range s.buf[s.w : s.w+m] {
 				more = more || b == '\n'
 			}

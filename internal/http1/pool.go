@@ -41,18 +41,13 @@ func (p *Pool) unused() bool {
 	return p.open == 0
 }
 
-// get takes an idle connection that is still good, else opens one; at the limit it waits.
-func (p *Pool) get(call *Call, fresh bool) (*upstream, error) {
-	now := p.c.cfg.Now()
-	for !fresh {
-		u := p.take(now)
-		if u == nil {
-			break
-		}
-		if u.alive() {
+// get takes an idle connection, else opens one; at the limit it waits. Whether an idle one is
+// still good shows when it is used.
+func (p *Pool) get(call *Call, fresh bool, now time.Time) (*upstream, error) {
+	if !fresh {
+		if u := p.take(now); u != nil {
 			return u, nil
 		}
-		u.stop()
 	}
 	return p.dial(call, now)
 }
@@ -69,7 +64,7 @@ func (p *Pool) take(now time.Time) *upstream {
 			return u
 		}
 		p.open--
-		u.nc.Close()
+		u.close()
 	}
 	return nil
 }
@@ -130,10 +125,6 @@ func (p *Pool) reserve(ctx context.Context, now time.Time) (*upstream, error) {
 	p.mu.Unlock()
 	select {
 	case u := <-ch:
-		if u != nil && !u.alive() {
-			u.nc.Close()
-			u = nil // its place is ours
-		}
 		return u, nil
 	case <-ctx.Done():
 		p.giveUp(ch)
@@ -152,7 +143,7 @@ func (p *Pool) giveUp(ch chan *upstream) {
 		}
 	}
 	if u := <-ch; u != nil {
-		u.nc.Close()
+		u.close()
 	}
 	p.pass(nil)
 }
@@ -218,7 +209,7 @@ func (p *Pool) put(u *upstream) {
 	if now.Sub(u.born) >= p.c.cfg.Lifetime || len(p.idle) >= p.c.cfg.MaxIdle {
 		p.pass(nil)
 		p.mu.Unlock()
-		u.nc.Close()
+		u.close()
 		return
 	}
 	if !p.pass(u) {
@@ -242,7 +233,7 @@ func (p *Pool) sweep() {
 			continue
 		}
 		p.open--
-		u.nc.Close()
+		u.close()
 	}
 	clear(p.idle[len(keep):])
 	if p.idle = keep; len(keep) > 0 {
@@ -258,7 +249,7 @@ func (p *Pool) CloseIdle() {
 	defer p.mu.Unlock()
 	for _, u := range p.idle {
 		p.open--
-		u.nc.Close()
+		u.close()
 	}
 	p.idle = nil
 }

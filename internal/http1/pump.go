@@ -107,7 +107,7 @@ func (p *pump) send(body io.Reader, length int64) error {
 		switch {
 		case err == io.EOF && length < 0:
 			p.last.Store(true)
-			_, err := io.WriteString(p.u.nc, "0\r\n\r\n")
+			_, err := p.u.socket.Write([]byte("0\r\n\r\n"))
 			return err
 		case err == io.EOF && length == 0:
 			return nil
@@ -130,6 +130,6 @@ func (p *pump) write(buf []byte, at, n int, chunk bool) error {
 		copy(buf[at+n:], "\r\n")
 		out = buf[from : at+n+2]
 	}
-	_, err := p.u.nc.Write(out)
+	_, err := p.u.socket.Write(out)
 	return err
 }

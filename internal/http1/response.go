@@ -191,7 +191,7 @@ func (w *Response) put(p []byte) {
 	}
 	for len(p) > 0 {
 		// A piece at a time: the limit is for progress, not for the whole.
-		n, err := c.nc.Write(p[:min(len(p), writePiece)])
+		n, err := c.w.socket.Write(p[:min(len(p), writePiece)])
 		if p = p[n:]; err != nil {
 			w.err = readError(err)
 			break

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"strings"
 )
@@ -12,7 +11,7 @@ import (
 // stream reads a connection through a buffer. What lies before base is looked at by others
 // and never moved.
 type stream struct {
-	nc   net.Conn
+	from io.Reader
 	buf  []byte
 	base int
 	r, w int
@@ -24,7 +23,7 @@ func (s *stream) buffered() int { return s.w - s.r }
 // read reads from the connection, for as long as the watch allows.
 func (s *stream) read(p []byte) (int, error) {
 	if s.c == nil {
-		n, err := s.nc.Read(p)
+		n, err := s.from.Read(p)
 		return n, readError(err)
 	}
 	if !s.c.watch.reading() {
@@ -33,7 +32,7 @@ func (s *stream) read(p []byte) (int, error) {
 		}
 		return 0, ErrTimeout
 	}
-	n, err := s.nc.Read(p)
+	n, err := s.from.Read(p)
 	s.c.watch.done()
 	if err = readError(err); err == ErrTimeout && !s.c.taken.Load() {
 		s.c.revive()

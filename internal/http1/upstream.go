@@ -34,6 +34,13 @@ type upstream struct {
 	stopped     bool
 	limited     bool // a deadline stands
 
+	socket  socket
+	talk    talk
+	at      time.Time       // when the call under way must end, see until
+	stands  time.Time       // the deadline that until has set
+	watched <-chan struct{} // of the context that is watched for as long as the connection
+	unwatch func() bool
+
 	out    []byte
 	stream stream
 	reply  Reply
@@ -42,7 +49,8 @@ type upstream struct {
 func newUpstream(p *Pool, nc net.Conn, now time.Time) *upstream {
 	u := &upstream{pool: p, nc: nc, born: now, since: now, raw: rawOf(nc), out: make([]byte, 0, upstreamOut)}
 	u.peek = u.glance
-	u.stream = stream{nc: nc, buf: make([]byte, upstreamIn)}
+	u.socket.set(nc)
+	u.stream = stream{from: u, buf: make([]byte, upstreamIn)}
 	u.reply.u = u
 	return u
 }
@@ -74,43 +82,62 @@ func (u *upstream) alive() bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+func (u *upstream) close() {
+	u.nc.Close()
+	if u.unwatch != nil {
+		u.unwatch()
+	}
+}
+
 // stop closes the connection and frees its place.
 func (u *upstream) stop() {
 	if !u.stopped {
 		u.stopped = true
-		u.nc.Close()
+		u.close()
 		u.pool.leave()
 	}
 }
 
+// errStale is the end of a kept connection that was closed, or has said something, before
+// anything was sent.
+var errStale = errors.New("http1: the connection is not as it was left")
+
 // do sends the call and reads the head of its answer.
-func (u *upstream) do(call *Call) (*Reply, error) {
+func (u *upstream) do(call *Call, now time.Time) (*Reply, error) {
 	if err := u.head(call); err != nil {
 		return nil, err
 	}
+	u.stream.base, u.stream.r, u.stream.w = 0, 0, 0
 	u.reply.ctx = call.Context
-	if call.Context != nil && call.Context.Done() != nil {
-		stop := context.AfterFunc(call.Context, func() { _ = u.nc.SetDeadline(past()) })
-		u.reply.release = stop
+	u.watch(call)
+	inline := call.Body == nil && len(call.Content) <= inlineBody
+	rest := call.Content
+	if inline && len(rest) <= cap(u.out)-len(u.out) {
+		u.out, rest = append(u.out, rest...), nil
+	}
+	if u.socket.raw != nil && call.Body == nil && len(rest) == 0 && u.pool.c.cfg.HeaderTimeout == 0 && u.pool.c.cfg.BodyPause == 0 {
+		return u.converse(call, now)
+	}
+	if !u.stands.IsZero() {
+		u.limit(call.Deadline) // the one that stands may have passed
+	}
+	if u.used && !u.alive() {
+		u.letGo()
+		return nil, errStale
 	}
 	u.limit(call.Deadline)
 	if err := u.reply.cancelled(); err != nil { // its deadline may just have been undone
 		u.letGo()
 		return nil, err
 	}
-	inline := call.Body == nil && len(call.Content) <= inlineBody
-	rest := call.Content
-	if inline && len(rest) <= cap(u.out)-len(u.out) {
-		u.out, rest = append(u.out, rest...), nil
-	}
-	if n, err := u.nc.Write(u.out); err != nil {
+	if n, err := u.socket.Write(u.out); err != nil {
 		return nil, u.broken(call, err, n > 0)
 	}
 	u.used = true
 	switch {
 	case call.Body == nil && len(rest) == 0:
 	case inline:
-		if _, err := u.nc.Write(rest); err != nil {
+		if _, err := u.socket.Write(rest); err != nil {
 			return u.early(call, err)
 		}
 	default:
@@ -119,11 +146,29 @@ func (u *upstream) do(call *Call) (*Reply, error) {
 	return u.answer(call, nil)
 }
 
-// limit sets the deadline of the whole call.
-func (u *upstream) limit(deadline time.Time) {
-	if deadline.IsZero() && !u.limited {
+// watch sees that the end of the call's context ends the call. A context that lasts is watched
+// for as long as the connection.
+func (u *upstream) watch(call *Call) {
+	if call.Context == nil || call.Context.Done() == nil || call.Context.Done() == u.watched {
 		return
 	}
+	stop := context.AfterFunc(call.Context, func() { _ = u.nc.SetDeadline(past()) })
+	if !call.Lasting {
+		u.reply.release = stop
+		return
+	}
+	if u.unwatch != nil {
+		u.unwatch()
+	}
+	u.watched, u.unwatch = call.Context.Done(), stop
+}
+
+// limit sets the deadline of the whole call.
+func (u *upstream) limit(deadline time.Time) {
+	if u.at = (time.Time{}); deadline.IsZero() && !u.limited {
+		return
+	}
+	u.stands = time.Time{}
 	u.limited = !deadline.IsZero()
 	if !u.limited {
 		_ = u.nc.SetDeadline(time.Time{})
@@ -223,7 +268,6 @@ func (u *upstream) early(call *Call, err error) (*Reply, error) {
 // answer reads the head of the answer, past interim ones.
 func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
 	s, r := &u.stream, &u.reply
-	s.base, s.r, s.w = 0, 0, 0
 	if t := u.pool.c.cfg.HeaderTimeout; t > 0 && (call.Deadline.IsZero() || call.Deadline.Sub(u.pool.c.cfg.Now()) > t) {
 		_ = u.nc.SetReadDeadline(time.Now().Add(t))
 		u.limited = true
@@ -293,6 +337,12 @@ func (u *upstream) more(call *Call, begun bool) error {
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
 	}
 	n, err := s.read(s.buf[s.w:])
+	return u.come(call, n, err, begun)
+}
+
+// come takes what was read of a head on.
+func (u *upstream) come(call *Call, n int, err error, begun bool) error {
+	s := &u.stream
 	for s.w += n; n > 0 && bytes.IndexByte(s.buf[s.w-n:s.w], '\n') < 0 && s.w >= len("HTTP/") && string(s.buf[:5]) == "HTTP/" && s.w < len(s.buf); s.w += n {
 		n, err = s.read(s.buf[s.w:])
 	}

@@ -2,7 +2,10 @@
 
 package http1
 
-import "io"
+import (
+	"io"
+	"syscall"
+)
 
 func (c *conn) await() error { return c.awaitAny() }
 
@@ -16,3 +19,5 @@ func (u *upstream) glance(uintptr) bool {
 	u.quiet = true
 	return true
 }
+
+func readAgain(uintptr, []byte) (int, error) { return 0, syscall.ENOSYS }

@@ -59,15 +59,6 @@ func (c *conn) glance() error {
 	return c.err
 }
 
-func readAgain(fd uintptr, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		if err != syscall.EINTR {
-			return n, err
-		}
-	}
-}
-
 // left reports whether the client has closed its side of the connection or all of it.
 func (c *conn) left() (gone bool) {
 	if c.raw == nil {

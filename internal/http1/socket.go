@@ -1,0 +1,40 @@
+package http1
+
+import (
+	"net"
+	"syscall"
+)
+
+// socket is a connection to read from and to write to, both at once if need be. Where the
+// system allows it, its calls go past the scheduler: they never block a thread, and what the
+// runtime does around those that may costs more than many of them.
+type socket struct {
+	nc      net.Conn
+	raw     syscall.RawConn // nil: by nc's own methods
+	in, out half
+}
+
+// half is one direction of a socket.
+type half struct {
+	p   []byte
+	n   int
+	err error
+	try func(fd uintptr) bool // made once
+}
+
+// set makes s the socket of a connection.
+func (s *socket) set(nc net.Conn) { s.nc, s.raw = nc, rawSocket(nc) }
+
+func (s *socket) Read(p []byte) (int, error) {
+	if s.raw == nil || len(p) == 0 {
+		return s.nc.Read(p)
+	}
+	return s.read(p)
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	if s.raw == nil || len(p) == 0 {
+		return s.nc.Write(p)
+	}
+	return s.write(p)
+}
