@@ -42,12 +42,15 @@ func compileAccessLog(l *AccessLog) *accessFormat {
 	return f
 }
 
-// render writes a line. A variable without a value is "-".
-func (f *accessFormat) render(o *outcome) []byte {
-	b := make([]byte, 0, 512)
+// render appends a line. A variable without a value is "-".
+func (f *accessFormat) render(b []byte, o *outcome) []byte {
 	for _, p := range f.pieces {
 		if p.name == "" {
 			b = append(b, p.text...)
+			continue
+		}
+		if appended, ok := o.appendValue(b, p.name); ok {
+			b = appended
 			continue
 		}
 		value, ok := o.value(p.name)

@@ -53,7 +53,10 @@ func fieldsOf(f []http1.Field) []Field {
 
 // renew empties an exchange, and keeps its memory.
 func (x *Exchange) renew() {
-	segs, reply, buf, direct := x.segs[:0], x.reply.fields[:0], x.buf, x.direct.renewed()
+	segs, reply, buf, line, direct := x.segs[:0], x.reply.fields[:0], x.buf, x.lineRoom, x.direct.renewed()
 	*x = Exchange{}
 	x.segs, x.reply.fields, x.buf, x.direct = segs, reply, buf, direct
+	if cap(line) <= 4<<10 {
+		x.lineRoom = line
+	}
 }

@@ -61,6 +61,7 @@ type Exchange struct {
 	bodyRead bool
 	mapping  *mapState // of mapping templates
 	buf      []byte    // of copyStream, kept for the next exchange
+	lineRoom []byte    // of the access log's line, likewise
 
 	// What the steps found out.
 	key    *keyEntry

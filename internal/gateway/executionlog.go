@@ -28,7 +28,7 @@ func (x *Exchange) executionLog(o *outcome) {
 	}
 	group := x.snap.executionGroup(x.canary)
 	for _, text := range lines {
-		x.line(group, "("+x.requestID+") "+clipLine(text))
+		x.line(group, []byte("("+x.requestID+") "+clipLine(text)))
 	}
 }
 

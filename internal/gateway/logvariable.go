@@ -49,16 +49,28 @@ func (p *phases) took(from, to phase) time.Duration {
 	return p.times[to].Sub(p.times[from])
 }
 
+// appendValue appends the numbers and times that nearly every format has, and needs no string for
+// them.
+func (o *outcome) appendValue(b []byte, name string) ([]byte, bool) {
+	switch name {
+	case "status":
+		return strconv.AppendInt(b, int64(o.reply.status), 10), true
+	case "responseLength":
+		return strconv.AppendInt(b, o.written, 10), true
+	case "responseLatency":
+		return strconv.AppendInt(b, o.latency.Milliseconds(), 10), true
+	case "requestTime":
+		return o.start.UTC().AppendFormat(b, clfLayout), true
+	case "requestTimeEpoch":
+		return strconv.AppendInt(b, o.start.UnixMilli(), 10), true
+	}
+	return b, false
+}
+
 // value gives what only is known once a request has been answered (API Gateway Developer
 // Guide, "Variables for access logging for API Gateway"), and every other $context variable.
 func (o *outcome) value(name string) (string, bool) {
 	switch name {
-	case "status":
-		return strconv.Itoa(o.reply.status), true
-	case "responseLength":
-		return strconv.FormatInt(o.written, 10), true
-	case "responseLatency":
-		return milliseconds(o.latency), true
 	case "tlsVersion", "cipherSuite":
 		return tlsValue(o.TLS, name)
 	case "endpointType":

@@ -28,7 +28,7 @@ func TestExecutionLog_endpoint(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	var lines []string
-	k.cfg.Lines = func(l LogLine) { lines = append(lines, l.Text) }
+	k.cfg.Lines = func(l LogLine) { lines = append(lines, string(l.Text)) }
 	d := courses("http://localhost:1")
 	in := Integration{Type: "AWS", Method: "POST", URI: lambda("f"), RequestTemplates: map[string]string{"application/json": `{"id": "$input.params('id')"}`},
 		RequestParameters: map[string]string{"integration.request.header.X-Amz-Invocation-Type": "'RequestResponse'"}, Responses: []IntegrationResponse{{StatusCode: "200"}}}

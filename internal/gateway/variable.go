@@ -198,5 +198,7 @@ func (x *Exchange) domain() string {
 	return x.APIID + ".execute-api" + region + "." + suffix
 }
 
-// clf is the time in the form of the common log format, as $context.requestTime has it.
-func clf(t time.Time) string { return t.UTC().Format("02/Jan/2006:15:04:05 -0700") }
+// clfLayout is the time in the form of the common log format, as $context.requestTime has it.
+const clfLayout = "02/Jan/2006:15:04:05 -0700"
+
+func clf(t time.Time) string { return t.UTC().Format(clfLayout) }

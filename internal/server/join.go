@@ -173,13 +173,13 @@ func (p *parts) makeFunctions(cfg *Config, at net.Addr) (err error) {
 
 // makeGateway makes the data plane and its control plane.
 func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
-	p.access = newAccessLog(cfg.Log, p.appendLines)
+	p.access = newAccessLog(cfg.Log, p.logs.Append)
 	leaser := &lateLeaser{}
 	p.gateway = gateway.New(gateway.Config{
 		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser, Services: gatewayServices{p, cfg},
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Lines:  p.access.line,
-		Record: func(r wire.Record) { p.used(r); p.access.record(r); p.refused(r); cfg.Record(r) },
+		Record: func(r wire.Record) { p.used(r); p.access.record(&r); p.refused(r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam,
@@ -407,7 +407,7 @@ func (l functionLogs) Append(ctx context.Context, region, group, stream string, 
 	return l.logs.Append(ctx, region, group, stream, out)
 }
 
-// appendLines keeps the access log.
+// appendLines keeps lines in a log group.
 func (p *parts) appendLines(ctx context.Context, region, group, stream string, times []time.Time, texts []string) error {
 	events := make([]logs.Event, len(texts))
 	for i := range texts {

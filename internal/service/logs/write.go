@@ -61,10 +61,13 @@ func (s *Service) Append(ctx context.Context, region, group, stream string, even
 
 // byTime sorts events that have no number yet: those of one time stay as they came.
 func byTime(events []event) {
-	order := func(a, b event) int { return cmp.Compare(a.Time, b.Time) }
-	if !slices.IsSortedFunc(events, order) {
-		slices.SortStableFunc(events, order)
+	if slices.IsSortedFunc(events, func(a, b event) int { return cmp.Compare(a.Time, b.Time) }) {
+		return
 	}
+	for i := range events {
+		events[i].Number = int64(i)
+	}
+	slices.SortFunc(events, func(a, b event) int { return a.place().compare(b.place()) })
 }
 
 // write stores events, which are in the order of time, and what the stream knows of them.
