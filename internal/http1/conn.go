@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ const (
 	stateIdle int32 = iota
 	stateBusy
 	stateWoken
+	stateNudged // told to park
 )
 
 // conn is one client's connection.
@@ -25,7 +27,6 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn
 	addr   netip.Addr
-	key    netip.Addr
 	remote string
 	born   int64
 	watch  watch
@@ -34,14 +35,18 @@ type conn struct {
 	taken  atomic.Bool // the body was taken back from its reader: nothing more is read
 	late   atomic.Bool // something took too long: the answer is the last
 	handed bool        // to TLS
+	bound  bool        // keeps its goroutine
+	counts bool        // for its address's limit
+	direct bool        // raw may be read and written by itself
+	fd     int32       // while it is parked
+	stay   uint32      // the last time it was parked
 
 	gone atomic.Pointer[func()] // called when the client leaves while its request runs
 
-	raw    syscall.RawConn // nil: not a socket
-	direct syscall.RawConn // raw where it may be read and written by itself
-	try    func(uintptr) bool
-	w      *work // nil while the connection waits
-	err    error // of the first read
+	raw syscall.RawConn // nil: not a socket
+	try func(uintptr) bool
+	w   *work // nil while the connection waits
+	err error // of the first read
 }
 
 // work is what a connection needs while there is a request. It is pooled, so that a
@@ -62,18 +67,20 @@ type work struct {
 // smallest room behind a head in which a body's framing is read
 const bodyRoom = 1 << 10
 
+// serve serves requests until the connection ends or parks.
 func (c *conn) serve() {
-	defer c.srv.forget(c)
-	if c.direct = rawSocket(c.nc); c.direct != nil {
-		c.raw = c.direct
-	} else if sc, ok := c.nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
+	if c.raw == nil {
+		c.prime()
 	}
-	for c.wait() && c.exchange() {
+	next := c.wait()
+	for next == comes && c.exchange() {
 		c.served.Store(true)
+		next = c.wait()
 	}
+	if next == parks {
+		return // it is somebody else's
+	}
+	defer c.srv.forget(c)
 	if c.w != nil {
 		c.release()
 	}
@@ -82,47 +89,79 @@ func (c *conn) serve() {
 	}
 }
 
-// wait waits for the first byte of a request and reports whether there is one to serve.
-func (c *conn) wait() bool {
+// prime finds out what the connection is.
+func (c *conn) prime() {
+	if c.raw = rawSocket(c.nc); c.raw != nil {
+		c.direct = true
+	} else if sc, ok := c.nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+}
+
+// What comes of waiting for a request.
+const (
+	ends = iota
+	comes
+	parks
+)
+
+// wait waits for the first byte of a request.
+func (c *conn) wait() int {
 	if c.w != nil && c.w.stream.buffered() > 0 {
-		return true // pipelined
+		return comes // pipelined
 	}
 	if c.w != nil {
 		c.release()
 	}
-	limit := c.srv.cfg.IdleTimeout
-	if !c.served.Load() {
-		limit = c.srv.cfg.FirstTimeout
-	}
-	if !c.watch.set(c.srv.clock.now.Load() + int64(limit)) {
-		return false
+	if !c.watch.set(c.srv.clock.now.Load() + c.patience()) {
+		return ends
 	}
 	c.state.CompareAndSwap(stateBusy, stateIdle)
 	err := c.await()
 	if !c.state.CompareAndSwap(stateIdle, stateBusy) {
-		// A shutdown has woken us; when its deadline stands, look once more.
-		c.srv.mu.Lock()
-		_ = c.nc.SetDeadline(time.Time{})
-		c.srv.mu.Unlock()
-		c.state.Store(stateBusy)
-		if c.w == nil {
-			err = c.glance()
+		var next int
+		if next, err = c.woken(err); next != comes {
+			return next
 		}
 	}
 	if err != nil || c.w == nil {
-		return false
+		return ends
 	}
 	if !c.served.Load() && c.w.in[0] == 0x16 { // a TLS record that opens a handshake (RFC 8446, section 5.1)
 		c.hand()
-		return false
+		return ends
 	}
-	return true
+	return comes
+}
+
+// woken goes on when a shutdown has woken the connection or the sweep has told it to park.
+func (c *conn) woken(err error) (int, error) {
+	s := c.srv
+	park := c.state.Load() == stateNudged && c.w == nil && errors.Is(err, os.ErrDeadlineExceeded)
+	s.mu.Lock()
+	_ = c.nc.SetDeadline(time.Time{})
+	parked := park && c.park()
+	c.bound = c.bound || park && !parked
+	s.mu.Unlock()
+	if parked {
+		return parks, nil
+	}
+	c.state.Store(stateBusy)
+	if park { // it must not: it goes on waiting, or its time is over
+		return c.wait(), nil
+	}
+	if c.w == nil {
+		err = c.glance() // a shutdown's deadline stands: look once more
+	}
+	return comes, err
 }
 
 // hurry wakes a connection that waits while the server drains. One that has not asked
 // anything yet has a moment to do it. The server's mu is held.
 func (c *conn) hurry() {
-	if c.state.Load() != stateIdle || !c.served.Load() && c.srv.cfg.Now().UnixNano()-c.born < int64(lastCall) {
+	if c.state.Load() != stateIdle || c.fresh(c.srv.cfg.Now().UnixNano()) {
 		return
 	}
 	if c.state.CompareAndSwap(stateIdle, stateWoken) {
@@ -137,7 +176,9 @@ func (c *conn) ending() bool {
 
 func (c *conn) acquire() *work {
 	w := c.srv.pool.Get().(*work)
-	w.socket.nc, w.socket.raw = c.nc, c.direct
+	if w.socket.nc, w.socket.raw = c.nc, nil; c.direct {
+		w.socket.raw = c.raw
+	}
 	w.stream = stream{from: &w.socket, buf: w.in, c: c}
 	return w
 }
@@ -416,7 +457,7 @@ func (c *conn) hand() {
 	_ = c.nc.SetDeadline(time.Time{})
 	c.srv.mu.Unlock()
 	c.release()
-	c.srv.cfg.TLS(&handedConn{Conn: c.nc, srv: c.srv, key: c.key, first: first})
+	c.srv.cfg.TLS(&handedConn{Conn: c.nc, srv: c.srv, key: c.key(), first: first})
 }
 
 // handedConn gives back what was read ahead, and ends the connection's count when it is closed.

@@ -185,7 +185,7 @@ func (w *Response) Flush() {
 
 func (w *Response) put(p []byte) {
 	c := w.c
-	if !c.watch.reading() {
+	if !c.watch.reading(c.srv) {
 		w.err = ErrTimeout
 		return
 	}
@@ -196,7 +196,7 @@ func (w *Response) put(p []byte) {
 			w.err = readError(err)
 			break
 		}
-		if len(p) > 0 && !c.watch.reading() {
+		if len(p) > 0 && !c.watch.reading(c.srv) {
 			w.err = ErrTimeout
 			break
 		}

@@ -52,8 +52,8 @@ const (
 	lastCall = time.Second
 )
 
-// Server speaks HTTP/1.1 on accepted connections: one goroutine each, a buffer only while
-// there is a request. Make it with [NewServer].
+// Server speaks HTTP/1.1 on accepted connections: a goroutine and a buffer only while there
+// is a request, or has just been. Make it with [NewServer].
 type Server struct {
 	cfg      Config
 	clock    clock
@@ -67,9 +67,11 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	total     int // connections, those handed to TLS too
+	lot       lot
+	total     int // connections, those that are parked and those handed to TLS too
 	addresses map[netip.Addr]int
 	serving   int // calls of Serve
+	watchers  int // of them and of their last connections
 }
 
 // NewServer returns a server that serves what is given to [Server.Serve].
@@ -140,6 +142,7 @@ func (s *Server) serve(l net.Listener) error {
 	}()
 	done := make(chan struct{})
 	defer close(done)
+	s.watching(1)
 	go s.watch(done)
 	for pause := time.Duration(0); ; {
 		if s.draining.Load() {
@@ -168,6 +171,7 @@ func (s *Server) serve(l net.Listener) error {
 // watch keeps the clock and ends what has taken too long, until done is closed and no
 // connection is left.
 func (s *Server) watch(done <-chan struct{}) {
+	defer s.watching(-1)
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
@@ -182,13 +186,12 @@ func (s *Server) watch(done <-chan struct{}) {
 	}
 }
 
-// sweep sets the clock to now and breaks off what is over its limit. It returns the
-// number of connections.
+// sweep sets the clock to now, breaks off what is over its limit and lets who waits for long
+// park. It returns the number of connections.
 func (s *Server) sweep(now time.Time) int {
 	s.clock.set(now)
 	at := now.UnixNano()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for c := range s.conns {
 		if c.watch.over(at) {
 			_ = c.nc.SetDeadline(past())
@@ -196,8 +199,15 @@ func (s *Server) sweep(now time.Time) int {
 		if f := c.gone.Load(); f != nil && c.left() {
 			(*f)()
 		}
+		c.nudge(at)
 	}
-	return len(s.conns)
+	over := s.overdue(at)
+	left := len(s.conns) + len(s.lot.conns)
+	s.mu.Unlock()
+	for _, c := range over {
+		s.dismiss(c)
+	}
+	return left
 }
 
 // past is a deadline that wakes whoever waits.
@@ -206,7 +216,8 @@ func past() time.Time { return time.Unix(1, 0) }
 // accept counts a connection and serves it, or sheds it.
 func (s *Server) accept(nc net.Conn) {
 	c := s.newConn(nc)
-	key := c.key
+	c.counts = true
+	key := c.key()
 	s.mu.Lock()
 	full := s.total >= s.cfg.MaxConns || key.IsValid() && s.addresses[key] >= s.cfg.MaxPerAddress
 	if !full {
@@ -228,19 +239,17 @@ func (s *Server) accept(nc net.Conn) {
 // for no limit but the times.
 func (s *Server) ServeConn(nc net.Conn) {
 	c := s.newConn(nc)
+	c.bound = true
 	s.mu.Lock()
 	s.total++
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	c.key = netip.Addr{}
 	c.serve()
 }
 
 func (s *Server) newConn(nc net.Conn) *conn {
 	addr := remoteAddr(nc)
-	c := &conn{srv: s, nc: nc, addr: addr, key: addressKey(addr), remote: nc.RemoteAddr().String(), born: s.clock.now.Load()}
-	c.watch = watch{clock: &s.clock, pause: int64(s.cfg.BodyPause)}
-	return c
+	return &conn{srv: s, nc: nc, addr: addr, remote: nc.RemoteAddr().String(), born: s.clock.now.Load()}
 }
 
 // forget ends the count of a connection.
@@ -249,8 +258,16 @@ func (s *Server) forget(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 	if !c.handed {
-		s.uncount(c.key)
+		s.uncount(c.key())
 	}
+}
+
+// key is what the connection counts under; not valid where it does not.
+func (c *conn) key() netip.Addr {
+	if !c.counts {
+		return netip.Addr{}
+	}
+	return addressKey(c.addr)
 }
 
 // uncount is called with mu held.
@@ -315,8 +332,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	t := time.NewTicker(tick / 25)
 	defer t.Stop()
 	for {
+		s.clearLot()
 		s.mu.Lock()
-		left := len(s.conns) + s.serving
+		left := len(s.conns) + len(s.lot.conns) + s.serving
 		for c := range s.conns {
 			c.hurry()
 		}
@@ -356,10 +374,21 @@ func (s *Server) closeListeners() {
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closeListeners()
+	s.lot.shut = true
+	var parked []*conn
+	for _, c := range s.lot.conns {
+		parked = append(parked, c)
+	}
 	for c := range s.conns {
 		c.nc.Close()
+	}
+	for _, c := range parked {
+		s.unpark(c)
+	}
+	s.mu.Unlock()
+	for _, c := range parked {
+		s.dismiss(c)
 	}
 }
 

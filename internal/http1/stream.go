@@ -26,7 +26,7 @@ func (s *stream) read(p []byte) (int, error) {
 		n, err := s.from.Read(p)
 		return n, readError(err)
 	}
-	if !s.c.watch.reading() {
+	if !s.c.watch.reading(s.c.srv) {
 		if !s.c.taken.Load() {
 			s.c.revive()
 		}

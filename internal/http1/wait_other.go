@@ -14,6 +14,9 @@ func (c *conn) glance() error { return io.EOF }
 // left cannot be told here without reading.
 func (c *conn) left() bool { return false }
 
+// waiting is asked of parked connections: there are none.
+func (c *conn) waiting() bool { return true }
+
 // glance cannot look without waiting here: a connection that was closed shows it when it is used.
 func (u *upstream) glance(uintptr) bool {
 	u.quiet = true

@@ -3,7 +3,9 @@
 package http1
 
 import (
+	"errors"
 	"io"
+	"net"
 	"syscall"
 )
 
@@ -60,16 +62,30 @@ func (c *conn) glance() error {
 }
 
 // left reports whether the client has closed its side of the connection or all of it.
-func (c *conn) left() (gone bool) {
+func (c *conn) left() bool {
 	if c.raw == nil {
 		return false
 	}
-	err := c.raw.Control(func(fd uintptr) {
+	n, err := c.peek()
+	return n == 0 && (err == nil || errors.Is(err, net.ErrClosed) || err == syscall.ECONNRESET || err == syscall.EPIPE)
+}
+
+// waiting reports whether the client has sent something that was not read yet.
+func (c *conn) waiting() bool {
+	n, _ := c.peek()
+	return n > 0
+}
+
+// peek looks at the next byte.
+func (c *conn) peek() (n int, err error) {
+	failed := c.raw.Control(func(fd uintptr) {
 		var one [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		gone = n == 0 && err == nil || err == syscall.ECONNRESET || err == syscall.EPIPE
+		n, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	})
-	return gone || err != nil
+	if failed != nil {
+		return 0, failed
+	}
+	return max(n, 0), err
 }
 
 // glance notes whether nothing has come and the other side has not closed.

@@ -29,10 +29,8 @@ const expired = -1
 // watch is the time limit of a connection. Setting it costs an atomic store; the server's
 // sweep looks at it every tick and, once it is over, breaks off whatever the connection waits for.
 type watch struct {
-	at    atomic.Int64 // 0: no limit
-	clock *clock
-	pause int64        // how long one read or write of content may take
-	end   atomic.Int64 // when the content must be there; 0: no limit
+	at  atomic.Int64 // 0: no limit
+	end atomic.Int64 // when the content must be there; 0: no limit
 }
 
 // set begins a limit; false says that the last one was over.
@@ -48,9 +46,9 @@ func (w *watch) set(at int64) bool {
 	}
 }
 
-// reading begins the limit of one read or write.
-func (w *watch) reading() bool {
-	at := w.clock.now.Load() + w.pause
+// reading begins the limit of one read or write of content.
+func (w *watch) reading(s *Server) bool {
+	at := s.clock.now.Load() + int64(s.cfg.BodyPause)
 	if end := w.end.Load(); end != 0 && at > end {
 		at = end
 	}
