@@ -25,7 +25,8 @@ type ClientConfig struct {
 	DialTimeout   time.Duration // 10 s
 	TLSTimeout    time.Duration // of a handshake; 10 s
 	HeaderTimeout time.Duration // from the request's end to the answer's head; 0: the call's deadline
-	BodyPause     time.Duration // for one read of the answer; 0: the call's deadline
+	BodyPause     time.Duration // for one read of the answer; 0: the call's deadline or timeout
+	BodyTimeout   time.Duration // for the whole answer of a call with a Timeout; 10 min
 	IdleTimeout   time.Duration // 55 s
 	Lifetime      time.Duration // after which a connection is not used again, so that changed DNS answers are followed; 2 min
 	MaxIdle       int           // per target; 256
@@ -63,6 +64,7 @@ func NewClient(cfg ClientConfig) *Client {
 	during(&cfg.DialTimeout, 10*time.Second)
 	during(&cfg.TLSTimeout, 10*time.Second)
 	during(&cfg.IdleTimeout, 55*time.Second)
+	during(&cfg.BodyTimeout, 10*time.Minute)
 	during(&cfg.Lifetime, 2*time.Minute)
 	either(&cfg.MaxIdle, 256)
 	either(&cfg.MaxConns, 1024)
@@ -154,14 +156,18 @@ type Call struct {
 	Method, Target, Host string
 	// Fields are sent as they are, but for those about the connection and its framing.
 	Fields []Field
-	// Content is the body when it is in memory; else Body with its Length, -1 when that is not known.
+	// Content is the body when it is in memory; else Body with its Length, -1 when that is not
+	// known. Content beside a Body is its beginning, and part of the Length.
 	Content []byte
 	Body    io.Reader
 	Length  int64
 	// Deadline ends the call and the reading of its answer; zero is never.
 	Deadline time.Time
-	// Timeout, where there is no Deadline, sets it when the call is sent.
+	// Timeout, where there is no Deadline, is what the upstream has for each phase: to take the
+	// request, or each piece of a Body, then to begin its answer, then for each piece of that.
+	// ClientConfig.BodyTimeout bounds the whole answer.
 	Timeout time.Duration
+	phased  bool
 	// Context ends it earlier. One that cannot end costs nothing; nil is such a one. Lasting says
 	// that it is the same for many calls: it is watched for each connection, not for each call.
 	Context context.Context
@@ -196,7 +202,7 @@ func (u *untouched) Unwrap() error { return u.err }
 func (p *Pool) Do(call *Call) (*Reply, error) {
 	now := p.c.cfg.Now()
 	if call.Timeout > 0 && call.Deadline.IsZero() {
-		call.Deadline = now.Add(call.Timeout)
+		call.Deadline, call.phased = now.Add(call.Timeout), true
 	}
 	for attempt := 0; ; {
 		u, err := p.get(call, attempt > 0, now)

@@ -16,7 +16,9 @@ type pump struct {
 	done chan struct{}
 	last atomic.Bool // what is written now is the end
 	ok   atomic.Bool
+	bad  atomic.Bool // the content could not be read
 	err  error
+	call Call // without its fields; the caller may use his again
 }
 
 // SourceError is a failure to read the content of a call, as opposed to one to send it.
@@ -29,10 +31,10 @@ func (e *SourceError) Error() string { return "http1: the content: " + e.Err.Err
 func (e *SourceError) Unwrap() error { return e.Err }
 
 func startPump(u *upstream, call *Call) *pump {
-	p := &pump{u: u, done: make(chan struct{})}
-	body, length := call.Body, call.Length
+	p := &pump{u: u, done: make(chan struct{}), call: Call{Timeout: call.Timeout, Context: call.Context, phased: call.phased}}
+	body, length, first := call.Body, call.Length, call.Content
 	if body == nil {
-		body, length = bytes.NewReader(call.Content), int64(len(call.Content))
+		body, length, first = bytes.NewReader(call.Content), int64(len(call.Content)), nil
 	}
 	p.body = body
 	if b, ok := body.(*Body); ok {
@@ -40,12 +42,14 @@ func startPump(u *upstream, call *Call) *pump {
 	}
 	go func() {
 		defer close(p.done)
-		if p.err = p.send(body, length); p.err == nil {
+		if p.err = p.send(first, body, length); p.err == nil {
+			p.pace(true)
 			p.ok.Store(true)
 			return
 		}
 		// What was sent is no whole request: nobody may take it for one.
 		if _, bad := p.err.(*SourceError); bad {
+			p.bad.Store(true)
 			u.nc.Close()
 		}
 	}()
@@ -68,6 +72,15 @@ func (p *pump) finished() bool {
 
 const lastWrite = 20 * time.Millisecond
 
+// reason is why a call ended with err: its content, where that could not be read.
+func (p *pump) reason(err error) error {
+	if p.bad.Load() {
+		<-p.done
+		return p.err
+	}
+	return err
+}
+
 // end stops a pump whose connection was closed. A body of this package is not read any more
 // when it returns; others must bear to be read after their handler.
 func (p *pump) end() {
@@ -83,7 +96,24 @@ func (p *pump) end() {
 	}
 }
 
-func (p *pump) send(body io.Reader, length int64) error {
+// pace begins the time that the upstream has for a piece of the content and, after the last,
+// for its answer; while we wait for the client, none passes.
+func (p *pump) pace(upstream bool) {
+	if !p.call.phased {
+		return
+	}
+	at := time.Time{}
+	if upstream {
+		at = time.Now().Add(p.call.Timeout)
+	}
+	_ = p.u.nc.SetDeadline(at)
+	if p.call.Context != nil && p.call.Context.Err() != nil { // whose end may just have been undone
+		_ = p.u.nc.SetDeadline(past())
+	}
+}
+
+// send writes first, which is in memory, and what body gives.
+func (p *pump) send(first []byte, body io.Reader, length int64) error {
 	buf := make([]byte, 32<<10)
 	const room = 18 // of a chunk's size
 	for {
@@ -94,7 +124,12 @@ func (p *pump) send(body io.Reader, length int64) error {
 		if length == 0 {
 			return nil
 		}
-		n, err := body.Read(piece)
+		n, err := copy(piece, first), error(nil)
+		if first = first[n:]; n == 0 {
+			p.pace(false)
+			n, err = body.Read(piece)
+			p.pace(true)
+		}
 		if n > 0 {
 			p.last.Store(length == int64(n))
 			if err := p.write(buf, room, n, length < 0); err != nil {

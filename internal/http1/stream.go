@@ -306,6 +306,15 @@ func (b *Body) declared(name string) bool {
 	return false
 }
 
+// Limit lowers how much content may come before [ErrBodyTooLarge].
+func (b *Body) Limit(n int64) { b.limit = min(b.limit, n) }
+
+// Count gives how much content was read.
+func (b *Body) Count() int64 { return b.total }
+
+// Over reports whether the content was read to its end.
+func (b *Body) Over() bool { return b.over() }
+
 // Trailer gives the declared trailers, once the body was read to its end.
 func (b *Body) Trailer() []Field { return b.trailer }
 

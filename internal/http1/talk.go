@@ -65,8 +65,7 @@ func (u *upstream) converse(call *Call, now time.Time) (*Reply, error) {
 		err = u.socket.failed("read", t.err)
 	}
 	if err := u.come(call, t.n, readError(err), false); err != nil {
-		u.abandon(nil)
-		return nil, err
+		return nil, u.abandon(nil, err)
 	}
 	return u.answer(call, nil)
 }

@@ -63,7 +63,12 @@ func (u *upstream) alive() bool {
 	}
 	if u.raw != nil {
 		u.quiet = false
-		if u.raw.Read(u.peek) != nil || !u.quiet {
+		err := u.raw.Read(u.peek)
+		if u.limited && errors.Is(err, os.ErrDeadlineExceeded) { // of the last call
+			u.limit(time.Time{})
+			err = u.raw.Read(u.peek)
+		}
+		if err != nil || !u.quiet {
 			return false
 		}
 	}
@@ -109,6 +114,7 @@ func (u *upstream) do(call *Call, now time.Time) (*Reply, error) {
 	}
 	u.stream.base, u.stream.r, u.stream.w = 0, 0, 0
 	u.reply.ctx = call.Context
+	u.reply.pace(call)
 	u.watch(call)
 	inline := call.Body == nil && len(call.Content) <= inlineBody
 	rest := call.Content
@@ -273,29 +279,24 @@ func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
 		u.limited = true
 		defer u.limit(call.Deadline)
 		if err := r.cancelled(); err != nil {
-			u.abandon(pump)
-			return nil, err
+			return nil, u.abandon(pump, err)
 		}
 	}
 	for interim := 0; ; {
 		n, bad := parseReply(s.buf[s.r:s.w], &u.pool.c.cfg.Limits, &r.head)
 		switch {
 		case bad != nil:
-			u.abandon(pump)
-			return nil, bad
+			return nil, u.abandon(pump, bad)
 		case n == 0:
 			if err := u.more(call, interim > 0); err != nil {
-				u.abandon(pump)
-				return nil, err
+				return nil, u.abandon(pump, err)
 			}
 			continue
 		case r.head.status == 101:
-			u.abandon(pump)
-			return nil, errSwitch
+			return nil, u.abandon(pump, errSwitch)
 		case r.head.status < 200:
 			if interim++; interim > maxInterim {
-				u.abandon(pump)
-				return nil, errInterim
+				return nil, u.abandon(pump, errInterim)
 			}
 			s.r += n
 			continue
@@ -307,13 +308,15 @@ func (u *upstream) answer(call *Call, pump *pump) (*Reply, error) {
 	}
 }
 
-// abandon lets go of a call that has no answer.
-func (u *upstream) abandon(p *pump) {
+// abandon lets go of a call that has no answer. Where its content could not be read, that is why.
+func (u *upstream) abandon(p *pump, err error) error {
 	u.letGo()
-	if p != nil {
-		u.nc.Close()
-		p.end()
+	if p == nil {
+		return err
 	}
+	u.nc.Close()
+	p.end()
+	return p.reason(err)
 }
 
 func (u *upstream) letGo() {
@@ -414,6 +417,7 @@ type Reply struct {
 	pump    *pump
 	release func() bool
 	ctx     context.Context
+	phase
 }
 
 // cancelled gives the error of a call whose context has ended.
@@ -432,6 +436,11 @@ func (r *Reply) Read(p []byte) (int, error) {
 	if t := r.u.pool.c.cfg.BodyPause; t > 0 && r.body.err == nil {
 		_ = r.u.nc.SetReadDeadline(time.Now().Add(t))
 		r.u.limited = true
+	}
+	if r.pause > 0 && r.body.err == nil && (r.u.stream.buffered() == 0 || r.body.kind == bodyChunked && r.body.left == 0) {
+		if err := r.extend(); err != nil {
+			return 0, r.body.fail(err)
+		}
 	}
 	if err := r.cancelled(); err != nil && r.body.err == nil {
 		return 0, r.body.fail(err)
