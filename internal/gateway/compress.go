@@ -117,7 +117,7 @@ func (x *Exchange) inflate() error {
 		return err
 	}
 	if len(body) > 0 {
-		if x.body, err = inflated(coding, body); err != nil {
+		if x.body, err = x.inflated(coding, body); err != nil {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (x *Exchange) inflate() error {
 	return nil
 }
 
-func inflated(coding string, body []byte) ([]byte, error) {
+func (x *Exchange) inflated(coding string, body []byte) ([]byte, error) {
 	var from io.Reader
 	var err error
 	if coding == "deflate" {
@@ -136,9 +136,11 @@ func inflated(coding string, body []byte) ([]byte, error) {
 		from, err = gzip.NewReader(bytes.NewReader(body))
 	}
 	if err == nil {
-		body, err = io.ReadAll(io.LimitReader(from, maxBody+1))
+		body, err = x.gather(from, -1)
 	}
 	switch {
+	case err == errNoRoom:
+		return nil, unread(err)
 	case err != nil:
 		return nil, refuse(Default4XX, "the body is not what its content coding says: "+err.Error())
 	case len(body) > maxBody:

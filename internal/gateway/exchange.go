@@ -59,6 +59,7 @@ type Exchange struct {
 
 	body     []byte
 	bodyRead bool
+	held     int64     // of the room that longer bodies share
 	mapping  *mapState // of mapping templates
 	buf      []byte    // of copyStream, kept for the next exchange
 	lineRoom []byte    // of the access log's line, likewise
@@ -218,6 +219,9 @@ func match(x *Exchange) error {
 	if x.snap.def.DisableDefaultEndpoint && x.CustomDomain == "" {
 		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API's own address is disabled: it is served at its domain names"}
 	}
+	if err := x.boundHeader(); err != nil {
+		return err
+	}
 	x.split()
 	var err error
 	if x.path, x.segs, err = parsePath(x.Path, x.segs[:0]); err != nil {
@@ -236,51 +240,6 @@ func match(x *Exchange) error {
 		return refuse(Default4XX, "a reader of the path behind us could find another resource in it")
 	}
 	return nil
-}
-
-// maxBody is API Gateway's limit of a payload.
-const maxBody = 10 << 20
-
-// payload reads the whole body, once.
-func (x *Exchange) payload() ([]byte, error) {
-	if x.bodyRead {
-		return x.body, nil
-	}
-	x.bodyRead = true
-	if x.Body == nil || x.Length == 0 {
-		return nil, nil
-	}
-	body, err := readBody(x.Body, x.Length)
-	if err != nil {
-		return nil, refuse(Default4XX, "the body could not be read: "+err.Error())
-	}
-	if len(body) > maxBody {
-		return nil, refuse(RequestTooLarge, "the body is larger than 10 MB")
-	}
-	x.body = body
-	return body, nil
-}
-
-// readBody reads to the end, and no more than a byte past the limit. The length that was
-// announced is believed as far as room goes that costs little.
-func readBody(r io.Reader, length int64) ([]byte, error) {
-	b := make([]byte, 0, 512)
-	if length > 0 && length <= 64<<10 {
-		b = make([]byte, 0, length+1)
-	}
-	for len(b) <= maxBody {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-		n, err := r.Read(b[len(b):min(cap(b), maxBody+1)])
-		if b = b[:len(b)+n]; err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
 }
 
 // refused writes a refusal by the API's gateway responses.
@@ -306,6 +265,9 @@ func (x *Exchange) refused(r *Refusal) {
 	}
 	if !typed {
 		fields = append(fields, Field{"Content-Type", contentType})
+	}
+	if r.Status == http.StatusServiceUnavailable {
+		fields = append(fields, Field{"Retry-After", retryAfter})
 	}
 	x.write(status, fields, a.render(x, r))
 }
@@ -376,8 +338,11 @@ func (x *Exchange) copyStream(coding string) error {
 	if x.buf == nil {
 		x.buf = make([]byte, 32<<10)
 	}
-	for {
+	for passed := 0; ; {
 		n, err := x.reply.stream.Read(x.buf)
+		if passed += n; passed > maxBody {
+			return errAborted
+		}
 		if n > 0 {
 			if x.cache == cacheMiss && len(x.tee) <= maxCached {
 				x.tee = append(x.tee, x.buf[:n]...)

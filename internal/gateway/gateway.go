@@ -90,6 +90,7 @@ type Gateway struct {
 	plans   atomic.Pointer[planIndex]
 	domains atomic.Pointer[map[string]*Domain]
 	usage   usageBook
+	room    room
 	mu      sync.Mutex // serialises publishing
 	// accounts are the buckets of account throttles, by account and region; mu guards them.
 	accounts map[string]*bucket

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -156,8 +157,8 @@ func (p *httpProxy) serve(x *Exchange) error {
 	if p.broken != "" {
 		return refuse(APIConfigurationError, p.broken)
 	}
-	if pool := p.pool(x); pool != nil {
-		if ok, err := p.serveDirect(x, pool); ok {
+	if w := p.ways(x); w != nil {
+		if ok, err := p.serveDirect(x, w); ok {
 			return err
 		}
 	}
@@ -171,6 +172,11 @@ func (p *httpProxy) serve(x *Exchange) error {
 	if err != nil {
 		cancel()
 		return failed(err, req.URL.Host)
+	}
+	if err := x.boundAnswer(resp.ContentLength); err != nil {
+		resp.Body.Close()
+		cancel()
+		return err
 	}
 	x.reply.status, x.reply.length, x.reply.stream = resp.StatusCode, resp.ContentLength, resp.Body
 	x.reply.done = func() {
@@ -197,15 +203,26 @@ func (x *Exchange) upstreamFields(resp *http.Response) {
 	}
 }
 
+// answerTooLarge is AWS's answer to more than 10 MB; the words are those of its execution log.
+func answerTooLarge(length int64) *Refusal {
+	return refuse(APIConfigurationError, "Integration response of reported length "+strconv.FormatInt(length, 10)+" is larger than allowed maximum of "+strconv.Itoa(maxBody)+" bytes.")
+}
+
+// failed is the answer to a call of an integration that had none.
 func failed(err error, host string) *Refusal {
 	var timeout net.Error
 	var untrusted *tls.CertificateVerificationError
+	var source *http1.SourceError
 	switch {
+	case errors.As(err, &source):
+		return unread(source.Err)
+	case errors.Is(err, http1.ErrBusy):
+		return overloaded(host + " has as many requests as it may at once")
 	case errors.As(err, &untrusted): // AWS: "Execution failed due to configuration error: General SSLEngine problem"
 		return refuse(APIConfigurationError, host+": "+err.Error())
 	case errors.Is(err, outbound.ErrForbidden):
 		return refuse(IntegrationFailure, "the integration's host "+host+" is at an address that integrations may not reach")
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, http1.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return refuse(IntegrationTimeout, host+" did not answer in time")
 	}
 	return refuse(IntegrationFailure, host+": "+err.Error())

@@ -1,11 +1,10 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"moat/internal/http1"
@@ -14,17 +13,19 @@ import (
 // way is the connections of a client to a target. A snapshot that two gateways serve reaches
 // its targets by the rules of each.
 type way struct {
-	client *http1.Client
-	pool   *http1.Pool
+	client  *http1.Client
+	pool    *http1.Pool
+	uploads atomic.Int32 // bodies on their way
 }
 
 // direct is what an exchange keeps for calls without net/http in between.
 type direct struct {
-	call   http1.Call
-	reply  *http1.Reply
-	target []byte
-	names  []byte // of the call's fields, in canonical form
-	text   []byte // of the reply's fields
+	call      http1.Call
+	reply     *http1.Reply
+	uploading *way
+	target    []byte
+	names     []byte // of the call's fields, in canonical form
+	text      []byte // of the reply's fields
 }
 
 // maxRoom is how much text an exchange keeps room for.
@@ -64,24 +65,24 @@ func plainHost(s string) bool {
 	return name != "" && len(name) <= 253
 }
 
-// pool gives the connections to the integration's host, nil where the request has to go the
+// ways gives the connections to the integration's host, nil where the request has to go the
 // long way: by the transport of a test, too.
-func (p *httpProxy) pool(x *Exchange) *http1.Pool {
+func (p *httpProxy) ways(x *Exchange) *way {
 	client := x.client()
 	if !p.direct || client == nil {
 		return nil
 	}
 	w := p.way.Load()
 	if w == nil || w.client != client {
-		w = &way{client, client.Pool(p.scheme, p.host)}
+		w = &way{client: client, pool: client.Pool(p.scheme, p.host)}
 		p.way.Store(w)
 	}
-	return w.pool
+	return w
 }
 
-// serveDirect asks the integration over pool. ok is false when the request is one for the
+// serveDirect asks the integration by w. ok is false when the request is one for the
 // long way; nothing was sent then.
-func (p *httpProxy) serveDirect(x *Exchange, pool *http1.Pool) (ok bool, err error) {
+func (p *httpProxy) serveDirect(x *Exchange, w *way) (ok bool, err error) {
 	target, err := p.appendTarget(x.direct.target[:0], x)
 	if err != nil {
 		return true, err
@@ -94,11 +95,8 @@ func (p *httpProxy) serveDirect(x *Exchange, pool *http1.Pool) (ok bool, err err
 	if !asWritten(target, path) {
 		return false, nil
 	}
-	body, err := x.payload()
+	body, rest, err := x.outgoing(w)
 	if err != nil {
-		return true, err
-	}
-	if body, err = x.convertRequest(x.route.def.Integration.ContentHandling, x.get("Content-Type"), body); err != nil {
 		return true, err
 	}
 	call := &x.direct.call
@@ -106,17 +104,20 @@ func (p *httpProxy) serveDirect(x *Exchange, pool *http1.Pool) (ok bool, err err
 	if call.Method == "" {
 		call.Method = x.Method
 	}
+	if rest != nil {
+		call.Body, call.Length = rest, x.Length
+	}
 	if err := p.directFields(x); err != nil {
 		return true, err
 	}
-	r, err := pool.Do(call)
+	r, err := w.pool.Do(call)
 	if err != nil {
-		if errors.Is(err, http1.ErrTimeout) {
-			err = context.DeadlineExceeded
-		}
 		return true, failed(err, p.host)
 	}
 	x.direct.reply = r
+	if err := x.boundAnswer(r.Length); err != nil {
+		return true, err
+	}
 	x.reply.status, x.reply.length, x.reply.stream = r.Status, r.Length, r
 	if bodyless(r.Status) {
 		x.reply.length = 0
@@ -278,6 +279,8 @@ func (x *Exchange) finish() {
 		x.direct.reply = nil
 		r.Close() // the next call may have it from here on
 	}
+	x.uploaded()
+	x.leaveRoom()
 	if done := x.reply.done; done != nil {
 		x.reply.done = nil
 		done()

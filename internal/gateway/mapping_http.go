@@ -62,12 +62,17 @@ func (m *httpMapped) serve(x *Exchange) error {
 		return failed(err, req.URL.Host)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return failed(err, req.URL.Host)
+	if err := x.boundAnswer(resp.ContentLength); err != nil {
+		return err
 	}
-	if len(body) > maxBody {
-		return refuse(IntegrationFailure, req.URL.Host+" answered with more than 10 MB")
+	body, err := x.gather(resp.Body, resp.ContentLength)
+	switch {
+	case err == errNoRoom:
+		return unread(err)
+	case err != nil:
+		return failed(err, req.URL.Host)
+	case len(body) > maxBody:
+		return answerTooLarge(int64(len(body)))
 	}
 	return x.mapAnswer(m.responses, &integrationAnswer{status: resp.StatusCode, selection: strconv.Itoa(resp.StatusCode), fields: resp.Header, body: body})
 }

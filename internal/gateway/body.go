@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"moat/internal/http1"
+)
+
+const (
+	// maxBody is API Gateway's limit of a payload.
+	maxBody = 10 << 20
+	// maxFields is API Gateway's limit of a header: "total combined size of all header values,
+	// including header names, values, any line terminators, and whitespaces" (Quotas for REST APIs).
+	maxFields = 10240
+	// smallBody is held in memory by everybody. What is longer counts as room that all share,
+	// or is passed on as it comes.
+	smallBody = 64 << 10
+	maxRoomed = 512 << 20
+	// maxUploads is how many bodies may be on their way to one target at once. Whoever sends
+	// slowly holds a connection to it meanwhile, and must not hold them all.
+	maxUploads = 256
+)
+
+// room is what longer bodies take of memory, all together.
+type room struct{ taken atomic.Int64 }
+
+// errNoRoom says that bodies take all the memory that they may.
+var errNoRoom = errors.New("gateway: no room for a body")
+
+func (r *room) take(n int64) bool {
+	if r.taken.Add(n) > maxRoomed {
+		r.taken.Add(-n)
+		return false
+	}
+	return true
+}
+
+// overloaded is the answer when there is no room; it says when to come again.
+func overloaded(grounds string) *Refusal {
+	return &Refusal{Kind: Default5XX, Status: http.StatusServiceUnavailable, ErrorType: "ServiceUnavailableException", Message: "Service Unavailable", Grounds: grounds}
+}
+
+// retryAfter is how many seconds a client that was sent away should wait.
+const retryAfter = "1"
+
+// boundHeader refuses a header that API Gateway would not take.
+func (x *Exchange) boundHeader() error {
+	size := len("Host: \r\n") + len(x.Host)
+	for i := range x.Fields {
+		size += len(x.Fields[i].Name) + len(": \r\n") + len(x.Fields[i].Value)
+	}
+	if size <= maxFields {
+		return nil
+	}
+	return &Refusal{Kind: Default4XX, Status: http.StatusRequestHeaderFieldsTooLarge, ErrorType: "RequestHeaderFieldsTooLargeException", Message: "HTTP header is larger than 10240 bytes.", Grounds: "the header has more than 10,240 bytes"}
+}
+
+// payload reads the whole body, once.
+func (x *Exchange) payload() ([]byte, error) {
+	if x.bodyRead {
+		return x.body, nil
+	}
+	x.bodyRead = true
+	if x.Body == nil || x.Length == 0 {
+		return nil, nil
+	}
+	body, err := x.gather(x.Body, x.Length)
+	if err != nil {
+		return nil, unread(err)
+	}
+	if len(body) > maxBody {
+		return nil, refuse(RequestTooLarge, "the body is larger than 10 MB")
+	}
+	x.body = body
+	return body, nil
+}
+
+// unread is the answer to a body that cannot be read.
+func unread(err error) *Refusal {
+	switch {
+	case err == errNoRoom:
+		return overloaded("bodies take all the memory that they may")
+	case errors.Is(err, http1.ErrBodyTooLarge):
+		return refuse(RequestTooLarge, "the body is larger than 10 MB")
+	}
+	return refuse(Default4XX, "the body could not be read: "+err.Error())
+}
+
+// gather reads to the end, and no more than a byte past the limit. The length that was
+// announced, -1 where none was, is believed as far as room goes that costs little.
+func (x *Exchange) gather(r io.Reader, length int64) ([]byte, error) {
+	b := make([]byte, 0, 512)
+	if length > 0 && length <= smallBody {
+		b = make([]byte, 0, length+1)
+	}
+	for len(b) <= maxBody {
+		if len(b) == cap(b) {
+			var err error
+			if b, err = x.grow(b, length); err != nil {
+				return nil, err
+			}
+		}
+		n, err := r.Read(b[len(b):min(cap(b), maxBody+1)])
+		if b = b[:len(b)+n]; err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// grow doubles b. What is more than small is taken of the common room until the exchange ends.
+func (x *Exchange) grow(b []byte, length int64) ([]byte, error) {
+	size := min(2*cap(b), maxBody+1)
+	if length >= int64(cap(b)) {
+		size = min(size, int(length)+1)
+	}
+	if more := int64(size - max(cap(b), smallBody)); more > 0 {
+		if !x.g.room.take(more) {
+			return nil, errNoRoom
+		}
+		x.held += more
+	}
+	return append(make([]byte, 0, size), b...), nil
+}
+
+// leaveRoom gives back what the exchange's bodies took.
+func (x *Exchange) leaveRoom() {
+	if x.held > 0 {
+		x.g.room.taken.Add(-x.held)
+		x.held = 0
+	}
+}
+
+// outgoing gives the body for an integration that takes it as it comes. What is long and has not
+// been asked for by a step is not held: rest is what follows body then.
+func (x *Exchange) outgoing(w *way) (body []byte, rest *http1.Body, err error) {
+	b, ok := x.Body.(*http1.Body)
+	handling := x.route.def.Integration.ContentHandling
+	if !ok || x.bodyRead || x.Length >= 0 && x.Length <= smallBody || handling != "" || x.route.settings.DataTrace {
+		if body, err = x.payload(); err == nil {
+			body, err = x.convertRequest(handling, x.get("Content-Type"), body)
+		}
+		return body, nil, err
+	}
+	if w.uploads.Add(1) > maxUploads {
+		w.uploads.Add(-1)
+		body, err = x.payload()
+		return body, nil, err
+	}
+	x.direct.uploading = w
+	b.Limit(maxBody)
+	if x.Length < 0 { // it may be short
+		body = make([]byte, smallBody)
+		n, err := io.ReadFull(b, body)
+		switch body = body[:n]; {
+		case err == io.EOF, err == io.ErrUnexpectedEOF && b.Over():
+			x.bodyRead, x.body = true, body
+			return body, nil, nil
+		case err != nil:
+			return nil, nil, unread(err)
+		}
+	}
+	x.bodyRead = true
+	return body, b, nil
+}
+
+// uploaded ends the count of a body on its way.
+func (x *Exchange) uploaded() {
+	if w := x.direct.uploading; w != nil {
+		x.direct.uploading = nil
+		w.uploads.Add(-1)
+		if b, ok := x.Body.(*http1.Body); ok && x.Length < 0 {
+			x.Length = b.Count() // for the record
+		}
+	}
+}
+
+// boundAnswer refuses an integration's answer that is announced to be larger than the limit. An
+// unannounced one breaks off there; see [Exchange.copyStream].
+func (x *Exchange) boundAnswer(length int64) error {
+	if length <= maxBody || x.Method == http.MethodHead {
+		return nil
+	}
+	return answerTooLarge(length)
+}

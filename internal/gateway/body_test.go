@@ -1,0 +1,405 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"moat/internal/http1"
+)
+
+func TestHeaderLimit(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	k.publish(courses("http://localhost:1"))
+	send := func(size int) *httptest.ResponseRecorder {
+		r := request("GET", "/open", "Connection", "close")
+		left := size - len("Host: \r\n") - len(r.Host)
+		for name, values := range r.Header {
+			left -= len(name) + len(": \r\n") + len(values[0])
+		}
+		r.Header.Set("X-Long", strings.Repeat("a", left-len("X-Long: \r\n")))
+		return k.serve(r)
+	}
+	check(t, send(maxFields), ok)
+	check(t, send(maxFields+1), want{431, `{"message":"HTTP header is larger than 10240 bytes."}`, "RequestHeaderFieldsTooLargeException"})
+	if r := k.last(); r.Step != "match" || r.Status != 431 {
+		t.Errorf("record: %+v", r)
+	}
+}
+
+// An integration's answer has at most 10 MB; one that does not say its length breaks off there.
+func TestAnswerLimit(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	uri, _ := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		size, _ := strconv.Atoi(r.URL.Query().Get("size"))
+		if r.URL.Query().Get("say") != "" {
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+		} else {
+			w.(http.Flusher).Flush()
+		}
+		piece := make([]byte, 64<<10)
+		for ; size > 0; size -= len(piece) {
+			if _, err := w.Write(piece[:min(size, len(piece))]); err != nil {
+				return
+			}
+		}
+	})
+	mapped := patient(Route{Path: "/mapped", Method: "ANY", AuthorizationType: "NONE", Integration: Integration{Type: "HTTP", Method: "GET", URI: uri, Responses: []IntegrationResponse{{StatusCode: "200"}}, RequestParameters: map[string]string{"integration.request.querystring.size": "method.request.querystring.size", "integration.request.querystring.say": "method.request.querystring.say"}}})
+	k.publish(withHTTP(uri, nil, mapped))
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.ServeAPI(w, r, apiID, "api", r.URL.EscapedPath())
+	}))
+	defer front.Close()
+	ask := func(method, path string) (int, int, error) {
+		req, _ := http.NewRequest(method, front.URL+path, nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer resp.Body.Close()
+		n, err := io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, int(n), err
+	}
+	for _, path := range []string{"/files/x", "/mapped"} {
+		for _, say := range []string{"", "&say=1"} {
+			if status, n, err := ask("GET", fmt.Sprint(path, "?size=", maxBody, say)); status != 200 || n != maxBody || err != nil {
+				t.Errorf("%s%s: %d, %d bytes, %v", path, say, status, n, err)
+			}
+			status, n, err := ask("GET", fmt.Sprint(path, "?size=", maxBody+1, say))
+			if broken := path == "/files/x" && say == ""; broken && (err == nil || n > maxBody) || !broken && (status != 500 || err != nil) {
+				t.Errorf("%s%s, a byte more: %d, %d bytes, %v", path, say, status, n, err)
+			}
+			if g := k.last().Grounds; status == 500 && g != "Integration response of reported length 10485761 is larger than allowed maximum of 10485760 bytes." {
+				t.Error(g)
+			}
+		}
+	}
+	if status, _, err := ask("HEAD", fmt.Sprint("/files/x?say=1&size=", maxBody+1)); status != 200 || err != nil {
+		t.Errorf("HEAD: %d %v", status, err)
+	}
+}
+
+// Longer bodies share a bounded room: when it is taken, who brings one is sent away, for a moment.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	d := courses("http://localhost:1")
+	least := int32(0)
+	d.MinimumCompression = &least
+	k.publish(d)
+	k.invoker.f = func(Invocation) (Result, error) { return Result{Payload: []byte(`{"body":""}`)}, nil }
+	send := func(body []byte, headers ...string) *httptest.ResponseRecorder {
+		r := request("POST", "/open", headers...)
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		w := k.serve(r)
+		return w
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, _ = z.Write(make([]byte, 5<<20))
+	_ = z.Close()
+	long := make([]byte, 3*smallBody)
+	free := k.room.taken.Load()
+	for _, taken := range []int64{0, maxRoomed} {
+		k.room.taken.Add(taken)
+		check(t, send(long[:smallBody]), ok)
+		for name, w := range map[string]*httptest.ResponseRecorder{"long": send(long), "compressed": send(zipped.Bytes(), "Content-Encoding", "gzip")} {
+			switch {
+			case taken == 0:
+				check(t, w, ok)
+			case w.Code != 503 || w.Body.String() != `{"message": "Service Unavailable"}` || w.Header().Get("Retry-After") != "1" || w.Header()["x-amzn-ErrorType"][0] != "ServiceUnavailableException":
+				t.Errorf("%s: got %d %s %v", name, w.Code, w.Body, w.Header())
+			}
+		}
+		k.room.taken.Add(-taken)
+		if n := k.room.taken.Load(); n != free {
+			t.Errorf("%d bytes are still taken", n)
+		}
+	}
+	k.invoker.f = func(Invocation) (Result, error) { panic("boom") }
+	if w := send(long); w.Code != 500 || k.room.taken.Load() != free {
+		t.Errorf("after a panic: %d, %d bytes are taken", w.Code, k.room.taken.Load())
+	}
+}
+
+// fronted serves a kit's API on a port of the engine.
+func fronted(t *testing.T, k *kit) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := http1.NewServer(http1.Config{Handler: func(w *http1.Response, r *http1.Request) {
+		r.Own()
+		k.ServeHTTP1(context.Background(), w, r, apiID, "api", r.Path)
+	}})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Close)
+	return l.Addr().String()
+}
+
+type uploadTest struct {
+	*testing.T
+	c net.Conn
+	r *bufio.Reader
+}
+
+func upload(t *testing.T, addr, head string) *uploadTest {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	u := &uploadTest{t, c, bufio.NewReader(c)}
+	u.send("POST /files/x HTTP/1.1\r\nHost: a\r\n" + head + "\r\n")
+	return u
+}
+
+func (u *uploadTest) send(text string) {
+	u.Helper()
+	if _, err := io.WriteString(u.c, text); err != nil {
+		u.Fatal(err)
+	}
+}
+
+func (u *uploadTest) answer() (int, string) {
+	u.Helper()
+	resp, err := http.ReadResponse(u.r, &http.Request{Method: "POST"})
+	if err != nil {
+		u.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		u.Error(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// A long body is passed on as it comes: nobody holds it, and a slow client takes nothing of the
+// time that the integration has.
+func TestUpload_Streams(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	arrived := make(chan int, 100)
+	uri, _ := streamed(t, func(w http.ResponseWriter, r *http.Request) {
+		total, buf := 0, make([]byte, 32<<10)
+		for {
+			n, err := r.Body.Read(buf)
+			if total += n; n > 0 {
+				arrived <- total
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		fmt.Fprintf(w, "%d %d", total, r.ContentLength)
+	})
+	quick := Route{Path: "/files/{proxy+}", Method: "ANY", AuthorizationType: "NONE", Integration: Integration{Type: "HTTP_PROXY", Method: "ANY", URI: uri, Timeout: 500 * time.Millisecond}}
+	d := courses(uri)
+	d.Routes = append(d.Routes, quick)
+	k.publish(d)
+	addr := fronted(t, k)
+	const size = 4 * smallBody
+	piece := strings.Repeat("x", smallBody)
+	for name, chunked := range map[string]bool{"a length": false, "chunks": true} {
+		head, before, behind, end := fmt.Sprintf("Content-Length: %d\r\n", size), "", "", ""
+		if chunked {
+			head, before, behind, end = "Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n", smallBody), "\r\n", "0\r\n\r\n"
+		}
+		u := upload(t, addr, head)
+		u.send(before + piece + behind)
+		for n := 0; n < smallBody; {
+			n = <-arrived // before the rest is sent
+		}
+		wait := make(chan struct{})
+		time.AfterFunc(700*time.Millisecond, func() { close(wait) })
+		<-wait
+		if n := k.room.taken.Load(); n != 0 {
+			t.Errorf("%s: %d bytes are held", name, n)
+		}
+		for range 3 {
+			u.send(before + piece + behind)
+		}
+		u.send(end)
+		length := size
+		if chunked {
+			length = -1
+		}
+		if status, body := u.answer(); status != 200 || body != fmt.Sprint(size, " ", length) {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+		if r := k.last(); r.BytesIn != size {
+			t.Errorf("%s: %d bytes in the record", name, r.BytesIn)
+		}
+		for len(arrived) > 0 {
+			<-arrived
+		}
+		u.send("GET /open HTTP/1.1\r\nHost: a\r\n\r\n") // and the connection goes on
+		if status, _ := u.answer(); status != 200 {
+			t.Errorf("%s: then %d", name, status)
+		}
+	}
+}
+
+// streamed is upstream without a hand that reads the body first.
+func streamed(t *testing.T, f http.HandlerFunc) (string, *httptest.Server) {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s.URL, s
+}
+
+func TestUpload_Ends(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	whole := make(chan bool, 1)
+	uri, _ := streamed(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/early") {
+			w.WriteHeader(http.StatusConflict)
+			fmt.Fprint(w, "no")
+			return
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		whole <- err == nil
+		fmt.Fprint(w, n)
+	})
+	k.publish(withHTTP(uri, nil))
+	addr := fronted(t, k)
+	many := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20)), 11)
+
+	u := upload(t, addr, "Transfer-Encoding: chunked\r\n")
+	go func() { _, _ = io.WriteString(u.c, many) }()
+	if status, body := u.answer(); status != 413 || body != `{"message":"Request Too Long"}` {
+		t.Errorf("more than 10 MB: %d %s", status, body)
+	}
+	if <-whole {
+		t.Error("more than 10 MB: the upstream took the part for the whole")
+	}
+
+	u = upload(t, addr, "Content-Length: 1000000\r\n")
+	u.send(strings.Repeat("x", 2*smallBody))
+	u.c.Close()
+	if <-whole {
+		t.Error("a client that left: the upstream took the part for the whole")
+	}
+
+	u = upload(t, addr, "Transfer-Encoding: chunked\r\n")
+	u.send(many[:len(many)/11] + "zz\r\n")
+	if status, _ := u.answer(); status != 400 {
+		t.Errorf("a broken chunk: %d", status)
+	}
+	if <-whole {
+		t.Error("a broken chunk: the upstream took the part for the whole")
+	}
+
+	// An upstream that answers before it has read is passed on, and the connection ends.
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	early := &uploadTest{t, c, bufio.NewReader(c)}
+	early.send("POST /files/early HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + strings.Repeat("x", 2*smallBody))
+	if status, body := early.answer(); status != 409 || body != "no" {
+		t.Errorf("early: %d %s", status, body)
+	}
+	early.send("GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
+	if b, _ := io.ReadAll(early.r); bytes.Contains(b, []byte("HTTP/1.1")) {
+		t.Errorf("what was meant as the body is answered: %q", b)
+	}
+}
+
+// Uploads do not take all the connections that a target may have.
+func TestUpload_LeavesConnections(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	uri, _ := upstream(t, nil)
+	k.publish(withHTTP(uri, nil))
+	addr := fronted(t, k)
+	send := func() {
+		u := upload(t, addr, fmt.Sprintf("Content-Length: %d\r\n", 2*smallBody))
+		u.send(strings.Repeat("x", 2*smallBody))
+		if status, _ := u.answer(); status != 200 {
+			t.Errorf("got %d", status)
+		}
+	}
+	send()
+	var w *way
+	for _, rt := range (*k.stages.Load())[stageKey{apiID, "api"}].routes {
+		if p, ok := rt.serve.(*httpProxy); ok && p.way.Load() != nil {
+			w = p.way.Load()
+		}
+	}
+	if n := w.uploads.Load(); n != 0 {
+		t.Fatalf("%d uploads are left", n)
+	}
+	w.uploads.Store(maxUploads)
+	k.room.taken.Store(maxRoomed - 2*smallBody)
+	send() // held in memory now
+	k.room.taken.Store(maxRoomed)
+	u := upload(t, addr, fmt.Sprintf("Content-Length: %d\r\n", 2*smallBody))
+	u.send(strings.Repeat("x", 2*smallBody))
+	if status, body := u.answer(); status != 503 {
+		t.Errorf("without room: %d %s", status, body)
+	}
+	if n := w.uploads.Load(); n != maxUploads {
+		t.Errorf("%d uploads", n)
+	}
+}
+
+// A streamed answer may take longer than the integration's timeout, as long as it comes.
+func TestAnswer_IsNotCutByTheTimeout(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	uri, _ := streamed(t, func(w http.ResponseWriter, r *http.Request) {
+		for i := range 6 {
+			fmt.Fprint(w, i)
+			w.(http.Flusher).Flush()
+			wait := make(chan struct{})
+			time.AfterFunc(100*time.Millisecond, func() { close(wait) })
+			<-wait
+		}
+		if strings.Contains(r.URL.RawQuery, "stall") {
+			<-r.Context().Done()
+		}
+	})
+	d := courses(uri)
+	d.Routes = append(d.Routes, Route{Path: "/files/{proxy+}", Method: "ANY", AuthorizationType: "NONE", Integration: Integration{Type: "HTTP_PROXY", Method: "ANY", URI: uri, Timeout: 400 * time.Millisecond}})
+	k.publish(d)
+	addr := fronted(t, k)
+	resp, err := http.Get("http://" + addr + "/files/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "012345" {
+		t.Errorf("got %q %v", b, err)
+	}
+	resp, err = http.Get("http://" + addr + "/files/x?stall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err == nil || string(b) != "012345" {
+		t.Errorf("one that stalls: got %q %v", b, err)
+	}
+}
