@@ -193,6 +193,8 @@ func (x *Exchange) appendBody(b, body []byte) []byte {
 	case x.snap.isBinary(x.get("Content-Type")):
 		b = base64.StdEncoding.AppendEncode(append(b, '"'), body)
 		return append(b, `","isBase64Encoded":true`...)
+	case x.route.def.Integration.ContentHandling == convertToBinary: // what the text stands for, in the same text
+		return append(appendJSON(b, string(body)), `,"isBase64Encoded":true`...)
 	}
 	return append(appendJSON(b, strings.ToValidUTF8(string(body), "\uFFFD")), `,"isBase64Encoded":false`...)
 }

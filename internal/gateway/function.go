@@ -139,7 +139,7 @@ type functionProxy struct {
 }
 
 func (s *Snapshot) compileFunction(rt *route, in Integration) (integration, error) {
-	m, err := compileRequest(rt.name, Integration{Type: in.Type, RequestParameters: in.RequestParameters})
+	m, err := compileRequest(rt.name, Integration{Type: in.Type, RequestParameters: in.RequestParameters, ContentHandling: in.ContentHandling})
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +159,9 @@ func (p *functionProxy) serve(x *Exchange) error {
 	}
 	body, err := x.payload()
 	if err != nil {
+		return err
+	}
+	if _, err := x.convertRequest(x.route.def.Integration.ContentHandling, x.get("Content-Type"), body); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(x.Context, x.route.timeout)

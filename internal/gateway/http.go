@@ -52,6 +52,9 @@ func (s *Snapshot) compileHTTP(rt *route, res *resource, in Integration) (integr
 	if in.Credentials != "" {
 		return nil, &NotBuiltError{rt.name, "credentials of HTTP integrations are not built"}
 	}
+	if err := handles(rt.name, in.ContentHandling); err != nil {
+		return nil, err
+	}
 	p := &httpProxy{method: in.Method}
 	if p.method == "ANY" {
 		p.method = ""

@@ -6,6 +6,9 @@ func integrate(x *Exchange) error {
 	began := x.g.cfg.Now()
 	err := x.route.serve.serve(x)
 	x.integration = x.g.cfg.Now().Sub(began)
+	if err == nil {
+		x.encodeAnswer()
+	}
 	if err == nil && x.endpoint.status == 0 { // it is passed on as it came
 		x.endpoint.status, x.endpoint.service = x.reply.status, x.reply.status
 	}

@@ -34,10 +34,8 @@ type mappedRequest struct {
 // compileRequest reads an integration's request mapping.
 func compileRequest(where string, in Integration) (requestMapping, error) {
 	m := requestMapping{templates: compileTemplates(in.RequestTemplates), passthrough: in.PassthroughBehavior, handling: in.ContentHandling, paths: map[string]source{}}
-	switch m.handling {
-	case "", convertToText, convertToBinary:
-	default:
-		return m, &DefinitionError{"Invalid content handling for " + where + ": " + m.handling}
+	if err := handles(where, m.handling); err != nil {
+		return m, err
 	}
 	for _, target := range slices.Sorted(maps.Keys(in.RequestParameters)) {
 		if err := m.parameter(where, target, in.RequestParameters[target], in.Type); err != nil {
@@ -100,6 +98,14 @@ const (
 	convertToText   = "CONVERT_TO_TEXT"
 	convertToBinary = "CONVERT_TO_BINARY"
 )
+
+func handles(where, handling string) error {
+	switch handling {
+	case "", convertToText, convertToBinary:
+		return nil
+	}
+	return &DefinitionError{"Invalid content handling for " + where + ": " + handling}
+}
 
 // make runs the mapping.
 func (m *requestMapping) make(x *Exchange) (*mappedRequest, error) {
@@ -196,7 +202,7 @@ func (x *Exchange) convertRequest(handling, contentType string, body []byte) ([]
 	case handling == convertToBinary && !binary:
 		out, err := base64.StdEncoding.AppendDecode(nil, body)
 		if err != nil {
-			return nil, refuse(Default4XX, "the body is not Base64, which the integration's content handling asks for")
+			return nil, refuse(APIConfigurationError, "the body is not Base64, which the integration's content handling asks for")
 		}
 		return out, nil
 	}

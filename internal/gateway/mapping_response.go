@@ -52,10 +52,8 @@ func compileResponse(where string, r IntegrationResponse) (responseMapping, erro
 	if m.status, err = strconv.Atoi(r.StatusCode); err != nil || m.status < 200 || m.status > 599 {
 		return m, &DefinitionError{"Invalid status code for " + where + ": " + r.StatusCode}
 	}
-	switch m.handling {
-	case "", convertToText, convertToBinary:
-	default:
-		return m, &DefinitionError{"Invalid content handling for " + where + ": " + m.handling}
+	if err := handles(where, m.handling); err != nil {
+		return m, err
 	}
 	for _, target := range slices.Sorted(maps.Keys(r.ResponseParameters)) {
 		name, ok := strings.CutPrefix(target, "method.response.header.")

@@ -39,7 +39,9 @@ type mappingCase struct {
 	} `json:"function"`
 	Request mappingMessage  `json:"request"`
 	Sent    *mappingMessage `json:"sent"`
-	Want    mappingMessage  `json:"want"`
+	// SentContains are parts of the body that the integration gets.
+	SentContains []string       `json:"sentContains"`
+	Want         mappingMessage `json:"want"`
 	// Refused is "definition" or "not built" when the deployment is refused.
 	Refused string `json:"refused"`
 }
@@ -198,6 +200,11 @@ func (c *mappingCase) run(t *testing.T) {
 		t.Errorf("status: got %d, want %d (%s)", got.Status, c.Want.Status, *got.Body)
 	}
 	c.Want.compare(t, "the answer's", &got)
+	for _, part := range c.SentContains {
+		if b.sent.Body == nil || !strings.Contains(*b.sent.Body, part) {
+			t.Errorf("the integration's body lacks %s", part)
+		}
+	}
 	if c.Sent != nil {
 		if b.sent.Body == nil {
 			t.Fatal("nothing was sent to the integration")
