@@ -9,58 +9,38 @@ const upperHex = "0123456789ABCDEF"
 
 // appendCanonical writes the canonical request. normalize asks for the form of
 // the path without dot segments and doubled slashes.
-func appendCanonical(b []byte, r *Request, signed []string, payloadHash string, singlePath, normalize, skipSignature bool) []byte {
+func appendCanonical(b []byte, r *Request, signed, payloadHash string, singlePath, normalize, skipSignature bool) []byte {
 	b = append(b, r.Method...)
 	b = append(b, '\n')
 	b = appendPath(b, r.Path, singlePath, normalize)
 	b = append(b, '\n')
 	b = appendQuery(b, r.RawQuery, skipSignature)
 	b = append(b, '\n')
-	var name [64]byte
-	for _, h := range signed {
+	for rest, more := signed, true; more; {
+		var h string
+		h, rest, more = strings.Cut(rest, ";")
 		b = append(b, h...)
 		b = append(b, ':')
 		if h == "host" {
 			b = appendTrimmed(b, r.Host)
 		} else {
-			for i, v := range r.Header[string(canonicalName(name[:0], h))] {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				b = appendTrimmed(b, v)
-			}
+			b = r.appendValues(b, h)
 		}
 		b = append(b, '\n')
 	}
 	b = append(b, '\n')
-	for i, h := range signed {
-		if i > 0 {
-			b = append(b, ';')
-		}
-		b = append(b, h...)
-	}
+	b = append(b, signed...)
 	b = append(b, '\n')
 	return append(b, payloadHash...)
-}
-
-// canonicalName turns x-amz-date into X-Amz-Date, the key in an http.Header.
-func canonicalName(b []byte, lower string) []byte {
-	upper := true
-	for i := 0; i < len(lower); i++ {
-		c := lower[i]
-		if upper && 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		upper = c == '-'
-		b = append(b, c)
-	}
-	return b
 }
 
 // appendTrimmed writes a header value without outer spaces, runs of inner
 // spaces made one.
 func appendTrimmed(b []byte, v string) []byte {
-	v = strings.Trim(v, " \t")
+	v = trim(v)
+	if !strings.Contains(v, "  ") {
+		return append(b, v...)
+	}
 	space := false
 	for i := 0; i < len(v); i++ {
 		c := v[i]
@@ -71,6 +51,17 @@ func appendTrimmed(b []byte, v string) []byte {
 		b = append(b, c)
 	}
 	return b
+}
+
+// trim takes blanks from both ends.
+func trim(v string) string {
+	for v != "" && (v[0] == ' ' || v[0] == '\t') {
+		v = v[1:]
+	}
+	for v != "" && (v[len(v)-1] == ' ' || v[len(v)-1] == '\t') {
+		v = v[:len(v)-1]
+	}
+	return v
 }
 
 // appendPath writes the canonical path: each byte of the path as sent that is

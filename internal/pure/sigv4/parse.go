@@ -23,25 +23,25 @@ const (
 // forms: which of the two counts must never be a matter of taste. Only
 // [Algorithm] is read; SigV4A (AWS4-ECDSA-P256-SHA256) is refused by its name.
 func Parse(r Request) (Authorization, error) {
-	header := r.Header["Authorization"]
+	header, n := r.first("authorization")
 	presigned := hasQuery(r.RawQuery, "X-Amz-Signature") || hasQuery(r.RawQuery, "X-Amz-Algorithm")
-	signed := len(header) > 0 && strings.HasPrefix(header[0], "AWS4-")
+	signed := strings.HasPrefix(header, "AWS4-")
 	switch {
-	case presigned && len(header) > 0: // of any scheme: two readers could take it for two requests
+	case presigned && n > 0: // of any scheme: two readers could take it for two requests
 		return Authorization{}, incomplete("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter or the Authorization header should be specified")
-	case signed && len(header) > 1:
+	case signed && n > 1:
 		return Authorization{}, incomplete("Authorization header must not be repeated.")
 	case signed:
-		return parseHeader(r, header[0])
+		return parseHeader(&r, header)
 	case presigned:
-		return parseQuery(r)
+		return parseQuery(&r)
 	}
 	return Authorization{}, ErrMissing
 }
 
 func incomplete(message string) *Error { return &Error{Code: "IncompleteSignature", Message: message} }
 
-func parseHeader(r Request, value string) (Authorization, error) {
+func parseHeader(r *Request, value string) (Authorization, error) {
 	algorithm, rest, _ := strings.Cut(value, " ")
 	if algorithm != Algorithm {
 		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + algorithm + "'.")
@@ -69,10 +69,11 @@ func parseHeader(r Request, value string) (Authorization, error) {
 			missing = append(missing, "Authorization header requires '"+f.name+"' parameter.")
 		}
 	}
-	date := r.Header.Get("X-Amz-Date")
 	dateHeader := "x-amz-date"
+	date, amzDates := r.first(dateHeader)
+	otherDate, dates := r.first("date")
 	if date == "" {
-		date, dateHeader = r.Header.Get("Date"), "date"
+		date, dateHeader = otherDate, "date"
 	}
 	if date == "" {
 		missing = append(missing, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
@@ -80,8 +81,9 @@ func parseHeader(r Request, value string) (Authorization, error) {
 	if missing != nil {
 		return Authorization{}, incomplete(strings.Join(missing, " ") + " Authorization=" + redact(value))
 	}
-	a := Authorization{SecurityToken: r.Header.Get("X-Amz-Security-Token")}
-	if len(r.Header["X-Amz-Security-Token"]) > 1 || len(r.Header["X-Amz-Date"]) > 1 || len(r.Header["Date"]) > 1 {
+	token, tokens := r.first("x-amz-security-token")
+	a := Authorization{SecurityToken: token}
+	if tokens > 1 || amzDates > 1 || dates > 1 {
 		return Authorization{}, incomplete("X-Amz-Date, Date and X-Amz-Security-Token must not be repeated.")
 	}
 	if err := a.fill(r, credential, signedHeaders, signature, date); err != nil {
@@ -104,7 +106,7 @@ func redact(header string) string {
 // parseQuery reads a presigned request. Without X-Amz-Expires, which S3 alone demands
 // (AWS's SDK for Go leaves it out for STS, aws4 for everything else), it lives as
 // long as a signature in a header.
-func parseQuery(r Request) (Authorization, error) {
+func parseQuery(r *Request) (Authorization, error) {
 	var q [7]string
 	var seen [7]bool
 	names := [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Security-Token"}
@@ -154,7 +156,7 @@ func parseQuery(r Request) (Authorization, error) {
 }
 
 // fill reads the parts that both forms have.
-func (a *Authorization) fill(r Request, credential, signedHeaders, signature, date string) error {
+func (a *Authorization) fill(r *Request, credential, signedHeaders, signature, date string) error {
 	// An access key id may hold slashes; the scope may not.
 	var scope [5]string
 	rest, n := credential, 4
@@ -189,33 +191,32 @@ func (a *Authorization) fill(r Request, credential, signedHeaders, signature, da
 // fillHeaders checks the list of signed headers: in lower case, in order,
 // without repetition, with the host, and with every header that says something
 // to an AWS service. A header left out of it could be altered on the way.
-func (a *Authorization) fillHeaders(r Request, list string) error {
+func (a *Authorization) fillHeaders(r *Request, list string) error {
 	if strings.Count(list, ";") >= maxSignedHeaders {
 		return incomplete("Too many signed headers.")
 	}
-	a.SignedHeaders = strings.Split(list, ";")
-	for i, h := range a.SignedHeaders {
-		if h == "" || h != strings.ToLower(h) || i > 0 && a.SignedHeaders[i-1] >= h {
+	a.SignedHeaders = list
+	for before, rest, more := "", list, true; more; {
+		var h string
+		if h, rest, more = strings.Cut(rest, ";"); h <= before || h != strings.ToLower(h) {
 			return incomplete("SignedHeaders must be lower-case header names in order, each once: '" + list + "'.")
 		}
+		before = h
 	}
 	if !a.signs("host") {
 		return mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
-	for name := range r.Header {
-		if len(name) < 6 || !strings.EqualFold(name[:6], "x-amz-") {
-			continue
-		}
-		if lower := strings.ToLower(name); lower != "x-amz-user-agent" && !a.signs(lower) {
-			return mismatch("There were headers present in the request which were not signed: " + lower)
-		}
+	if name := r.unsignedName(a); name != "" {
+		return mismatch("There were headers present in the request which were not signed: " + name)
 	}
 	return nil
 }
 
+// signs reports whether a field is among the signed ones.
 func (a *Authorization) signs(header string) bool {
-	for _, h := range a.SignedHeaders {
-		if h == header {
+	for rest, more := a.SignedHeaders, true; more; {
+		var h string
+		if h, rest, more = strings.Cut(rest, ";"); isName(header, h) {
 			return true
 		}
 	}

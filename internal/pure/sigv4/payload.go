@@ -91,34 +91,34 @@ func (a *Authorization) PayloadOf(r Request, permit Payloads, secure bool) (Payl
 // presigned request. Both must be covered by the signature, so that a header
 // which is not signed is refused earlier, by Parse.
 func (a *Authorization) declared(r Request) (string, error) {
-	header := r.Header["X-Amz-Content-Sha256"]
+	header, headers := r.first("x-amz-content-sha256")
 	query, n := "", 0
 	if a.Presigned {
 		query, n = queryValue(r.RawQuery, "X-Amz-Content-Sha256")
 	}
 	switch {
-	case len(header)+n > 1:
+	case headers+n > 1:
 		return "", incomplete("x-amz-content-sha256 must not be repeated.")
-	case len(header) == 1 && header[0] == "", n == 1 && query == "":
+	case headers == 1 && header == "", n == 1 && query == "":
 		return "", mismatch("The payload of this request must be signed.")
-	case len(header) == 1:
-		return header[0], nil
+	case headers == 1:
+		return header, nil
 	}
 	return query, nil
 }
 
 // chunkedPayload reads the headers that announce a chunked body.
 func chunkedPayload(r Request, form Form, declared string) (Payload, error) {
-	length := r.Header["X-Amz-Decoded-Content-Length"]
-	if len(length) != 1 {
+	length, lengths := r.first("x-amz-decoded-content-length")
+	if lengths != 1 {
 		return Payload{}, &Error{Code: "MissingContentLength", Message: "You must provide the x-amz-decoded-content-length HTTP header once."}
 	}
-	n, err := strconv.ParseUint(length[0], 10, 62)
-	if err != nil || length[0] != strconv.FormatUint(n, 10) {
+	n, err := strconv.ParseUint(length, 10, 62)
+	if err != nil || length != strconv.FormatUint(n, 10) {
 		return Payload{}, incomplete("x-amz-decoded-content-length must be a number.")
 	}
 	p := Payload{Form: form, Hash: declared, Length: int64(n)}
-	for _, list := range r.Header["X-Amz-Trailer"] {
+	for _, list := range r.values("x-amz-trailer") {
 		for name := range strings.SplitSeq(list, ",") {
 			name = strings.ToLower(strings.TrimSpace(name))
 			if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || name == trailerSignature || len(p.Trailers) == maxTrailers {

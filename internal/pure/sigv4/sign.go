@@ -34,11 +34,11 @@ func Sign(r *Request, payloadHash string, c Credentials, region, service string,
 	if service == "s3" {
 		r.Header.Set("X-Amz-Content-Sha256", payloadHash)
 	}
-	signed := signedHeaders(r.Header)
+	signed := strings.Join(signedHeaders(r.Header), ";")
 	date := t.Format("20060102")
 	canonical := appendCanonical(nil, r, signed, payloadHash, service == "s3", service != "s3", false)
 	r.Header.Set("Authorization", Algorithm+" Credential="+c.AccessKeyID+"/"+date+"/"+region+"/"+service+"/"+terminator+
-		", SignedHeaders="+strings.Join(signed, ";")+
+		", SignedHeaders="+signed+
 		", Signature="+signature(canonical, c.SecretAccessKey, t, date, region, service))
 }
 
@@ -48,7 +48,7 @@ func Sign(r *Request, payloadHash string, c Credentials, region, service string,
 func Presign(r *Request, c Credentials, region, service string, t time.Time, expires time.Duration) string {
 	t = t.UTC()
 	date := t.Format("20060102")
-	signed := signedHeaders(r.Header)
+	signed := strings.Join(signedHeaders(r.Header), ";")
 	query := r.RawQuery
 	add := func(name, value string) {
 		if query != "" {
@@ -59,7 +59,7 @@ func Presign(r *Request, c Credentials, region, service string, t time.Time, exp
 	add("X-Amz-Algorithm", Algorithm)
 	add("X-Amz-Credential", c.AccessKeyID+"/"+date+"/"+region+"/"+service+"/"+terminator)
 	add("X-Amz-Date", t.Format(timeLayout))
-	add("X-Amz-SignedHeaders", strings.Join(signed, ";"))
+	add("X-Amz-SignedHeaders", signed)
 	if expires != 0 {
 		add("X-Amz-Expires", strconv.Itoa(int(expires/time.Second)))
 	}

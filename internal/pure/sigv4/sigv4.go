@@ -34,7 +34,13 @@ type Request struct {
 	RawQuery string
 	Host     string
 	Header   http.Header
+	// Fields is the same as Header in the form that a server reads: names in any case, in
+	// the order in which they came. It is looked at where Header is nil, and verified only.
+	Fields []Field
 }
+
+// Field is one header field.
+type Field struct{ Name, Value string }
 
 // Credentials sign a request.
 type Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
@@ -42,7 +48,7 @@ type Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
 // Authorization is a signature taken from a request, not yet verified.
 type Authorization struct {
 	AccessKeyID, Date, Region, Service string
-	SignedHeaders                      []string
+	SignedHeaders                      string // as sent: names in lower case, in order, between semicolons
 	Signature                          string
 	Time                               time.Time
 	Expires                            time.Duration // of a presigned request that says so
