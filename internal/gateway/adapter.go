@@ -20,7 +20,7 @@ func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage,
 	x.renew()
 	out := netWriter{w: w}
 	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = r.Context(), apiID, stage, r.Method, path, target(r), r.URL.RawQuery
-	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Header, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Header, r.Body, r.ContentLength
+	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Body, r.ContentLength
 	x.TLS = r.TLS
 	if x.Via = via; via != nil {
 		x.CustomDomain = via.Domain.Name

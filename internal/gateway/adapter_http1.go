@@ -53,10 +53,13 @@ func fieldsOf(f []http1.Field) []Field {
 
 // renew empties an exchange, and keeps its memory.
 func (x *Exchange) renew() {
-	segs, reply, buf, line, direct := x.segs[:0], x.reply.fields[:0], x.buf, x.lineRoom, x.direct.renewed()
+	segs, reply, buf, line, direct, room := x.segs[:0], x.reply.fields[:0], x.buf, x.lineRoom, x.direct.renewed(), x.room
 	*x = Exchange{}
-	x.segs, x.reply.fields, x.buf, x.direct = segs, reply, buf, direct
+	x.segs, x.reply.fields, x.buf, x.direct, x.room = segs, reply, buf, direct, room
 	if cap(line) <= 4<<10 {
 		x.lineRoom = line
+	}
+	if room != nil {
+		room.filled = false
 	}
 }

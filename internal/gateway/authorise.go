@@ -78,7 +78,7 @@ func (x *Exchange) byResourcePolicy() error {
 
 // askResource evaluates the API's resource policy alone.
 func (x *Exchange) askResource(c wire.Caller, action string) policy.Decision {
-	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
+	return policy.Evaluate(&policy.Request{Principal: c.Principal, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.asked()},
 		&policy.Policies{Resource: x.snap.policy})
 }
 
@@ -102,20 +102,52 @@ func (x *Exchange) methodARN() string {
 	return x.arn
 }
 
-// conditions are the keys that the request brings.
+// conditions are the keys that the request brings, for whoever keeps them.
 func (x *Exchange) conditions() policy.Context {
-	// The values stand in one array; each is cut so that whoever appends gets a copy.
-	values := make([]string, 0, 9)
-	c := make(policy.Context, 8)
+	return x.setConditions(make(policy.Context, maxConditions), new([maxConditions]string))
+}
+
+const timeLayout = "2006-01-02T15:04:05Z"
+
+// maxConditions is how many keys a request can bring.
+const maxConditions = 9
+
+// conditionRoom is where the keys of a decision stand, kept for the next exchange.
+type conditionRoom struct {
+	keys   policy.Context
+	values [maxConditions]string
+	filled bool // for the exchange under way
+}
+
+// asked are the conditions for a decision that is over before the exchange is.
+func (x *Exchange) asked() policy.Context {
+	r := x.room
+	if r == nil {
+		r = &conditionRoom{keys: make(policy.Context, maxConditions)}
+		x.room = r
+	}
+	if !r.filled {
+		clear(r.keys)
+		x.setConditions(r.keys, &r.values)
+		r.filled = true
+	}
+	return r.keys
+}
+
+// setConditions fills c. Each value is cut out of the array so that whoever appends gets a copy.
+func (x *Exchange) setConditions(c policy.Context, values *[maxConditions]string) policy.Context {
+	n := 0
 	set := func(key, value string) {
-		n := len(values)
-		values = append(values, value)
+		values[n] = value
 		c[key] = values[n : n+1 : n+1]
+		n++
 	}
 	set("aws:sourceip", x.RemoteIP)
 	set("aws:securetransport", strconv.FormatBool(x.Secure))
-	set("aws:currenttime", x.start.UTC().Format("2006-01-02T15:04:05Z"))
-	set("aws:epochtime", strconv.FormatInt(x.start.Unix(), 10))
+	var room [40]byte
+	times := string(strconv.AppendInt(x.start.UTC().AppendFormat(room[:0], timeLayout), x.start.Unix(), 10))
+	set("aws:currenttime", times[:len(timeLayout)])
+	set("aws:epochtime", times[len(timeLayout):])
 	set("aws:requestedregion", x.snap.def.Region)
 	set("aws:resourceaccount", x.snap.def.Account)
 	set("aws:viaawsservice", "false")

@@ -246,7 +246,7 @@ func readGrant(out []byte, a *authorizer, latency time.Duration) (g *grant, why 
 // askGrant evaluates the grant's policy alone.
 func (x *Exchange) askGrant(g *grant, action string) policy.Decision {
 	who := policy.Principal{Kind: policy.PrincipalUser, ARN: "arn:aws:iam::" + x.snap.def.Account + ":user/" + g.principal, Account: x.snap.def.Account}
-	return policy.Evaluate(&policy.Request{Principal: who, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.conditions()},
+	return policy.Evaluate(&policy.Request{Principal: who, Action: action, Resource: x.methodARN(), Account: x.snap.def.Account, Context: x.asked()},
 		&policy.Policies{Identity: []*policy.Document{g.doc}})
 }
 

@@ -37,10 +37,8 @@ type Exchange struct {
 	Secure       bool // arrived over TLS
 	// TLS is the client's connection; nil without TLS.
 	TLS *tls.ConnectionState
-	// Fields is the header without Host. Header, when the engine has it, is the same
-	// in net/http's form.
+	// Fields is the header without Host.
 	Fields []Field
-	Header http.Header
 	Body   io.Reader
 	Length int64 // of Body; -1 when it is not known
 
@@ -74,6 +72,7 @@ type Exchange struct {
 	bearer    string
 	bearerSum [32]byte
 	told      *claimSet
+	room      *conditionRoom
 	custom    *customResult
 	who       string
 	step      string

@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"net/http"
-	"strings"
-)
+import "strings"
 
 // Field is one header field. Names keep the case in which they came.
 type Field struct{ Name, Value string }
@@ -29,25 +26,6 @@ func (x *Exchange) one(name string) (value string, n int) {
 		}
 	}
 	return value, n
-}
-
-// header gives the fields as net/http has them, for signatures.
-func (x *Exchange) header() http.Header {
-	if x.Header == nil {
-		x.Header = make(http.Header, len(x.Fields))
-		// The values stand in one array, as textproto has them: one allocation for all.
-		values := make([]string, len(x.Fields))
-		for i, f := range x.Fields {
-			name := http.CanonicalHeaderKey(f.Name)
-			if there, ok := x.Header[name]; ok {
-				x.Header[name] = append(there, f.Value)
-				continue
-			}
-			values[i] = f.Value
-			x.Header[name] = values[i : i+1 : i+1]
-		}
-	}
-	return x.Header
 }
 
 // alias is the form in which servers behind us may confuse names: CGI makes "_" of

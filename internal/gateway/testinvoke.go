@@ -105,10 +105,6 @@ func (g *Gateway) testExchange(ctx context.Context, s *Snapshot, r TestRequest) 
 		Host: s.def.APIID + ".execute-api." + s.def.Region + ".amazonaws.com", Secure: true,
 		Fields: r.Fields, Body: bytes.NewReader(r.Body), Length: int64(len(r.Body)), Out: out, g: g, start: g.cfg.Now(), snap: s, route: rt, caller: &r.Caller,
 	}
-	x.Header = http.Header{}
-	for _, f := range r.Fields {
-		x.Header.Add(f.Name, f.Value)
-	}
 	x.identify()
 	res := s.resourceOf(rt)
 	if path == "" {

@@ -49,12 +49,8 @@ func (s *Service) Credential(ctx context.Context, accessKeyID, sessionToken stri
 	if u == nil {
 		return wire.Credential{}, wire.ErrUnknownKey
 	}
-	keys := policy.Context{"aws:username": {u.name}}
-	for _, t := range u.tags {
-		keys.Set("aws:PrincipalTag/"+t.Key, t.Value)
-	}
 	return wire.Credential{Secret: k.secret, Caller: wire.Caller{AccessKeyID: accessKeyID, Principal: policy.Principal{
-		Kind: policy.PrincipalUser, ARN: u.arn, Account: s.cfg.Account, ID: u.id, Context: keys,
+		Kind: policy.PrincipalUser, ARN: u.arn, Account: s.cfg.Account, ID: u.id, Context: u.keys,
 	}}}, nil
 }
 

@@ -36,6 +36,16 @@ type entity struct {
 	boundary      *policy.Document
 	trust         *policy.Document // of a role
 	maxSession    int32
+	keys          policy.Context // of a user, when it calls by itself
+}
+
+// userKeys are the condition keys that a user brings.
+func userKeys(name string, tags []Tag) policy.Context {
+	keys := policy.Context{"aws:username": {name}}
+	for _, t := range tags {
+		keys.Set("aws:PrincipalTag/"+t.Key, t.Value)
+	}
+	return keys
 }
 
 type knownKey struct {
@@ -87,7 +97,7 @@ func (s *Service) user(ctx context.Context, name string) (*entity, error) {
 			if err != nil {
 				return err
 			}
-			e = &entity{name: u.Name, id: u.ID, arn: s.arn("user", u.Path, u.Name), tags: u.Tags}
+			e = &entity{name: u.Name, id: u.ID, arn: s.arn("user", u.Path, u.Name), tags: u.Tags, keys: userKeys(u.Name, u.Tags)}
 			if err := s.compile(tx, e, u.Policies, u.Boundary, ""); err != nil {
 				return err
 			}
