@@ -41,6 +41,9 @@ type conn struct {
 	fd     int32       // while it is parked
 	stay   uint32      // the last time it was parked
 
+	quiet   time.Time // since when it is silent while the server drains, and the limit then
+	quietAt int64
+
 	gone atomic.Pointer[func()] // called when the client leaves while its request runs
 
 	raw syscall.RawConn // nil: not a socket
@@ -161,12 +164,23 @@ func (c *conn) woken(err error) (int, error) {
 // hurry wakes a connection that waits while the server drains. One that has not asked
 // anything yet has a moment to do it. The server's mu is held.
 func (c *conn) hurry() {
-	if c.state.Load() != stateIdle || c.fresh(c.srv.cfg.Now().UnixNano()) {
+	if c.state.Load() != stateIdle || c.fresh(c.srv.cfg.Now().UnixNano()) || c.served.Load() && !c.silent() {
 		return
 	}
 	if c.state.CompareAndSwap(stateIdle, stateWoken) {
 		_ = c.nc.SetReadDeadline(past())
 	}
+}
+
+// silent reports whether a connection has asked nothing for a while since the server drains. A
+// client at work asks again sooner, and learns from its next answer that it is the last: to close
+// while its request is on the way would lose that. The server's mu is held.
+func (c *conn) silent() bool {
+	at, now := c.watch.at.Load(), time.Now()
+	if c.quietAt != at || c.quiet.IsZero() {
+		c.quietAt, c.quiet = at, now
+	}
+	return now.Sub(c.quiet) >= pauseAtWork
 }
 
 // ending reports whether the answer under way is the connection's last.

@@ -19,8 +19,9 @@
 //	an absolute target of another scheme, with a user  read              refused
 //	8-bit characters or a fragment in a target         read              refused
 //	"*" for another method than OPTIONS                read              refused
-//	CONNECT                                            given to handler  refused, 405
-//	Upgrade, h2c                                       can be hijacked   ignored, HTTP/1.1 goes on
+//	CONNECT                                            given to handler  refused, 501
+//	Upgrade: h2c                                       can be hijacked   taken out, HTTP/1.1 goes on
+//	Upgrade to anything else                           can be hijacked   taken out, the answer is the last
 //	Connection that is no list of tokens               read              refused
 //	an Expect that is not 100-continue                 417               417
 //	one empty line before a request                    after POST only   skipped

@@ -39,7 +39,7 @@ var (
 	errCodings     = &Error{400, "Transfer-Encoding does not say chunked exactly once"}
 	errOldCoding   = &Error{400, "HTTP/1.0 has no Transfer-Encoding"}
 	errExpect      = &Error{417, "the expectation is not 100-continue"}
-	errConnect     = &Error{405, "CONNECT is not served"}
+	errConnect     = &Error{501, "CONNECT is not served"}
 	errConnection  = &Error{400, "Connection is no list of tokens"}
 	errStatusLine  = &Error{502, "the status line is none of HTTP/1.1"}
 	errSwitch      = &Error{502, "the protocol was switched without being asked"}

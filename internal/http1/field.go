@@ -48,7 +48,7 @@ type head struct {
 
 // parseFields reads field lines from b[pos:] up to the empty one. next is 0 when it is not
 // there yet. Fields about the connection's framing are taken out: Transfer-Encoding, Trailer and,
-// of a request, Host.
+// of a request, Host and Upgrade.
 func (h *head) parseFields(b []byte, pos int, lim *Limits, dst []Field, reply bool) (fields []Field, next int, err *Error) {
 	*h = head{length: -1, reply: reply}
 	codings := 0
@@ -137,6 +137,13 @@ func (h *head) note(name, value []byte, codings *int) (keep bool, err *Error) {
 		h.expect = true
 	case Is(n, "trailer"):
 		h.trailer = view(value)
+		return false, nil
+	case Is(n, "upgrade") && !h.reply:
+		// Who asks for another protocol may believe that he got it, whatever we answer: nothing
+		// that he sends behind is read. Java's and curl's clients ask for h2c in passing.
+		h.close = h.close || !Is(view(value), "h2c")
+		return false, nil
+	case Is(n, "http2-settings") && !h.reply:
 		return false, nil
 	}
 	return true, nil

@@ -37,7 +37,7 @@ func same(t *testing.T, fields []Field, h http.Header) {
 	if p := h["Pragma"]; len(p) > 0 && p[0] == "no-cache" && mine["Cache-Control"] == nil {
 		delete(h, "Cache-Control") // net/http adds it
 	}
-	for _, name := range []string{"Content-Length", "Trailer", "Connection"} {
+	for _, name := range []string{"Content-Length", "Trailer", "Connection", "Upgrade", "Http2-Settings"} {
 		delete(mine, name)
 		delete(h, name)
 	}
@@ -56,6 +56,9 @@ func same(t *testing.T, fields []Field, h http.Header) {
 func FuzzRequest(f *testing.F) {
 	seeds(f, "request")
 	for _, v := range vectors() {
+		f.Add([]byte(v.text + next))
+	}
+	for _, v := range upgrades() {
 		f.Add([]byte(v.text + next))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {

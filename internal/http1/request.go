@@ -16,7 +16,7 @@ type Request struct {
 	// Host is the only Host, or that of the absolute form, which must say the same.
 	Host  string
 	Minor int // HTTP/1.Minor
-	// Fields is the header without Host, Transfer-Encoding and Trailer.
+	// Fields is the header without Host, Transfer-Encoding, Trailer and Upgrade.
 	Fields []Field
 	// Length is that of the body; -1 when it comes in chunks.
 	Length int64

@@ -50,6 +50,9 @@ const (
 	// sending most of a header and no end. It is more than one address may have connections.
 	maxLarge = 2048
 	lastCall = time.Second
+	// pauseAtWork is what a client at work needs at most between an answer and its next request.
+	// It is more than a tick, so that the limits of two pauses differ.
+	pauseAtWork = tick + tick/2
 )
 
 // Server speaks HTTP/1.1 on accepted connections: a goroutine and a buffer only while there
@@ -320,7 +323,8 @@ func addressKey(a netip.Addr) netip.Addr {
 }
 
 // Shutdown stops accepting, lets running requests end with their answers, and closes
-// connections that wait. What a client had sent before is still answered. It returns when
+// connections that wait. What a client had sent before is still answered, and who asks again at
+// once is told by the answer that it is the last. It returns when
 // no connection is left, or ctx's error; then [Server.Close] ends the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)

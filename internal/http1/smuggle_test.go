@@ -139,7 +139,7 @@ func vectors() []vector {
 		{"an absolute target without a host", "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
 		{"an absolute target of https", "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
 		{"an absolute target of a file", "GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
-		{"CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "405"},
+		{"CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "501"},
 		{"an authority for GET", "GET a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "400"},
 
 		{"another expectation", post + "Expect: 200-maybe\r\nContent-Length: 1\r\n\r\nx", "417"},

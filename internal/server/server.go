@@ -47,6 +47,7 @@ type Server struct {
 	base     [2]context.Context // of requests to deployed APIs: with the root key, without
 	cancel   context.CancelFunc
 	asked    atomic.Int64 // requests so far
+	atDoor   atomic.Int64 // requests that net/http has in handlers
 	since    time.Time    // of which time on
 	running  sync.WaitGroup
 	failed   chan error
@@ -133,7 +134,7 @@ func (s *Server) serve(l net.Listener) {
 	s.start(ctx, "store", s.db.Run)
 	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
+		Handler: door{s}, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
 		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	if !s.cfg.NetHTTP {

@@ -1,0 +1,50 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxRunning is how many requests net/http may have in handlers at once; our own engine has
+// the same bound of its own. A connection of HTTP/2 brings many.
+const maxRunning = 4096
+
+// door is what every request that net/http has read goes through: it holds them to what the
+// engine of the plain port holds its own to.
+type door struct{ *Server }
+
+func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.atDoor.Add(1) > maxRunning {
+		d.atDoor.Add(-1)
+		turnAway(w, http.StatusServiceUnavailable, "the server is busy")
+		return
+	}
+	defer d.atDoor.Add(-1)
+	if r.Method == http.MethodConnect {
+		w.Header().Set("Connection", "close")
+		turnAway(w, http.StatusNotImplemented, "CONNECT is not served")
+		return
+	}
+	if wishes, ok := r.Header["Upgrade"]; ok {
+		// Whoever asks for another protocol may believe that he got it: nothing that he sends
+		// behind is read. What he wished is nobody's business behind us.
+		if r.ProtoMajor == 1 && !(len(wishes) == 1 && strings.EqualFold(wishes[0], "h2c")) {
+			w.Header().Set("Connection", "close")
+		}
+		delete(r.Header, "Upgrade")
+		delete(r.Header, "Http2-Settings")
+	}
+	d.Server.ServeHTTP(w, r)
+}
+
+// turnAway answers with a status and one sentence.
+func turnAway(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n")
+}
