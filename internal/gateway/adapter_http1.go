@@ -8,13 +8,13 @@ import (
 )
 
 // ServeHTTP1 answers a request that the engine of the plain port has read. path is the
-// escaped path below the stage, as it was sent; whoever calls has made sure that it is one, and
-// that the request owns its text: apiID, stage and path are parts of it, and are kept in records.
+// escaped path below the stage, as it was sent; whoever calls has made sure that it is one.
+// What the request says need not be owned, nor apiID, stage and path: what is kept of it is copied.
 // ctx is the same for many requests and outlives their connections.
 func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Request, apiID, stage, path string) {
-	r.Own()
 	x := g.pool.Get().(*Exchange)
 	x.renew()
+	x.whole = r
 	x.Context, x.Lasting, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = ctx, true, apiID, stage, r.Method, path, r.Path, r.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Fields, x.Body, x.Length, x.Out = r.Host, "HTTP/1.1", remoteIP(r.RemoteAddr), fieldsOf(r.Fields), r.Body, r.Length, (*http1Writer)(w)
 	if r.Minor == 0 {
@@ -22,7 +22,7 @@ func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Re
 	}
 	defer g.recovered(x, (*http1Writer)(w))
 	g.Serve(x)
-	x.Fields = nil // they are the connection's
+	x.Fields, x.whole = nil, nil // they are the connection's
 }
 
 // http1Writer is a [Writer] over the engine's own answer.

@@ -50,6 +50,7 @@ type route struct {
 	counters   *counters // nil: not counted by itself
 	serve      integration
 	timeout    time.Duration
+	passing    bool // see passes
 	link       *Link
 	transport  *http1.Transport // of the link
 }
@@ -106,10 +107,21 @@ func Compile(d Definition) (*Snapshot, error) {
 	if err := s.compileSettings(); err != nil {
 		return nil, err
 	}
+	for _, rt := range s.routes {
+		rt.passing = s.passes(rt)
+	}
 	if err := s.limits.compile(d.Throttles, s.routes); err != nil {
 		return nil, err
 	}
 	return s, s.compileCanary()
+}
+
+// passes reports that nothing keeps a string of a request to a route beyond its answer, but
+// where it is refused or takes a longer way: what authorises remembers hashes and whom it
+// found, the cache and the logs copy what they keep, and the request is passed on as it came.
+func (s *Snapshot) passes(rt *route) bool {
+	_, proxy := rt.serve.(*httpProxy)
+	return proxy && s.policy == nil && rt.settings.Logging == "" && (rt.def.AuthorizationType == "NONE" || rt.def.AuthorizationType == "COGNITO_USER_POOLS")
 }
 
 // compilePolicy reads the resource policy. Its resources may be written short

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"moat/internal/http1"
 )
@@ -40,6 +41,7 @@ func answerOn(g *Gateway, w *httptest.ResponseRecorder, r *http.Request, api, st
 		return
 	}
 	s := http1.NewServer(http1.Config{Handler: func(w *http1.Response, r *http1.Request) {
+		defer scribble(r)()
 		g.ServeHTTP1(context.Background(), w, r, api, stage, path)
 	}})
 	mine, theirs := net.Pipe()
@@ -49,6 +51,22 @@ func answerOn(g *Gateway, w *httptest.ResponseRecorder, r *http.Request, api, st
 	mine.Close()
 	if err := fromWire(w, raw, r.Method); err != nil {
 		panic(fmt.Sprint(err, ": ", string(raw)))
+	}
+}
+
+// scribble gives a function that overwrites what a request's strings are views of: what has kept
+// one and not copied it shows.
+func scribble(r *http1.Request) func() {
+	views := []string{r.Target, r.Host}
+	for _, f := range r.Fields {
+		views = append(views, f.Name, f.Value)
+	}
+	return func() {
+		for _, s := range views {
+			for i := range unsafe.Slice(unsafe.StringData(s), len(s)) {
+				unsafe.Slice(unsafe.StringData(s), len(s))[i] = '!'
+			}
+		}
 	}
 }
 

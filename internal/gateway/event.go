@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
-	"io"
 	"iter"
 	"mime"
 	"slices"
@@ -117,12 +117,12 @@ func (x *Exchange) trace() string {
 			return x.traceID
 		}
 	}
-	var b [12]byte
-	if _, err := io.ReadFull(x.g.cfg.Rand, b[:]); err != nil {
-		panic("gateway: no randomness: " + err.Error())
-	}
-	stamp := strconv.FormatUint(uint64(uint32(x.start.Unix()))|1<<32, 16)[1:]
-	x.traceID = "Root=1-" + stamp + "-" + hex.EncodeToString(b[:])
+	b := x.random[27:]
+	binary.BigEndian.PutUint32(b, uint32(x.start.Unix()))
+	x.chance(b[4:])
+	text := append(x.idText[:52], "Root=1-"...)
+	text = append(hex.AppendEncode(text, b[:4]), '-')
+	x.traceID = x.text(hex.AppendEncode(text, b[4:])[52:])
 	return x.traceID
 }
 

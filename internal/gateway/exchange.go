@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"moat/internal/http1"
 	"moat/internal/wire"
 )
 
@@ -45,6 +46,7 @@ type Exchange struct {
 	Out Writer
 
 	g        *Gateway
+	whole    *http1.Request // whose text the strings are views of; nil: they may be kept
 	start    time.Time
 	snap     *Snapshot
 	path     string // Path with one leading slash
@@ -53,7 +55,8 @@ type Exchange struct {
 	route    *route
 
 	requestID, extendedID, traceID string
-	random                         [27]byte
+	random                         [27 + 16]byte
+	idText                         [36 + 16 + 42]byte // of the three where nobody keeps them
 
 	body     []byte
 	bodyRead bool
@@ -186,24 +189,53 @@ func refusalOf(err error) *Refusal {
 
 // identify gives the exchange its ids, in the forms that AWS's have.
 func (x *Exchange) identify() {
-	b := &x.random
-	if x.g.cfg.Rand == rand.Reader {
-		x.g.random.fill(b[:])
-	} else if _, err := io.ReadFull(x.g.cfg.Rand, b[:]); err != nil { // a test's own
-		panic("gateway: no randomness: " + err.Error())
-	}
+	b := x.random[:27]
+	x.chance(b)
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562, version 4
-	var id [36]byte
+	id := x.idText[:36]
 	hex.Encode(id[:8], b[:4])
 	hex.Encode(id[9:13], b[4:6])
 	hex.Encode(id[14:18], b[6:8])
 	hex.Encode(id[19:23], b[8:10])
 	hex.Encode(id[24:], b[10:16])
 	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
-	x.requestID = string(id[:])
-	var ext [16]byte
-	base64.URLEncoding.Encode(ext[:], b[16:27])
-	x.extendedID = string(ext[:])
+	ext := x.idText[36:52]
+	base64.URLEncoding.Encode(ext, b[16:27])
+	x.requestID, x.extendedID = x.text(id), x.text(ext)
+}
+
+// chance fills b with randomness.
+func (x *Exchange) chance(b []byte) {
+	if x.g.cfg.Rand == rand.Reader {
+		x.g.random.fill(b)
+	} else if _, err := io.ReadFull(x.g.cfg.Rand, b); err != nil { // a test's own
+		panic("gateway: no randomness: " + err.Error())
+	}
+}
+
+// text is a string of bytes that are the exchange's own: a view of them while all its strings
+// are such.
+func (x *Exchange) text(b []byte) string {
+	if x.whole != nil {
+		return view(b)
+	}
+	return string(b)
+}
+
+// keepText makes the exchange's strings, and others that may be views as they are, strings that
+// may be kept. Most exchanges do without: see [Snapshot.passes].
+func (x *Exchange) keepText(others ...*string) {
+	r := x.whole
+	if r == nil {
+		return
+	}
+	x.whole = nil
+	all := append(others, &x.APIID, &x.Stage, &x.Method, &x.Path, &x.Target, &x.RawQuery, &x.Host, &x.path, &x.keyTxt, &x.bearer, &x.who, &x.grounds)
+	for i := range x.segs {
+		all = append(all, &x.segs[i].key)
+	}
+	r.Own(all...)
+	x.requestID, x.extendedID, x.traceID = strings.Clone(x.requestID), strings.Clone(x.extendedID), strings.Clone(x.traceID)
 }
 
 // match finds the stage, reads the path once, and finds the route.
@@ -221,6 +253,7 @@ func match(x *Exchange) error {
 	if err := x.boundHeader(); err != nil {
 		return err
 	}
+	x.APIID, x.Stage = x.snap.key.api, x.snap.key.stage
 	x.split()
 	var err error
 	if x.path, x.segs, err = parsePath(x.Path, x.segs[:0]); err != nil {
@@ -237,6 +270,9 @@ func match(x *Exchange) error {
 	}
 	if x.ambiguous() {
 		return refuse(Default4XX, "a reader of the path behind us could find another resource in it")
+	}
+	if !x.route.passing {
+		x.keepText()
 	}
 	return nil
 }
@@ -366,8 +402,11 @@ func (x *Exchange) copyStream(coding string) error {
 	}
 }
 
-// record tells what happened, once per exchange.
+// record tells what happened, once per exchange. What is told of a refusal may be kept.
 func (x *Exchange) record(r *Refusal, err error) {
+	if r != nil {
+		x.keepText(&r.Grounds, &r.Message)
+	}
 	rec := wire.Record{
 		Time: x.start, RequestID: x.requestID, Kind: wire.KindAPI, Service: "execute-api",
 		Method: x.Method, Path: x.Target, Host: x.Host, SourceIP: x.RemoteIP, UserAgent: x.get("User-Agent"),

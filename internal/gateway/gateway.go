@@ -68,9 +68,11 @@ type Config struct {
 	// Domain is what requestContext.domainName ends in when a request came by path.
 	Domain string
 
-	Now    func() time.Time
-	Rand   io.Reader
-	Log    *slog.Logger
+	Now  func() time.Time
+	Rand io.Reader
+	Log  *slog.Logger
+	// Record is told of each exchange. The strings of a record without an error code end with
+	// the call; see [wire.Record.Clone].
 	Record func(wire.Record)
 	// Lines takes the lines of access logs and execution logs. It must not block. nil:
 	// no such log is written.

@@ -165,6 +165,7 @@ func (p *httpProxy) serve(x *Exchange) error {
 			return err
 		}
 	}
+	x.keepText() // net/http may look at a request after it has answered
 	ctx, cancel := context.WithTimeout(x.Context, x.route.timeout)
 	req, err := p.request(ctx, x)
 	if err != nil {

@@ -186,6 +186,9 @@ func newKit(t testing.TB) *kit {
 	k.Gateway = New(Config{Authority: k.auth, Issuers: k.issuers, Pools: pools{poolARN: issuerA}, Invoker: k.invoker, Leaser: k.counter,
 		AllowPrivate: true, Domain: "localhost:4566", Now: k.clock.Now, Record: func(r wire.Record) {
 			mu.Lock()
+			if r.ErrorCode == "" { // a refusal's may be kept as it is
+				r = r.Clone()
+			}
 			k.records = append(k.records, r)
 			mu.Unlock()
 		}})

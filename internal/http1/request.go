@@ -255,8 +255,8 @@ func validPort(s string) bool {
 }
 
 // Own copies the head once and makes every string of the request a part of the copy, so
-// that they may be kept.
-func (r *Request) Own() {
+// that they may be kept; so it does with others that may be parts of the head.
+func (r *Request) Own(others ...*string) {
 	if len(r.raw) == 0 {
 		return
 	}
@@ -276,6 +276,9 @@ func (r *Request) Own() {
 	for i := range r.Fields {
 		own(&r.Fields[i].Name)
 		own(&r.Fields[i].Value)
+	}
+	for _, s := range others {
+		own(s)
 	}
 	r.raw = nil
 }

@@ -61,7 +61,7 @@ type Config struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
-	Record  func(wire.Record) // called after each answer; must not block
+	Record  func(wire.Record) // called after each answer; must not block, nor keep strings but by [wire.Record.Clone]
 	Message func(Message)     // called for each message that `moat dev` keeps; may be nil
 	// Building is told of each build of a function that really runs; it may be nil.
 	Building func(sentence string)

@@ -60,7 +60,6 @@ func (s *Server) drain(ctx context.Context) {
 // servePlain sends a request to a deployed API through the gateway's steps; every other one
 // goes over the bridge to [Server.ServeHTTP].
 func (s *Server) servePlain(w *http1.Response, r *http1.Request) {
-	r.Own() // what records and caches keep of it outlives the connection's buffer
 	api, stage, path, ok := s.apiOf(r)
 	if !ok || !usualPath(r.Path) {
 		s.bridge(w, r)

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +59,16 @@ type Record struct {
 	// Of a deployed API: where the request went and what it cost there.
 	API, Stage, Route, KeyID string
 	Integration              time.Duration
+}
+
+// Clone copies the texts of a record that may be views of a request, so that it may be kept.
+func (r Record) Clone() Record {
+	for _, s := range []*string{
+		&r.RequestID, &r.Method, &r.Path, &r.Host, &r.SourceIP, &r.UserAgent, &r.Who, &r.AccessKey, &r.Grounds, &r.ErrorMessage, &r.API, &r.Stage,
+	} {
+		*s = strings.Clone(*s)
+	}
+	return r
 }
 
 // Check is one decision of the authority about a request: may its caller do Action to Resource.
