@@ -212,7 +212,10 @@ func (x *Exchange) appendHeaders(b []byte) []byte {
 }
 
 func (x *Exchange) appendQuery(b []byte) []byte {
-	all := slices.DeleteFunc(x.query(), func(p pair) bool { return x.presigned(p.name) })
+	all := x.query()
+	if x.caller != nil {
+		all = slices.DeleteFunc(slices.Clone(all), func(p pair) bool { return x.presigned(p.name) })
+	}
 	b = appendPairs(b, all, true, same)
 	b = append(b, `,"multiValueQueryStringParameters":`...)
 	return appendPairs(b, all, false, same)
@@ -220,12 +223,23 @@ func (x *Exchange) appendQuery(b []byte) []byte {
 
 func same(a, b string) bool { return a == b }
 
+// manyPairs is from where on pairs are looked for by a table: what a client sends must not be
+// compared with everything else that it sends.
+const manyPairs = 32
+
 // appendPairs writes pairs as an object: of the last value of each name, or of lists.
 func appendPairs(b []byte, all []pair, last bool, equal func(a, b string) bool) []byte {
 	if len(all) == 0 {
 		return append(b, "null"...)
 	}
 	sep := byte('{')
+	if len(all) > manyPairs {
+		for _, group := range grouped(all, equal) {
+			b, sep = appendGroup(append(b, sep), group, last), ','
+		}
+		return append(b, '}')
+	}
+	var few [manyPairs]pair
 next:
 	for i, p := range all {
 		for _, before := range all[:i] {
@@ -233,25 +247,49 @@ next:
 				continue next
 			}
 		}
-		b = append(appendJSON(append(b, sep), p.name), ':')
-		sep = ','
-		value, inner := p.value, byte('[')
+		group := few[:0]
 		for _, q := range all[i:] {
-			if !equal(q.name, p.name) {
-				continue
-			}
-			if value = q.value; !last {
-				b = appendJSON(append(b, inner), value)
-				inner = ','
+			if equal(q.name, p.name) {
+				group = append(group, q)
 			}
 		}
-		if last {
-			b = appendJSON(b, value)
-		} else {
-			b = append(b, ']')
-		}
+		b, sep = appendGroup(append(b, sep), group, last), ','
 	}
 	return append(b, '}')
+}
+
+// grouped puts the pairs of each name together, in the order in which the names come.
+func grouped(all []pair, equal func(a, b string) bool) [][]pair {
+	var out [][]pair
+	at := make(map[string]int, len(all))
+	fold := equal("a", "A")
+	for _, p := range all {
+		key := p.name
+		if fold {
+			key = strings.ToLower(key)
+		}
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key], out = i, append(out, nil)
+		}
+		out[i] = append(out[i], p)
+	}
+	return out
+}
+
+// appendGroup writes a member: the first's name, and the last value or all of them.
+func appendGroup(b []byte, group []pair, last bool) []byte {
+	b = append(appendJSON(b, group[0].name), ':')
+	if last {
+		return appendJSON(b, group[len(group)-1].value)
+	}
+	inner := byte('[')
+	for _, p := range group {
+		b = appendJSON(append(b, inner), p.value)
+		inner = ','
+	}
+	return append(b, ']')
 }
 
 func (x *Exchange) appendParams(b []byte) []byte {

@@ -62,6 +62,7 @@ type Exchange struct {
 	bodyRead bool
 	held     int64     // of the room that longer bodies share
 	mapping  *mapState // of mapping templates
+	params   []pair    // of the query string, once it was read
 	buf      []byte    // of copyStream, kept for the next exchange
 	lineRoom []byte    // of the access log's line, likewise
 

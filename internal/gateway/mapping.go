@@ -168,6 +168,11 @@ func (p requestParameters) Parameter(name string) (string, bool) {
 	return "", false
 }
 
+// Size tells how much Parameter may have to look through.
+func (p requestParameters) Size() int {
+	return len(p.x.Fields) + len(p.x.query()) + len(p.x.resource.parts)
+}
+
 // Parameters gives all of one place; of several values the last.
 func (p requestParameters) Parameters(place string) *jsonpath.Map {
 	m := new(jsonpath.Map)

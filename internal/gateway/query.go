@@ -8,13 +8,13 @@ import (
 // pair is one parameter of a query string, decoded.
 type pair struct{ name, value string }
 
-// query decodes the query string in order. A piece that does not decode is kept as
-// it stands, so that it is neither lost nor turned into another one.
+// query decodes the query string in order, once. A piece that does not decode is kept as
+// it stands, so that it is neither lost nor turned into another one. Nobody may change it.
 func (x *Exchange) query() []pair {
-	if x.RawQuery == "" {
-		return nil
+	if x.RawQuery == "" || x.params != nil {
+		return x.params
 	}
-	var out []pair
+	out := make([]pair, 0, strings.Count(x.RawQuery, "&")+1)
 	for piece := range strings.SplitSeq(x.RawQuery, "&") {
 		if piece == "" {
 			continue
@@ -22,6 +22,7 @@ func (x *Exchange) query() []pair {
 		k, v, _ := strings.Cut(piece, "=")
 		out = append(out, pair{unquery(k), unquery(v)})
 	}
+	x.params = out
 	return out
 }
 

@@ -2,10 +2,28 @@ package vtl
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"moat/internal/pure/jsonpath"
 )
+
+// many are as many parameters as a request can bring.
+type many struct{}
+
+func (many) Size() int { return 30000 }
+
+func (many) Parameter(string) (string, bool) { return "", false }
+
+func (many) Parameters(string) *jsonpath.Map {
+	m := jsonpath.NewMap(10000)
+	for i := range 10000 {
+		m.Put(strconv.Itoa(i), "x")
+	}
+	return m
+}
 
 // What a stranger sends cannot make a template of somebody else's work for long.
 func TestBounds_of_work(t *testing.T) {
@@ -18,13 +36,18 @@ func TestBounds_of_work(t *testing.T) {
 		"a pattern of the caller's":   "$s.matches($p)",
 		"a path over a large body":    "#foreach($i in [1..1000])#foreach($j in [1..1000])#if($input.path('$..a'))#end#end#end",
 		"a body printed often":        "#foreach($i in [1..1000])#set($x = $input.json('$'))#end",
+		"a body asked for often":      "#foreach($i in [1..1000])#foreach($j in [1..1000])#set($x = $input.body)#end#end",
+		"parameters asked for often":  "#foreach($i in [1..1000])#foreach($j in [1..1000])#set($x = $input.params())#end#end",
+		"a parameter of many":         "#foreach($i in [1..1000])#foreach($j in [1..1000])#set($x = $input.params('a'))#end#end",
+		"a text compared by units":    "#foreach($i in [1..1000])#foreach($j in [1..1000])#set($x = $s.compareTo($s))#end#end",
+		"a text in single characters": "#foreach($i in [1..1000])#set($x = $s.toCharArray())#end",
 		"an encoding repeated":        "#foreach($i in [1..1000])#set($x = $util.urlEncode($s))#end",
 		"a replacement that explodes": "#set($t = $s.replace('', $s))",
 		"a pattern that explodes":     "#set($t = $s.replaceAll('a', $s))",
 	} {
 		t.Run(name, func(t *testing.T) {
 			tpl := mustCompile(t, text)
-			vars := Vars{"s": large, "p": strings.Repeat("(a?){20}", 100), "input": &Input{Body: []byte("[" + strings.Repeat(`{"a":1},`, 50000) + "0]")}, "util": Util{}}
+			vars := Vars{"s": large, "p": strings.Repeat("(a?){20}", 100), "input": &Input{Params: many{}, Body: []byte("[" + strings.Repeat(`{"a":1},`, 50000) + "0]")}, "util": Util{}}
 			began := time.Now()
 			_, err := tpl.Render(nil, vars, Limits{})
 			var limit *LimitError

@@ -18,7 +18,8 @@ func (e *InputError) Error() string {
 // Unwrap gives the cause.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// Parameters are a request's parameters, for $input.params.
+// Parameters are a request's parameters, for $input.params. With a method Size() int they say how
+// many there are, since who sends them must not decide what finding one costs.
 type Parameters interface {
 	// Parameter finds one by name: in the path, then the query string, then the header.
 	Parameter(name string) (string, bool)
@@ -35,6 +36,8 @@ type Input struct {
 	root   any
 	parsed bool
 	err    error
+	text   string // of the body, once it was asked for
+	all    *jsonpath.Map
 	cost   int
 }
 
@@ -51,7 +54,10 @@ func (in *Input) Property(name string) (any, bool) {
 		if len(in.Body) == 0 {
 			return "{}", true
 		}
-		return string(in.Body), true
+		if in.text == "" {
+			in.text = string(in.Body)
+		}
+		return in.text, true
 	case "params":
 		return in.params(), true
 	}
@@ -60,10 +66,10 @@ func (in *Input) Property(name string) (any, bool) {
 
 // Call gives $input.path(x), json(x) and params([x]).
 func (in *Input) Call(name string, args []any) (any, bool, error) {
+	in.cost = 0
 	if name == "params" && len(args) == 0 {
 		return in.params(), true, nil
 	}
-	in.cost = 0
 	text, ok := textArg(args, 0)
 	if len(args) != 1 || !ok {
 		return nil, false, nil
@@ -81,6 +87,9 @@ func (in *Input) Call(name string, args []any) (any, bool, error) {
 	case "params":
 		if in.Params == nil {
 			return "", true, nil
+		}
+		if n, ok := in.Params.(interface{ Size() int }); ok {
+			in.cost = n.Size() / 16
 		}
 		v, _ := in.Params.Parameter(text)
 		return v, true, nil
@@ -140,8 +149,13 @@ func (in *Input) find(path string) (any, error) {
 	return v, err
 }
 
+// params are all parameters; a template that asks again gets the same.
 func (in *Input) params() *jsonpath.Map {
+	if in.all != nil {
+		return in.all
+	}
 	m := jsonpath.NewMap(3)
+	in.all = m
 	for _, place := range []string{"path", "querystring", "header"} {
 		var all *jsonpath.Map
 		if in.Params != nil {

@@ -78,6 +78,9 @@ func (r *run) stringMethod(s string, a *access, args []any) (any, bool, error) {
 	}
 	switch len(args) {
 	case 0:
+		if err := r.unitwise(s, a.name); err != nil {
+			return nil, true, err
+		}
 		out, ok := plainMethod(s, a.name)
 		if t, is := out.(string); is {
 			return out, ok, r.charge(len(t))
@@ -89,6 +92,17 @@ func (r *run) stringMethod(s string, a *access, args []any) (any, bool, error) {
 		return r.stringMethod2(s, a, args)
 	}
 	return nil, false, nil
+}
+
+// unitwise accounts for methods that look at a text unit by unit.
+func (r *run) unitwise(s, name string) error {
+	switch name {
+	case "hashCode":
+		return r.work(len(s) / 16)
+	case "toCharArray":
+		return r.charge(16 * len(s))
+	}
+	return nil
 }
 
 // plainMethod has the methods without arguments.
@@ -150,10 +164,14 @@ func (r *run) stringMethod1(s string, a *access, args []any) (any, bool, error) 
 		return unit(s, strings.Index(s, t)), true, nil
 	case "lastIndexOf":
 		return unit(s, strings.LastIndex(s, t)), true, nil
-	case "compareTo":
+	case "compareTo", "compareToIgnoreCase":
+		if err := r.work((len(s) + len(t)) / 16); err != nil {
+			return nil, true, err
+		}
+		if a.name == "compareToIgnoreCase" {
+			s, t = strings.ToLower(s), strings.ToLower(t)
+		}
 		return compareUnits(units(s), units(t)), true, nil
-	case "compareToIgnoreCase":
-		return compareUnits(units(strings.ToLower(s)), units(strings.ToLower(t))), true, nil
 	case "concat":
 		return s + t, true, r.charge(len(s) + len(t))
 	case "matches":
