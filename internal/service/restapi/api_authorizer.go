@@ -48,9 +48,14 @@ func authorizerDefaults(a *apigatewayapi.Authorizer) {
 		}
 		a.AuthType = &kind
 	}
+}
+
+// authorizerTTL is how long an authorizer's answer counts, in seconds. The default is not shown (recorded).
+func authorizerTTL(a apigatewayapi.Authorizer) int32 {
 	if a.Type != apigatewayapi.AuthorizerTypeCOGNITO_USER_POOLS && a.AuthorizerResultTtlInSeconds == nil {
-		a.AuthorizerResultTtlInSeconds = wire.Int32(defaultAuthorizerTTL)
+		return defaultAuthorizerTTL
 	}
+	return wire.Value(a.AuthorizerResultTtlInSeconds)
 }
 
 func (d *definition) checkAuthorizer(a *apigatewayapi.Authorizer) error {

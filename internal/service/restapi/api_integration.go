@@ -22,6 +22,9 @@ func (s *Service) PutIntegration(ctx context.Context, in *apigatewayapi.PutInteg
 		CacheKeyParameters: in.CacheKeyParameters, CacheNamespace: in.CacheNamespace, TlsConfig: in.TlsConfig,
 		IntegrationTarget: in.IntegrationTarget, ResponseTransferMode: in.ResponseTransferMode,
 	}
+	if i.Type == apigatewayapi.IntegrationTypeMOCK {
+		i.HttpMethod = nil // recorded: it is not kept
+	}
 	integrationDefaults(&i, in.ResourceId)
 	if err := checkIntegration("PutIntegration", &i); err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 			return nil, err
 		}
 	}
+	if wire.Value(in.Name) == "" {
+		in.Name = nil // recorded
+	}
 	now := s.now()
 	k := apigatewayapi.ApiKey{
 		Id: &id, Name: in.Name, Description: in.Description, CustomerId: in.CustomerId, Enabled: wire.Bool(wire.Value(in.Enabled)),

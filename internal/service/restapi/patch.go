@@ -159,7 +159,8 @@ func empties(v reflect.Value, op apigatewayapi.PatchOperation) bool {
 	if wire.Value(op.Value) != "" {
 		return false
 	}
-	return v.Type().Elem().Kind() == reflect.String && (op.Value == nil || *op.Path != "/selectionPattern") || *op.Path == "/minimumCompressionSize"
+	return v.Type().Elem().Kind() == reflect.String && (op.Value == nil || *op.Path != "/selectionPattern") ||
+		*op.Path == "/minimumCompressionSize" || *op.Path == "/authorizerResultTtlInSeconds"
 }
 
 // member finds a field by its name on the wire.

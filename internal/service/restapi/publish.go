@@ -201,7 +201,7 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 		def.Authorizers[id] = gateway.Authorizer{
 			ID: id, Name: wire.Value(a.Name), Type: string(a.Type), ProviderARNs: a.ProviderARNs, IdentitySource: wire.Value(a.IdentitySource),
 			URI: wire.Value(a.AuthorizerUri), Credentials: wire.Value(a.AuthorizerCredentials), Validation: wire.Value(a.IdentityValidationExpression),
-			TTL: time.Duration(wire.Value(a.AuthorizerResultTtlInSeconds)) * time.Second,
+			TTL: time.Duration(authorizerTTL(a)) * time.Second,
 		}
 	}
 	for kind, r := range d.Responses {
