@@ -67,10 +67,11 @@ type Exchange struct {
 	lineRoom []byte    // of the access log's line, likewise
 
 	// What the steps found out.
-	key    *keyEntry
-	keyTxt string // the key's value, for the event
-	caller *wire.Caller
-	claims *identity
+	key     *keyEntry
+	keyTxt  string // the key's value, for the event
+	caller  *wire.Caller
+	assumed map[string]string // of a test alone: $context variables without their prefix
+	claims  *identity
 	// bearer is the token of claims, a view of its field, bearerSum its keyed hash, and
 	// told the claims themselves, once somebody has asked.
 	bearer    string

@@ -27,6 +27,8 @@ type TestRequest struct {
 	Fields []Field
 	Body   []byte
 	Caller wire.Caller // who tests
+	// Context are $context variables that the test brings, without their prefix.
+	Context map[string]string
 }
 
 // TestResult is what a method answered, with the log of how it came to it.
@@ -103,7 +105,7 @@ func (g *Gateway) testExchange(ctx context.Context, s *Snapshot, r TestRequest) 
 	x := &Exchange{
 		Context: ctx, APIID: s.def.APIID, Stage: s.def.Stage, Method: rt.def.Method, RawQuery: query, Proto: "HTTP/1.1", RemoteIP: "test-invoke-source-ip",
 		Host: s.def.APIID + ".execute-api." + s.def.Region + ".amazonaws.com", Secure: true,
-		Fields: r.Fields, Body: bytes.NewReader(r.Body), Length: int64(len(r.Body)), Out: out, g: g, start: g.cfg.Now(), snap: s, route: rt, caller: &r.Caller,
+		Fields: r.Fields, Body: bytes.NewReader(r.Body), Length: int64(len(r.Body)), Out: out, g: g, start: g.cfg.Now(), snap: s, route: rt, caller: &r.Caller, assumed: r.Context,
 	}
 	x.identify()
 	res := s.resourceOf(rt)

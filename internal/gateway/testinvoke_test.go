@@ -50,6 +50,7 @@ func TestTestAuthorizer(t *testing.T) {
 	route := func(kind, id string) *Snapshot {
 		return tested1(t, d, Route{Path: "/", Method: "GET", AuthorizationType: kind, AuthorizerID: id, Integration: corsMock(`{"statusCode": 200}`)}, TestAuthorizerStage)
 	}
+	const grantAll = `{"principalId":"ann","policyDocument":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"*"}]}}`
 	answer := `{"principalId":"ann","policyDocument":{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"execute-api:Invoke","Resource":"*"}]},"context":{"n":1}}`
 	k.invoker.f = func(Invocation) (Result, error) { return Result{Payload: []byte(answer)}, nil }
 	fn := route("CUSTOM", "fn")
@@ -77,6 +78,16 @@ func TestTestAuthorizer(t *testing.T) {
 	k.invoker.f = func(Invocation) (Result, error) { return Result{}, errors.New("gone") }
 	if res := ask(fn, "Auth", "ok-1"); res.Status != 500 {
 		t.Errorf("failing: %+v", res)
+	}
+	d.Authorizers["by"] = Authorizer{ID: "by", Name: "By", Type: "REQUEST", IdentitySource: "context.identity.apiKey", URI: lambda("authorizer")}
+	k.invoker.f = func(Invocation) (Result, error) { return Result{Payload: []byte(grantAll)}, nil }
+	by := route("CUSTOM", "by")
+	if res := k.TestAuthorizer(t.Context(), by, TestRequest{}); res.Status != 401 {
+		t.Errorf("without its context: %+v", res)
+	}
+	res = k.TestAuthorizer(t.Context(), by, TestRequest{Context: map[string]string{"identity.apiKey": "k-1", "identity.sourceIp": "203.0.113.9"}})
+	if last := k.invoker.calls[len(k.invoker.calls)-1].Payload; res.Status != 200 || !strings.Contains(string(last), `"apiKey":"k-1"`) || !strings.Contains(string(last), `"sourceIp":"203.0.113.9"`) {
+		t.Errorf("with its context: %+v %s", res, last)
 	}
 	pool := route("COGNITO_USER_POOLS", "pool")
 	if res := ask(pool, "Authorization", k.id(nil)); res.Status != 200 || res.Claims["sub"] != "sub-1" {

@@ -30,6 +30,9 @@ func contextKnown(name string) bool {
 // contextValue gives a $context variable as text; ok is false when it has no value.
 func (x *Exchange) contextValue(name string) (value string, ok bool) {
 	name, _ = strings.CutPrefix(name, "context.")
+	if v, is := x.assumed[name]; is {
+		return v, true
+	}
 	if rest, is := strings.CutPrefix(name, "identity."); is {
 		return x.identityValue(rest)
 	}
@@ -90,6 +93,11 @@ func (x *Exchange) contextValue(name string) (value string, ok bool) {
 }
 
 func (x *Exchange) identityValue(name string) (string, bool) {
+	if len(x.assumed) > 0 {
+		if v, is := x.assumed["identity."+name]; is {
+			return v, true
+		}
+	}
 	if rest, is := strings.CutPrefix(name, "clientCert."); is {
 		return x.clientCert(rest)
 	}

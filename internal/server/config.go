@@ -36,6 +36,7 @@ type Config struct {
 	FunctionNetwork     string
 	AllowPrivateTargets bool
 	VPCLinks            map[string][]string // targets (host:port) of VPC links, by the name of a load balancer
+	Quotas              map[string]int      // of API Gateway, where they are not AWS's first ones: see restapi.Quotas
 	SMTP, MailFrom      string
 	SMSWebhook          string // https://... that gets text messages, signed with the secret
 	SMSWebhookSecret    string

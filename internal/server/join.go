@@ -182,8 +182,8 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 		Record: func(r wire.Record) { p.used(r); p.access.record(&r); p.refused(r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
-		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam,
-		Tester: p.gateway, Vouches: p.authority.serves, Reserved: p.reserved(cfg), Targets: cfg.VPCLinks,
+		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam, Trusts: p.iam,
+		Tester: p.gateway, Vouches: p.authority.serves, Reserved: p.reserved(cfg), Targets: cfg.VPCLinks, Quotas: cfg.Quotas,
 	})
 	leaser.to = p.restapi
 	return err

@@ -53,6 +53,9 @@ func (r settings) account() *apigatewayapi.Account {
 
 // UpdateAccount patches the account's settings.
 func (s *Service) UpdateAccount(ctx context.Context, in *apigatewayapi.UpdateAccountRequest) (*apigatewayapi.Account, error) {
+	if err := s.checkLogRoles(ctx, in); err != nil {
+		return nil, err
+	}
 	var out *apigatewayapi.Account
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
 		rec, err := s.settings(tx, s.place(ctx))
@@ -80,6 +83,23 @@ func (s *Service) UpdateAccount(ctx context.Context, in *apigatewayapi.UpdateAcc
 		return nil, err
 	}
 	return out, s.PublishAll(ctx)
+}
+
+// checkLogRoles refuses a role for the account's logs that API Gateway may not assume.
+func (s *Service) checkLogRoles(ctx context.Context, in *apigatewayapi.UpdateAccountRequest) error {
+	for _, need := range logRoles(in, "") {
+		if s.cfg.Trusts == nil {
+			return nil
+		}
+		ok, err := s.cfg.Trusts.RoleTrusts(ctx, need.Resource, gatewayPrincipal, "arn:aws:apigateway:"+s.place(ctx).region+"::/account")
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return badRequest("The role ARN does not have required permissions configured. Please grant trust permission for API Gateway and add the required role policy.")
+		}
+	}
+	return nil
 }
 
 // TagResource adds tags to an API, a stage, a key or a plan.

@@ -31,6 +31,9 @@ func (s *Service) CreateAuthorizer(ctx context.Context, in *apigatewayapi.Create
 		if err := d.checkAuthorizer(&a); err != nil {
 			return err
 		}
+		if len(d.Authorizers) >= s.quota("authorizers") {
+			return exceeded("Authorizers", ofAPI)
+		}
 		d.Authorizers[id] = a
 		return nil
 	})

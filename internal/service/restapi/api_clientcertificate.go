@@ -53,7 +53,13 @@ func (s *Service) GenerateClientCertificate(ctx context.Context, in *apigatewaya
 		CreatedDate: &now, ExpirationDate: wire.Ptr(now.Add(certificateLife)),
 	}
 	rec := certificate{Account: p.account, Region: p.region, ID: id, Certificate: c, Key: sealed}
-	if err := s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.certificates.Insert(tx, rec) }); err != nil {
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.tables.certificates, "client-certificates", "Client Certificates", "", p.account, p.region); err != nil {
+			return err
+		}
+		return s.tables.certificates.Insert(tx, rec)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return &c, nil

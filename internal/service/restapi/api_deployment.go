@@ -76,6 +76,9 @@ func (s *Service) deployTo(tx *store.Tx, p place, in *apigatewayapi.CreateDeploy
 			return badRequest("Stage name only allows a-zA-Z0-9_")
 		}
 		st = s.newStage(p, in.RestApiId, *in.StageName, id)
+		if err := s.roomForStage(tx, st); err != nil {
+			return err
+		}
 		st.Stage.Description, st.Stage.Variables = in.StageDescription, in.Variables
 	case err != nil:
 		return err

@@ -3,7 +3,6 @@ package restapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -156,7 +155,7 @@ func (s *Service) CreateDocumentationVersion(ctx context.Context, in *apigateway
 			return err
 		}
 		if len(all) >= maxDocumentationVersions {
-			return &apigatewayapi.LimitExceededException{Message: fmt.Sprintf("Maximum number of documentation versions for this API has been reached: %d", maxDocumentationVersions)}
+			return exceeded("Documentation Versions", ofAPI)
 		}
 		if slices.ContainsFunc(all, func(o documentation) bool { return o.Name == in.DocumentationVersion }) {
 			return conflict("Documentation version already exists")

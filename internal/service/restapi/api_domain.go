@@ -60,7 +60,12 @@ func (s *Service) CreateDomainName(ctx context.Context, in *apigatewayapi.Create
 	if err := s.checkDomain("CreateDomainName", &rec); err != nil {
 		return nil, err
 	}
-	err = s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.domains.Insert(tx, rec) })
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.tables.domains, "domain-names", "Domain Names", "", p.account, p.region); err != nil {
+			return err
+		}
+		return s.tables.domains.Insert(tx, rec)
+	})
 	if errors.Is(err, store.ErrExists) {
 		return nil, conflict("The domain name you provided already exists.")
 	}

@@ -3,7 +3,6 @@ package restapi
 import (
 	"context"
 
-	"moat/internal/store"
 	"moat/internal/wire/apigatewayapi"
 )
 
@@ -30,7 +29,7 @@ func (s *Service) ImportRestApi(ctx context.Context, in *apigatewayapi.ImportRes
 		if err := p.check(nil, d.roles()); err != nil {
 			return err
 		}
-		return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+		return s.insert(ctx, d)
 	})
 	if err != nil {
 		return nil, err

@@ -127,8 +127,9 @@ func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *apigatewayapi.Te
 	if err != nil {
 		return nil, err
 	}
-	if len(in.AdditionalContext) > 0 {
-		return nil, notBuilt("TestInvokeAuthorizer", "additionalContext is not built")
+	req.Context = map[string]string{}
+	for name, value := range in.AdditionalContext {
+		req.Context[strings.TrimPrefix(strings.TrimPrefix(name, "$"), "context.")] = value
 	}
 	var def gateway.Definition
 	err = s.view(ctx, in.RestApiId, func(d *definition) (err error) {

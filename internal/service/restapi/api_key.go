@@ -52,6 +52,9 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 	p := s.place(ctx)
 	rec := key{Account: p.account, Region: p.region, ID: id, Key: k, Value: sealed, Hash: hashKey(value)}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.tables.keys, "api-keys", "API Keys", "", p.account, p.region); err != nil {
+			return err
+		}
 		rec.Key.StageKeys = []string{}
 		for _, st := range in.StageKeys {
 			if err := s.stageKey(tx, &rec, wire.Value(st.RestApiId)+"/"+wire.Value(st.StageName)); err != nil {

@@ -168,6 +168,11 @@ func (s *Service) importKey(tx *store.Tx, k key, r keyRow) (id, warning string, 
 		old := same[0]
 		k.ID, k.Key.Id, k.Key.CreatedDate, k.Key.Tags, k.Key.CustomerId, k.Key.StageKeys = old.ID, &old.ID, old.Key.CreatedDate, old.Key.Tags, old.Key.CustomerId, old.Key.StageKeys
 	}
+	if len(same) == 0 {
+		if err := room(s, tx, s.tables.keys, "api-keys", "API Keys", "", p.account, p.region); err != nil {
+			return "", "", err
+		}
+	}
 	if err := s.tables.keys.Put(tx, k); err != nil {
 		return "", "", err
 	}

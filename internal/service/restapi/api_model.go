@@ -25,6 +25,9 @@ func (s *Service) CreateModel(ctx context.Context, in *apigatewayapi.CreateModel
 		if err := checkSchema(in.Schema); err != nil {
 			return err
 		}
+		if len(d.Models) >= maxModels {
+			return exceeded("Models", ofAPI)
+		}
 		d.Models[in.Name] = m
 		return nil
 	})
@@ -131,6 +134,9 @@ func (s *Service) CreateRequestValidator(ctx context.Context, in *apigatewayapi.
 	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
 		if wire.Value(in.Name) == "" {
 			return badRequest("Request Validator name cannot be blank")
+		}
+		if len(d.Validators) >= maxModels {
+			return exceeded("Request Validators", ofAPI)
 		}
 		d.Validators[id] = v
 		return nil

@@ -38,7 +38,10 @@ func (s *Service) CreateUsagePlan(ctx context.Context, in *apigatewayapi.CreateU
 		if err := s.checkPlan(tx, p, &up); err != nil {
 			return err
 		}
-		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up, Created: s.now()})
+		if err := room(s, tx, s.tables.plans, "usage-plans", "Usage Plans", "", p.account, p.region); err != nil {
+			return err
+		}
+		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up})
 	})
 	if err != nil {
 		return nil, err
@@ -332,9 +335,13 @@ func (s *Service) oneKeyPerStage(tx *store.Tx, p place, pl plan, keyID string) e
 	if err != nil {
 		return err
 	}
+	plans := 0
 	for _, other := range all {
 		if other.ID == pl.ID || !slices.Contains(other.Keys, keyID) {
 			continue
+		}
+		if plans++; plans >= s.quota("usage-plans-per-key") {
+			return exceeded("Usage Plans", " for this API Key")
 		}
 		for _, st := range other.Plan.ApiStages {
 			if stageIndex(&pl.Plan, wire.Value(st.ApiId)+":"+wire.Value(st.Stage)) >= 0 {

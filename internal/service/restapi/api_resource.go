@@ -21,7 +21,9 @@ func (s *Service) CreateResource(ctx context.Context, in *apigatewayapi.CreateRe
 	}
 	var out apigatewayapi.Resource
 	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
-		out, err = d.addResource(id, in.ParentId, in.PathPart)
+		if out, err = d.addResource(id, in.ParentId, in.PathPart); err == nil && len(d.Resources) > s.quota("resources") {
+			err = exceeded("Resources", ofAPI)
+		}
 		return err
 	})
 	if err != nil {

@@ -41,12 +41,22 @@ func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRes
 		if err := p.check(nil, d.roles()); err != nil {
 			return err
 		}
-		return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.definitions.Insert(tx, d) })
+		return s.insert(ctx, d)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &d.API, nil
+}
+
+// insert keeps a new API.
+func (s *Service) insert(ctx context.Context, d definition) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.tables.definitions, "apis", "APIs", "", d.Account, d.Region); err != nil {
+			return err
+		}
+		return s.tables.definitions.Insert(tx, d)
+	})
 }
 
 // newDefinition gives an API its ids, its defaults and its root resource.

@@ -12,6 +12,35 @@ import (
 
 var stageName = lazyregexp.New(`^[a-zA-Z0-9_-]{1,128}$`)
 
+// Bounds of stage variables (API Gateway Developer Guide, "Quotas for configuring and running a REST API" and
+// "Using stage variables").
+const (
+	maxVariables     = 100
+	maxVariableName  = 64
+	maxVariableValue = 512
+)
+
+var (
+	variableName  = lazyregexp.New(`^[A-Za-z0-9_]+$`)
+	variableValue = lazyregexp.New(`^[A-Za-z0-9 ._~:/?#&=,-]*$`)
+)
+
+// checkVariables holds stage variables to their bounds: they stand in URIs and templates.
+func checkVariables(variables map[string]string) error {
+	if len(variables) > maxVariables {
+		return badRequest("A stage has at most %d variables", maxVariables)
+	}
+	for name, value := range variables {
+		if len(name) > maxVariableName || !variableName.MatchString(name) {
+			return badRequest("Invalid stage variable name: %s. Please use at most %d alphanumeric characters and underscores.", name, maxVariableName)
+		}
+		if len(value) > maxVariableValue || !variableValue.MatchString(value) {
+			return badRequest("Invalid stage variable value: %s. Please use values with alphanumeric characters and the symbols ' ', -', '.', '_', ':', '/', '?', '&', '=', and ','.", value)
+		}
+	}
+	return nil
+}
+
 // Defaults of a method setting, as API Gateway shows them.
 const (
 	defaultBurst = 5000
@@ -65,6 +94,9 @@ func (s *Service) CreateStage(ctx context.Context, in *apigatewayapi.CreateStage
 		if err := s.servable(tx, p, &st); err != nil {
 			return err
 		}
+		if err := s.roomForStage(tx, st); err != nil {
+			return err
+		}
 		err := s.tables.stages.Insert(tx, st)
 		if errors.Is(err, store.ErrExists) {
 			return conflict("Stage already exists")
@@ -75,6 +107,14 @@ func (s *Service) CreateStage(ctx context.Context, in *apigatewayapi.CreateStage
 		return nil, err
 	}
 	return &st.Stage, s.PublishAll(ctx)
+}
+
+// roomForStage refuses a stage too many; one that is there already is refused by another sentence.
+func (s *Service) roomForStage(tx *store.Tx, st stage) error {
+	if _, err := s.tables.stages.Get(tx, st.Account, st.Region, st.API, st.Name); err == nil {
+		return nil
+	}
+	return room(s, tx, s.tables.stages, "stages", "Stages", ofAPI, st.Account, st.Region, st.API)
 }
 
 // GetStage returns a stage.

@@ -41,7 +41,13 @@ func (s *Service) CreateVpcLink(ctx context.Context, in *apigatewayapi.CreateVpc
 	rec := link{Account: p.account, Region: p.region, ID: id, Link: apigatewayapi.VpcLink{
 		Id: &id, Name: &in.Name, Description: in.Description, TargetArns: in.TargetArns, Tags: in.Tags,
 	}}
-	if err := s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.links.Insert(tx, rec) }); err != nil {
+	err = s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := room(s, tx, s.tables.links, "vpc-links", "VPC Links", "", p.account, p.region); err != nil {
+			return err
+		}
+		return s.tables.links.Insert(tx, rec)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return s.shownLink(rec), nil

@@ -50,8 +50,9 @@ func TestImport_SecurityIsNeverLost(t *testing.T) {
 func TestImport_Bombs(t *testing.T) {
 	t.Parallel()
 	s, _, _ := newService(t)
+	s.cfg.Quotas = map[string]int{"resources": 10_000}
 	var many, deep, models strings.Builder
-	for i := range maxResources + 10 {
+	for i := range 10_010 {
 		fmt.Fprintf(&many, `"/p%d":{},`, i)
 	}
 	for i := range maxModels + 10 {
@@ -107,7 +108,7 @@ func TestImport_MergesAreBounded(t *testing.T) {
 		}
 		_, err = s.PutRestApi(ctx, &apigatewayapi.PutRestApiRequest{RestApiId: *api.Id, Mode: "merge", Body: oasWith("", `,"components":{"schemas":{`+strings.TrimSuffix(models.String(), ",")+`}}`)})
 	}
-	refused(t, err, "LimitExceededException", "Maximum number of Models for this API has been reached. Please contact AWS if you need additional Models.")
+	refused(t, err, "LimitExceededException", "Maximum number of Models for this API has been reached.  Please contact AWS if you need additional Models.")
 }
 
 func TestImport_Warnings(t *testing.T) {

@@ -145,7 +145,7 @@ func (d *definition) setPart(p apigatewayapi.DocumentationPart) error {
 		d.Documentation = map[string]apigatewayapi.DocumentationPart{}
 	}
 	if _, there := d.Documentation[*p.Id]; !there && len(d.Documentation) >= maxDocumentationParts {
-		return &apigatewayapi.LimitExceededException{Message: fmt.Sprintf("Maximum number of documentation parts for this API has been reached: %d", maxDocumentationParts)}
+		return exceeded("Documentation Parts", ofAPI)
 	}
 	d.Documentation[*p.Id] = p
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +17,9 @@ import (
 
 const (
 	maxOpenAPI     = 6 << 20 // bytes of a document (API Gateway quotas: 6 MB)
-	maxResources   = 10_000  // of an API that is imported
 	maxImportPath  = 2_000   // characters of one path
 	maxImportFault = 100     // sentences in one answer
-	maxModels      = 2_000   // of an API that is imported; validators and authorizers likewise
+	maxModels      = 2_000   // of an API; validators likewise
 	maxReferenced  = 1 << 20 // values that references of one document bring in, each time they do
 	maxDefinition  = 32 << 20
 )
@@ -214,10 +214,13 @@ func (w *importer) bounded() error {
 	if w.doc.spent > maxReferenced {
 		return badRequest("Unable to build importer with provided input: %s.", document.ErrTooLarge)
 	}
-	for name, n := range map[string]int{"Models": len(w.d.Models), "Authorizers": len(w.d.Authorizers), "Request Validators": len(w.d.Validators)} {
-		if n > maxModels {
-			return &apigatewayapi.LimitExceededException{Message: fmt.Sprintf("Maximum number of %s for this API has been reached. Please contact AWS if you need additional %s.", name, name)}
-		}
+	switch {
+	case len(w.d.Models) > maxModels:
+		return exceeded("Models", ofAPI)
+	case len(w.d.Validators) > maxModels:
+		return exceeded("Request Validators", ofAPI)
+	case len(w.d.Authorizers) > w.s.quota("authorizers"):
+		return exceeded("Authorizers", ofAPI)
 	}
 	b, err := json.Marshal(w.d)
 	if err == nil && len(b) > maxDefinition {
@@ -241,7 +244,7 @@ func (w *importer) fault(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.As(err, &e) || e.HTTPStatus() >= 500 {
+	if !errors.As(err, &e) || e.HTTPStatus() >= 500 || e.HTTPStatus() == http.StatusTooManyRequests { // a quota's own words (recorded)
 		return err
 	}
 	if len(w.errors) < maxImportFault {

@@ -72,8 +72,8 @@ func (w *importer) resourceAt(path string) (string, error) {
 // addResource adds a resource under the rules of [definition.addResource], by the importer's
 // own indexes: a document may bring thousands.
 func (w *importer) addResource(parent, part, path string) (string, error) {
-	if len(w.d.Resources) >= maxResources {
-		return "", &apigatewayapi.LimitExceededException{Message: "Maximum number of Resources for this API has been reached. Please contact AWS if you need additional Resources."}
+	if len(w.d.Resources) >= w.s.quota("resources") {
+		return "", exceeded("Resources", ofAPI)
 	}
 	if !pathPart.MatchString(part) {
 		return "", badRequest("Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the beginning and the end.")

@@ -16,6 +16,11 @@ type PassRoler interface {
 	PassRole(ctx context.Context, caller wire.Caller, roleARN, service string) error
 }
 
+// Trusts knows whether a role exists that a service may assume for source, an ARN.
+type Trusts interface {
+	RoleTrusts(ctx context.Context, roleARN, service, source string) (bool, error)
+}
+
 // use is one place of an API that works with a role: an integration or an authorizer, and
 // what it calls with it.
 type use struct{ place, uri, role string }

@@ -58,6 +58,10 @@ type Config struct {
 	// Targets are the targets (host:port) of VPC links, by the name of the load balancer that stands
 	// for them in templates.
 	Targets map[string][]string
+	// Trusts tells whether a role may be assumed for the account's logs. nil: nobody is asked.
+	Trusts Trusts
+	// Quotas are the operator's, by the names of [Quotas]; what is not among them is as AWS has it at first.
+	Quotas map[string]int
 	// PassRoler decides whether a caller may give a role to integrations and authorizers. nil: nobody is asked.
 	PassRoler PassRoler
 }

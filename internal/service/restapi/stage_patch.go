@@ -176,7 +176,13 @@ func settle(p place, st *apigatewayapi.Stage) error {
 	if st.CacheClusterSize != "" && cacheBytes(st.CacheClusterSize) == 0 {
 		return badRequest("Invalid cache cluster size specified: %s", st.CacheClusterSize)
 	}
+	if err := checkVariables(st.Variables); err != nil {
+		return err
+	}
 	if st.CanarySettings != nil {
+		if err := checkVariables(st.CanarySettings.StageVariableOverrides); err != nil {
+			return err
+		}
 		if err := checkCanary(st.CanarySettings); err != nil {
 			return err
 		}

@@ -68,7 +68,6 @@ type plan struct {
 	Account, Region, ID string
 	Plan                apigatewayapi.UsagePlan
 	Keys                []string
-	Created             time.Time
 	Epoch               int64 // rises when leased blocks count no longer
 }
 
