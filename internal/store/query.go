@@ -61,7 +61,7 @@ func (t *Table[T]) CountUpTo(tx *Tx, q Query) (int, error) {
 	var n int64
 	query := "SELECT count(*) FROM " + sel.from + sel.where()
 	if q.Limit > 0 {
-		query = "SELECT count(*) FROM (SELECT 1 FROM " + sel.from + sel.where() + " LIMIT " + strconv.Itoa(q.Limit) + ") AS some"
+		query = "SELECT count(*) FROM (SELECT 1 FROM " + sel.from + sel.where() + " LIMIT " + strconv.Itoa(q.Limit) + ") AS counted"
 	}
 	err = tx.query(query, sel.args, []any{&n}, func() error { return nil })
 	return int(n), err

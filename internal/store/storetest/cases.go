@@ -126,6 +126,12 @@ func testListKey(t *testing.T, f *fixture) {
 		if n != 10 {
 			t.Errorf("Count: got %d, want 10", n)
 		}
+		if err != nil {
+			return err
+		}
+		if n, err = f.users.CountUpTo(tx, store.Query{Prefix: []string{"p"}, Begins: "u0", Limit: 4}); n != 4 {
+			t.Errorf("CountUpTo: got %d, want 4", n)
+		}
 		return err
 	})
 }
