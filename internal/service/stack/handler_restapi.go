@@ -137,7 +137,10 @@ func importBody(ctx context.Context, c apigatewayapi.Service, r *Request, id str
 		return err
 	}
 	given := *r
-	given.Previous = template.NewMap("EndpointConfiguration", r.Properties.Get("EndpointConfiguration").Clone())
+	given.Previous = template.NewMap()
+	if e := r.Properties.Get("EndpointConfiguration"); e != nil {
+		given.Previous.Set("EndpointConfiguration", e.Clone())
+	}
 	p := patch{}
 	p.restAPI(&given)
 	return patchRestAPI(ctx, c, id, p)
