@@ -226,12 +226,41 @@ func (a *Authorization) signs(header string) bool {
 // parseTime reads the basic ISO 8601 form, and the form of the Date header. It
 // gives the former back, too.
 func parseTime(s string) (time.Time, string, error) {
+	if t, ok := parseBasic(s); ok {
+		return t, s, nil
+	}
 	if t, err := time.Parse(timeLayout, s); err == nil && len(s) == len(timeLayout) { // no fractions of a second
 		return t, s, nil
 	}
 	t, err := time.Parse(time.RFC1123, s)
 	t = t.UTC()
 	return t, t.Format(timeLayout), err
+}
+
+// parseBasic reads the basic form as [time.Parse] does, in a third of its time. What it
+// does not take is left to that.
+func parseBasic(s string) (t time.Time, ok bool) {
+	if len(s) != len(timeLayout) || s[8] != 'T' || s[15] != 'Z' {
+		return t, false
+	}
+	var part [7]int // century, year, month, day, hour, minute, second
+	at := 0
+	for i := range part {
+		if at == 8 {
+			at++
+		}
+		tens, ones := s[at]-'0', s[at+1]-'0'
+		if tens > 9 || ones > 9 {
+			return t, false
+		}
+		part[i], at = int(tens)*10+int(ones), at+2
+	}
+	year, month, day := part[0]*100+part[1], part[2], part[3]
+	if month < 1 || month > 12 || day < 1 || part[4] > 23 || part[5] > 59 || part[6] > 59 {
+		return t, false
+	}
+	t = time.Date(year, time.Month(month), day, part[4], part[5], part[6], 0, time.UTC)
+	return t, t.Day() == day // there is no 30 February
 }
 
 // hasQuery reports whether a raw query has a parameter of this name.

@@ -499,6 +499,25 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+func TestParseBasic(t *testing.T) {
+	t.Parallel()
+	same := func(s string) {
+		want, err := time.Parse(timeLayout, s)
+		if got, ok := parseBasic(s); ok != (err == nil && len(s) == len(timeLayout)) || ok && (!got.Equal(want) || got.Location() != want.Location()) {
+			t.Errorf("%q: %v %v, want %v %v", s, got, ok, want, err)
+		}
+	}
+	for _, s := range []string{"", "20260304T050607Z", "20260230T050607Z", "20240229T235959Z", "20230229T000000Z", "00000101T000000Z", "99991231T235959Z", "20261301T000000Z", "20260001T000000Z",
+		"20260100T000000Z", "20260132T000000Z", "20260431T000000Z", "20260101T240000Z", "20260101T006000Z", "20260101T000060Z", "20260101t000000Z", "20260101T000000z", "20260101T00000 Z", "20260101T00000.5Z", "2026-101T000000Z", "20260101T000000.5Z", "+0260101T000000Z"} {
+		same(s)
+	}
+	for i := range len(timeLayout) {
+		for c := range 256 {
+			same("20260304T050607Z"[:i] + string([]byte{byte(c)}) + "20260304T050607Z"[i+1:])
+		}
+	}
+}
+
 func TestIsName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
