@@ -110,6 +110,9 @@ func (f *feed) read(ctx context.Context, pc *postgresConn, node string) ([]strin
 	return topics, nil
 }
 
+// rest has nothing to give back: the server has the pages.
+func (e *postgresEngine) rest(context.Context) error { return nil }
+
 // tidy deletes rows that every process has read.
 func (e *postgresEngine) tidy(ctx context.Context) error {
 	pc, done, err := e.plain(ctx)

@@ -142,6 +142,50 @@ func (e *sqliteEngine) changed(context.Context) ([]string, error) { return nil, 
 func (e *sqliteEngine) startFeed(context.Context) error { return nil }
 func (e *sqliteEngine) tidy(context.Context) error      { return nil }
 
+// rest keeps the writing connection and one that reads, each without its pages. A file that has
+// no name any more keeps all its connections.
+func (e *sqliteEngine) rest(ctx context.Context) error {
+	var spare []*sqliteConn
+	e.mu.Lock()
+	if len(e.idle) > 1 && !e.fixed {
+		spare, e.idle = e.idle[1:], e.idle[:1:1]
+	}
+	readers := len(e.idle)
+	e.mu.Unlock()
+	var errs []error
+	for _, c := range spare {
+		errs = append(errs, c.close())
+	}
+	for range readers {
+		errs = append(errs, e.shrinkReader(ctx))
+	}
+	g := &e.group
+	if err := g.acquire(ctx); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	defer g.release()
+	if g.open == nil {
+		errs = append(errs, g.conn.script(ctx, shrink))
+	}
+	return errors.Join(errs...)
+}
+
+const shrink = "PRAGMA shrink_memory"
+
+// shrinkReader takes the connection that has been idle for longest and puts it behind the others.
+func (e *sqliteEngine) shrinkReader(ctx context.Context) error {
+	e.mu.Lock()
+	if len(e.idle) == 0 || e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	c := e.idle[0]
+	e.idle = append([]*sqliteConn(nil), e.idle[1:]...)
+	e.mu.Unlock()
+	defer e.put(c)
+	return c.script(ctx, shrink)
+}
+
 func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	select {
 	case <-e.free:

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"bufio"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestCleanMappings(t *testing.T) {
+	t.Parallel()
+	const smaps = `00400000-0171c000 r-xp 00000000 fe:00 1                                /opt/moat
+Size:              19568 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
+0171c000-02b64000 r--p 0131c000 fe:00 1                                /opt/moat
+Anonymous:             4 kB
+02b64000-02c3a000 rw-p 02764000 fe:00 1                                /opt/moat
+Anonymous:             0 kB
+02c3a000-02c3b000 r--s 02764000 fe:00 1                                /opt/moat
+Anonymous:             0 kB
+02c3b000-02c3c000 r--p 00000000 fe:00 2                                /opt/other
+Anonymous:             0 kB
+02c3c000-02c3d000 r--p 00000000 fe:00 1                                /opt/moat (deleted)
+Anonymous:             0 kB
+02c3d000-02c3e000 r--p 00000000 00:00 0 
+Anonymous:             0 kB
+02c3e000-02c3f000 r--p 00000000 fe:00 1                                /opt/moat
+Anonymous:             0 kB
+7ffd11856000-7ffd11858000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+`
+	want := []mapping{{0x400000, 0x171c000}, {0x2c3e000, 0x2c3f000}}
+	if got := cleanMappings(bufio.NewScanner(strings.NewReader(smaps)), "/opt/moat"); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
+func TestReleaseProgram(t *testing.T) {
+	before := programPages(t)
+	releaseProgram()
+	if after := programPages(t); after >= before && before > 0 {
+		t.Errorf("%d KiB of the program are resident, %d before", after, before)
+	}
+}
+
+// programPages gives how much of the files that the process has mapped is resident, in KiB.
+func programPages(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "RssFile:")
+	f := strings.Fields(rest)
+	if len(f) == 0 {
+		t.Skip("the kernel does not tell")
+	}
+	n, err := strconv.Atoi(f[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
