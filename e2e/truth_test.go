@@ -91,27 +91,34 @@ func refusedSignatures(c *courses) map[string]want {
 	}
 }
 
-// truth walks every route with every credential.
+// truth walks every route with every credential, on each of the engines that read requests: our
+// own on the plain port, net/http over TLS, in HTTP/1.1 and HTTP/2.
 func truth(t *testing.T, c *courses) {
 	credentials := everyCredential(t, c)
 	newPlans(t, c).published(t)
+	engines := []struct {
+		name   string
+		client *http.Client
+	}{{"plain", c.client}, {"TLS", c.overTLS(t, "http/1.1")}, {"HTTP2", c.overTLS(t, "h2")}}
 	for _, r := range routes(c) {
 		t.Run(r.method+" "+strings.TrimPrefix(r.path, "/"), func(t *testing.T) {
 			checkKnown(t, r, credentials)
 			for _, credential := range credentials {
 				t.Run(credential.name, func(t *testing.T) {
-					req := c.request(t.Context(), r.method, r.path)
-					if r.method == http.MethodPost {
-						req = c.post(t.Context(), r.path, `{"title":"Drawbridges"}`)
-					}
-					credential.apply(req)
-					w, ok := r.accepts[credential.name]
-					if !ok {
-						if w, ok = r.special[credential.name]; !ok {
-							w = r.otherwise(req, credential)
+					for _, engine := range engines {
+						req := c.request(t.Context(), r.method, r.path)
+						if r.method == http.MethodPost {
+							req = c.post(t.Context(), r.path, `{"title":"Drawbridges"}`)
 						}
+						credential.apply(req)
+						w, ok := r.accepts[credential.name]
+						if !ok {
+							if w, ok = r.special[credential.name]; !ok {
+								w = r.otherwise(req, credential)
+							}
+						}
+						t.Run(engine.name, func(t *testing.T) { c.checkOver(t, engine.client, req, w) })
 					}
-					c.check(t, req, w)
 				})
 			}
 		})
@@ -164,8 +171,12 @@ func truthElsewhere(t *testing.T, c *courses) {
 	}
 }
 
-// truthByHost asks the same of the API's own host name, over HTTP and over TLS.
-func truthByHost(t *testing.T, c *courses) {
+// host is the name of the API's own.
+func (c *courses) host() string { return fmt.Sprintf("%s.execute-api.%s.localhost", c.apiID, region) }
+
+// trusting gives what a client needs to speak TLS with the server.
+func (c *courses) trusting(t *testing.T, protocols ...string) *tls.Config {
+	t.Helper()
 	authority, err := c.get(t.Context(), c.endpoint+"/_moat/ca.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -174,12 +185,41 @@ func truthByHost(t *testing.T, c *courses) {
 	if !roots.AppendCertsFromPEM(authority) {
 		t.Fatalf("/_moat/ca.pem holds no certificate: %s", authority)
 	}
+	return &tls.Config{RootCAs: roots, ServerName: c.host(), NextProtos: protocols}
+}
+
+// overTLS is a client that sends requests for http over TLS in a protocol, with nothing else changed.
+func (c *courses) overTLS(t *testing.T, protocol string) *http.Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: c.trusting(t, protocol), ForceAttemptHTTP2: protocol == "h2"}
+	t.Cleanup(transport.CloseIdleConnections)
+	major := 1
+	if protocol == "h2" {
+		major = 2
+	}
+	return &http.Client{CheckRedirect: c.client.CheckRedirect, Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+		req = req.Clone(req.Context())
+		req.URL.Scheme = "https"
+		resp, err := transport.RoundTrip(req)
+		if err == nil && resp.ProtoMajor != major {
+			return nil, fmt.Errorf("the answer came in %s, not in %s", resp.Proto, protocol)
+		}
+		return resp, err
+	})}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// truthByHost asks the same of the API's own host name, over HTTP and over TLS.
+func truthByHost(t *testing.T, c *courses) {
 	base, err := url.Parse(c.endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := fmt.Sprintf("%s.execute-api.%s.localhost", c.apiID, region)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: host}}}
+	host := c.host()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.trusting(t)}}
 	defer client.CloseIdleConnections()
 	for _, scheme := range []string{"http", "https"} {
 		for name, row := range map[string]struct {
