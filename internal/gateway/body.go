@@ -72,7 +72,7 @@ func (x *Exchange) payload() ([]byte, error) {
 		return nil, unread(err)
 	}
 	if len(body) > maxBody {
-		return nil, refuse(RequestTooLarge, "the body is larger than 10 MB")
+		return nil, tooLarge("the body is larger than 10 MB")
 	}
 	x.body = body
 	return body, nil
@@ -84,7 +84,7 @@ func unread(err error) *Refusal {
 	case err == errNoRoom:
 		return overloaded("bodies take all the memory that they may")
 	case errors.Is(err, http1.ErrBodyTooLarge):
-		return refuse(RequestTooLarge, "the body is larger than 10 MB")
+		return tooLarge("the body is larger than 10 MB")
 	}
 	return refuse(Default4XX, "the body could not be read: "+err.Error())
 }

@@ -287,7 +287,7 @@ func TestUpload_Ends(t *testing.T) {
 
 	u := upload(t, addr, "Transfer-Encoding: chunked\r\n")
 	go func() { _, _ = io.WriteString(u.c, many) }()
-	if status, body := u.answer(); status != 413 || body != `{"message":"Request Too Long"}` {
+	if status, body := u.answer(); status != 413 || body != "HTTP content length exceeded 10485760 bytes." {
 		t.Errorf("more than 10 MB: %d %s", status, body)
 	}
 	if <-whole {

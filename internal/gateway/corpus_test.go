@@ -140,6 +140,8 @@ func (f corpusFunction) answer() (Result, error) {
 		return Result{}, ErrFunctionThrottled
 	case f.Throw == "denied":
 		return Result{}, ErrFunctionNotPermitted
+	case f.Throw == "too large":
+		return Result{}, ErrFunctionPayload
 	case f.Throw == "timeout":
 		return Result{}, context.DeadlineExceeded
 	case f.Payload == nil:

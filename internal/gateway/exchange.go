@@ -262,7 +262,7 @@ func match(x *Exchange) error {
 		return refuse(Default4XX, "the path has more than one reading")
 	}
 	if x.Length > maxBody {
-		return refuse(RequestTooLarge, "the body is declared to be larger than 10 MB")
+		return tooLarge("the body is declared to be larger than 10 MB")
 	}
 	if x.resource = x.snap.root.match(x.segs); x.resource == nil {
 		return refuse(MissingAuthenticationToken, "no resource matches the path")
@@ -286,6 +286,11 @@ func (x *Exchange) refused(r *Refusal) {
 		a = &x.snap.answers[r.Kind]
 	}
 	status := r.status()
+	if r.Plain != "" {
+		x.reply.status = status
+		x.write(status, append(x.reply.fields[:0], Field{"x-amzn-RequestId", x.requestID}, Field{"Content-Type", "text; charset=utf-8"}), []byte(r.Plain))
+		return
+	}
 	if a.status != 0 {
 		status = a.status
 	}

@@ -89,6 +89,9 @@ func (f *function) ask(ctx context.Context, x *Exchange, payload []byte, source 
 	case errors.Is(err, ErrFunctionThrottled):
 		x.endpoint.service = http.StatusTooManyRequests
 		return out, ErrFunctionThrottled
+	case errors.Is(err, ErrFunctionPayload):
+		x.endpoint.service = http.StatusRequestEntityTooLarge
+		return out, refuse(RequestTooLarge, "the payload is larger than the function "+f.arn+" takes")
 	case err != nil:
 		return out, refuse(APIConfigurationError, "the function "+f.arn+" could not be called: "+err.Error())
 	}

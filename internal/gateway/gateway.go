@@ -28,6 +28,8 @@ var (
 	ErrFunctionNotPermitted = errors.New("gateway: the function's policy does not permit the call")
 	// ErrFunctionNotFound: there is no such function, version or alias.
 	ErrFunctionNotFound = errors.New("gateway: no such function")
+	// ErrFunctionPayload: the payload is larger than functions take.
+	ErrFunctionPayload = errors.New("gateway: the payload is larger than functions take")
 	// ErrFunctionThrottled: the function has no free concurrency.
 	ErrFunctionThrottled = errors.New("gateway: the function is throttled")
 )

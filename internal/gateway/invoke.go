@@ -7,8 +7,8 @@ import (
 	"moat/internal/wire"
 )
 
-// Invoker runs a function. An error of [ErrFunctionNotPermitted], [ErrFunctionNotFound]
-// or [ErrFunctionThrottled] (wrapped or not) is answered as AWS does; any other counts as a failed integration.
+// Invoker runs a function. An error of [ErrFunctionNotPermitted], [ErrFunctionNotFound],
+// [ErrFunctionPayload] or [ErrFunctionThrottled] (wrapped or not) is answered as AWS does; any other counts as a failed integration.
 type Invoker interface {
 	Invoke(ctx context.Context, inv Invocation) (Result, error)
 }

@@ -77,7 +77,7 @@ func (k Kind) info() kindInfo {
 	case QuotaExceeded:
 		return kindInfo{"QUOTA_EXCEEDED", http.StatusTooManyRequests, "LimitExceededException", "Limit Exceeded"}
 	case RequestTooLarge:
-		return kindInfo{"REQUEST_TOO_LARGE", http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request Too Long"}
+		return kindInfo{"REQUEST_TOO_LARGE", http.StatusRequestEntityTooLarge, "BadRequestException", "Request Too Long"} // recorded: a function's event above 6 MB
 	case ResourceNotFound:
 		return kindInfo{"RESOURCE_NOT_FOUND", http.StatusNotFound, "NotFoundException", "Not Found"}
 	case Throttled:
@@ -112,6 +112,9 @@ type Refusal struct {
 	Validation string
 	// Capital makes the default body say "Message", as AWS does for IAM's refusals.
 	Capital bool
+	// Plain is the whole answer where AWS refuses before it knows of an API: no gateway
+	// response has a say in it.
+	Plain   string
 	Grounds string
 
 	checks []wire.Check // the decisions behind it, for the record
@@ -121,6 +124,9 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.message() }
 
 func (r *Refusal) message() string {
+	if r.Plain != "" {
+		return r.Plain
+	}
 	if r.Message != "" {
 		return r.Message
 	}
@@ -142,6 +148,11 @@ func (r *Refusal) errorType() string {
 }
 
 func refuse(k Kind, grounds string) *Refusal { return &Refusal{Kind: k, Grounds: grounds} }
+
+// tooLarge is AWS's answer to a body above 10 MB (recorded).
+func tooLarge(grounds string) *Refusal {
+	return &Refusal{Kind: RequestTooLarge, Plain: "HTTP content length exceeded 10485760 bytes.", Grounds: grounds}
+}
 
 // badGateway is AWS's answer to a function that failed or answered nonsense.
 func badGateway(grounds string) *Refusal {

@@ -264,7 +264,7 @@ func (x *Exchange) answerValue(name string) (v string) {
 }
 
 // defaultBody is AWS's, with the blank that it puts into the bodies of 5xx answers
-// (recorded: Content-Length 36 for "Internal server error").
+// (recorded: Content-Length 36 for "Internal server error") and of REQUEST_TOO_LARGE.
 func defaultBody(r *Refusal) []byte {
 	message := r.message()
 	switch {
@@ -272,7 +272,7 @@ func defaultBody(r *Refusal) []byte {
 		return []byte(`{"message":null}`)
 	case r.Capital:
 		return append(appendJSON([]byte(`{"Message":`), message), '}')
-	case r.Kind.info().status >= 500:
+	case r.Kind.info().status >= 500, r.Kind == RequestTooLarge:
 		return append(appendJSON([]byte(`{"message": `), message), '}')
 	}
 	return append(appendJSON([]byte(`{"message":`), message), '}')

@@ -287,7 +287,10 @@ func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gat
 		in.Type = function.EventType
 	}
 	res, err := g.functions.Invoke(ctx, in)
+	var large *lambdaapi.RequestTooLargeException
 	switch {
+	case errors.As(err, &large):
+		err = fmt.Errorf("%w: %w", gateway.ErrFunctionPayload, err)
 	case errors.Is(err, function.ErrNotFound):
 		err = fmt.Errorf("%w: %w", gateway.ErrFunctionNotFound, err)
 	case errors.Is(err, function.ErrNotPermitted):
