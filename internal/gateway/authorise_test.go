@@ -293,7 +293,7 @@ func TestFunctionAuthorizer_key(t *testing.T) {
 	d := withAuthorizer(Authorizer{Type: "TOKEN"})
 	d.APIKeySource = "AUTHORIZER"
 	k.publish(d)
-	k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}}}, Keys: map[string]Key{k.HashKey("good"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
+	k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}}}, Keys: map[KeyHash]Key{k.HashKey("good"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
 	k.byFunction(func(event map[string]any) string {
 		return policyAnswer("ann", "Allow", "*", `,"usageIdentifierKey":"`+event["authorizationToken"].(string)+`"`)
 	})

@@ -39,7 +39,7 @@ func quiet(t testing.TB, routes int) *kit {
 	k.Publish(s)
 	k.PublishPlans(PlanSet{
 		Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}, Throttle: &Throttle{Rate: 1e9, Burst: 1e9}, Quota: &Quota{Limit: 1 << 50, Period: "DAY"}}},
-		Keys:  map[string]Key{k.HashKey("key"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
+		Keys:  map[KeyHash]Key{k.HashKey("key"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
 	return k
 }
 

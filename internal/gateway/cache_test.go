@@ -75,7 +75,7 @@ func TestCache_keys(t *testing.T) {
 	k.counting("")
 	k.publish(caching("http://localhost:1", nil))
 	k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}}},
-		Keys: map[string]Key{k.HashKey("one"): {ID: "k1", Enabled: true, Plans: []string{"p"}}, k.HashKey("two"): {ID: "k2", Enabled: true, Plans: []string{"p"}}}})
+		Keys: map[KeyHash]Key{k.HashKey("one"): {ID: "k1", Enabled: true, Plans: []string{"p"}}, k.HashKey("two"): {ID: "k2", Enabled: true, Plans: []string{"p"}}}})
 	ann, bob := "Bearer "+k.id(nil), "Bearer "+k.id(map[string]any{"sub": "sub-2"})
 	iam := func(key string) *http.Request {
 		return signed(request("GET", "/me"), key, map[string]string{"ASIAMEMBER": "member-session", "ASIAGUEST": "guest-session"}[key], region, noon)

@@ -27,7 +27,10 @@ type corpusCase struct {
 	// Backend is what HTTP integrations answer; null: nobody is there.
 	Backend *mappingMessage         `json:"backend"`
 	Callers map[string]corpusCaller `json:"callers"`
-	Plans   PlanSet                 `json:"plans"` // keys by their values
+	Plans   struct {
+		Plans map[string]Plan
+		Keys  map[string]Key // by their values
+	} `json:"plans"`
 
 	Request struct {
 		mappingMessage
@@ -170,7 +173,7 @@ func (c *corpusCase) meet(t *testing.T, k *kit) {
 }
 
 func (c *corpusCase) planSet(k *kit) PlanSet {
-	set := PlanSet{Plans: c.Plans.Plans, Keys: map[string]Key{}}
+	set := PlanSet{Plans: c.Plans.Plans, Keys: map[KeyHash]Key{}}
 	for value, key := range c.Plans.Keys {
 		set.Keys[k.HashKey(value)] = key
 	}

@@ -61,7 +61,7 @@ type Config struct {
 	Invoker   Invoker
 	Leaser    Leaser
 	Services  Services
-	// KeySecret keys the hashes under which API keys are found; see [HashKey]. A
+	// KeySecret keys the hashes under which API keys are found; see [Gateway.HashKey]. A
 	// random one, unknown to everybody else, is made when it is empty.
 	KeySecret []byte
 	// AllowPrivate lets HTTP integrations reach loopback and private addresses.
@@ -91,7 +91,7 @@ type Gateway struct {
 	cfg     Config
 	stages  atomic.Pointer[map[stageKey]*Snapshot]
 	apis    atomic.Pointer[map[string]int] // number of published stages
-	plans   atomic.Pointer[planIndex]
+	plans   *planIndex
 	domains atomic.Pointer[map[string]*Domain]
 	usage   usageBook
 	room    room
@@ -148,7 +148,7 @@ func New(cfg Config) *Gateway {
 	}
 	g.stages.Store(&map[stageKey]*Snapshot{})
 	g.apis.Store(&map[string]int{})
-	g.plans.Store(compilePlans(PlanSet{}, nil, &g.usage))
+	g.plans = newPlanIndex()
 	g.domains.Store(&map[string]*Domain{})
 	return g
 }
@@ -197,14 +197,3 @@ func (g *Gateway) swap(stages map[stageKey]*Snapshot) {
 	g.stages.Store(&stages)
 	g.apis.Store(&apis)
 }
-
-// PublishPlans replaces every usage plan and API key. Buckets and leased quota of
-// plans and keys that stay are kept.
-func (g *Gateway) PublishPlans(set PlanSet) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.plans.Store(compilePlans(set, g.plans.Load(), &g.usage))
-}
-
-// HashKey gives the name under which a [PlanSet] holds the API key of this value.
-func (g *Gateway) HashKey(value string) string { return g.keys.hash(value) }

@@ -83,7 +83,7 @@ func TestQuota_exact(t *testing.T) {
 	shared := &counter{}
 	set := func(g *Gateway) {
 		g.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}, Quota: &Quota{Limit: limit, Period: "MONTH"}}},
-			Keys: map[string]Key{g.HashKey("k"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
+			Keys: map[KeyHash]Key{g.HashKey("k"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
 	}
 	var gateways [2]*Gateway
 	for i := range gateways {
@@ -125,7 +125,7 @@ func TestQuota_raised(t *testing.T) {
 	k.publish(courses("http://localhost:1"))
 	set := func(limit int64) {
 		k.PublishPlans(PlanSet{Plans: map[string]Plan{"p": {Stages: map[string]PlanStage{apiID + "/api": {}}, Quota: &Quota{Limit: limit, Period: "WEEK"}}},
-			Keys: map[string]Key{k.HashKey("k"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
+			Keys: map[KeyHash]Key{k.HashKey("k"): {ID: "k1", Enabled: true, Plans: []string{"p"}}}})
 	}
 	call := func() int { return k.serve(request("GET", "/catalog", "x-api-key", "k")).Code }
 	set(1)

@@ -78,7 +78,7 @@ func TestAccessLog_everyVariable(t *testing.T) {
 	l.publish(d)
 	tick := 0
 	l.cfg.Now = func() time.Time { tick++; return noon.Add(time.Duration(tick) * 4 * time.Millisecond / 100) }
-	l.PublishPlans(PlanSet{Keys: map[string]Key{l.HashKey("secret-key"): {ID: "key1", Enabled: true, Plans: []string{"p"}}}, Plans: map[string]Plan{"p": {ID: "p", Stages: map[string]PlanStage{apiID + "/api": {}}}}})
+	l.PublishPlans(PlanSet{Keys: map[KeyHash]Key{l.HashKey("secret-key"): {ID: "key1", Enabled: true, Plans: []string{"p"}}}, Plans: map[string]Plan{"p": {ID: "p", Stages: map[string]PlanStage{apiID + "/api": {}}}}})
 	l.invoker.f = func(inv Invocation) (Result, error) {
 		switch {
 		case strings.HasSuffix(inv.FunctionARN, ":authorizer"):

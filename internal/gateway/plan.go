@@ -6,8 +6,15 @@ import "context"
 // takes it as a whole; the caller must not change it afterwards.
 type PlanSet struct {
 	Plans map[string]Plan
-	// Keys are found by the keyed hash of their value, see [Gateway.HashKey].
-	Keys map[string]Key
+	// Keys are found by the hash of their value, see [Gateway.HashKey].
+	Keys map[KeyHash]Key
+}
+
+// PlanChange is what has become of some plans and keys; nil says that one is gone. A change
+// may come twice, and a key before a plan that it names.
+type PlanChange struct {
+	Plans map[string]*Plan
+	Keys  map[KeyHash]*Key
 }
 
 // Plan is a usage plan: the stages it opens and the limits that each key has there.
@@ -35,11 +42,11 @@ type Quota struct {
 	Period string
 }
 
-// Key is an API key. Its value is not here: the set is indexed by the value's hash.
+// Key is an API key. Its value is not here: keys are found by the value's hash.
 type Key struct {
-	ID, Name string
-	Enabled  bool
-	Plans    []string
+	ID      string
+	Enabled bool
+	Plans   []string
 }
 
 // Leaser hands out blocks of a quota, atomically and durably. It grants at most what is wanted

@@ -255,7 +255,7 @@ func TestTruthTable_APIKey(t *testing.T) {
 			"other": {Stages: map[string]PlanStage{apiID + "/prod": {}}},
 			"slow":  {Stages: map[string]PlanStage{apiID + "/api": {Throttles: map[string]Throttle{"/catalog/GET": {Rate: 1, Burst: 1}}}}, Throttle: &Throttle{Rate: 100, Burst: 100}},
 		},
-		Keys: map[string]Key{
+		Keys: map[KeyHash]Key{
 			k.HashKey("good"):  {ID: "k1", Enabled: true, Plans: []string{"plan"}},
 			k.HashKey("quota"): {ID: "k2", Enabled: true, Plans: []string{"quota"}},
 			k.HashKey("off"):   {ID: "k3", Enabled: false, Plans: []string{"plan"}},

@@ -61,7 +61,7 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 				return err
 			}
 		}
-		return s.tables.keys.Insert(tx, rec)
+		return s.insertKey(tx, rec)
 	})
 	if errors.Is(err, store.ErrExists) {
 		return nil, conflict("API Key already exists")
@@ -70,7 +70,7 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 		return nil, err
 	}
 	rec.Key.Value = &value
-	return &rec.Key, s.PublishAll(ctx)
+	return &rec.Key, s.publishPlans(ctx)
 }
 
 // hashKey is what the table finds a value by. A value is random and long, so a plain hash hides it;
@@ -133,25 +133,22 @@ func (s *Service) GetApiKeys(ctx context.Context, in *apigatewayapi.GetApiKeysRe
 	out := &apigatewayapi.ApiKeys{}
 	p := s.place(ctx)
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		all, err := s.tables.keys.List(tx, store.Query{Prefix: p.key()})
-		if err != nil {
-			return err
-		}
-		items := []apigatewayapi.ApiKey{}
-		for _, k := range all {
+		filters := s.listing(ctx, wire.Value(in.NameQuery), wire.Value(in.CustomerId))
+		show := func(k key) (apigatewayapi.ApiKey, bool, error) {
 			if !strings.HasPrefix(wire.Value(k.Key.Name), wire.Value(in.NameQuery)) || in.CustomerId != nil && wire.Value(k.Key.CustomerId) != *in.CustomerId {
-				continue
+				return k.Key, false, nil
 			}
 			if wire.Value(in.IncludeValues) {
 				value, err := s.value(k)
 				if err != nil {
-					return err
+					return k.Key, false, err
 				}
 				k.Key.Value = &value
 			}
-			items = append(items, k.Key)
+			return k.Key, true, nil
 		}
-		out.Items, out.Position, err = cut(s.listing(ctx, wire.Value(in.NameQuery), wire.Value(in.CustomerId)), items, func(k apigatewayapi.ApiKey) string { return *k.Id }, in.Position, in.Limit)
+		var err error
+		out.Items, out.Position, err = pageOfKeys(tx, s.tables.keys, p, store.Query{Prefix: p.key()}, filters, in.Position, in.Limit, show)
 		return err
 	})
 	return out, err
@@ -173,12 +170,12 @@ func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiK
 			return err
 		}
 		k.Key.LastUpdatedDate = wire.Ptr(s.now())
-		return s.tables.keys.Put(tx, k)
+		return s.putKey(tx, k)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &k.Key, s.PublishAll(ctx)
+	return &k.Key, s.publishPlans(ctx)
 }
 
 // patchKey changes a key.
@@ -222,24 +219,14 @@ func (s *Service) stageKey(tx *store.Tx, k *key, name string) error {
 func (s *Service) DeleteApiKey(ctx context.Context, in *apigatewayapi.DeleteApiKeyRequest) (*apigatewayapi.DeleteApiKeyOutput, error) {
 	p := s.place(ctx)
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		if _, err := s.key(tx, p, in.ApiKey); err != nil {
-			return err
-		}
-		plans, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+		k, err := s.key(tx, p, in.ApiKey)
 		if err != nil {
 			return err
 		}
-		for _, pl := range plans {
-			if pl.dropKey(in.ApiKey) {
-				if err := s.tables.plans.Put(tx, pl); err != nil {
-					return err
-				}
-			}
-		}
-		return s.tables.keys.Delete(tx, p.key(in.ApiKey)...)
+		return s.deleteKey(tx, k)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &apigatewayapi.DeleteApiKeyOutput{}, s.PublishAll(ctx)
+	return &apigatewayapi.DeleteApiKeyOutput{}, s.publishPlans(ctx)
 }

@@ -59,7 +59,7 @@ func (s *Service) ImportApiKeys(ctx context.Context, in *apigatewayapi.ImportApi
 	if err != nil {
 		return nil, err
 	}
-	return out, s.PublishAll(ctx)
+	return out, s.publishPlans(ctx)
 }
 
 // readKeys reads a file of keys: a header line that names the columns in any order, then a line for each key.
@@ -167,29 +167,24 @@ func (s *Service) importKey(tx *store.Tx, k key, r keyRow) (id, warning string, 
 	case len(same) > 0:
 		old := same[0]
 		k.ID, k.Key.Id, k.Key.CreatedDate, k.Key.Tags, k.Key.CustomerId, k.Key.StageKeys = old.ID, &old.ID, old.Key.CreatedDate, old.Key.Tags, old.Key.CustomerId, old.Key.StageKeys
+		k.Plans = old.Plans
 	}
 	if len(same) == 0 {
 		if err := room(s, tx, s.tables.keys, "api-keys", "API Keys", "", p.account, p.region); err != nil {
 			return "", "", err
 		}
 	}
-	if err := s.tables.keys.Put(tx, k); err != nil {
-		return "", "", err
-	}
 	for _, planID := range r.plans {
-		pl, err := s.plan(tx, p, planID)
+		_, err := s.plan(tx, p, planID)
 		var missing *apigatewayapi.NotFoundException
 		switch {
 		case isA(err, &missing):
 			warning = fmt.Sprintf("the key %s names the usage plan %s, which does not exist", k.ID, planID)
 		case err != nil:
 			return "", "", err
-		case !slices.Contains(pl.Keys, k.ID):
-			pl.Keys = append(pl.Keys, k.ID)
-			if err := s.tables.plans.Put(tx, pl); err != nil {
-				return "", "", err
-			}
+		case !slices.Contains(k.Plans, planID):
+			k.Plans = append(slices.Clone(k.Plans), planID)
 		}
 	}
-	return k.ID, warning, nil
+	return k.ID, warning, s.putKey(tx, k)
 }

@@ -41,12 +41,12 @@ func (s *Service) CreateUsagePlan(ctx context.Context, in *apigatewayapi.CreateU
 		if err := room(s, tx, s.tables.plans, "usage-plans", "Usage Plans", "", p.account, p.region); err != nil {
 			return err
 		}
-		return s.tables.plans.Insert(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up})
+		return s.putPlan(tx, plan{Account: p.account, Region: p.region, ID: id, Plan: up})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &up, s.PublishAll(ctx)
+	return &up, s.publishPlans(ctx)
 }
 
 // checkPlan holds a plan to its rules and to the stages it names.
@@ -121,13 +121,6 @@ func (s *Service) plan(tx *store.Tx, p place, id string) (plan, error) {
 	return pl, err
 }
 
-// dropKey takes a key out of the plan, and says whether it was in it.
-func (p *plan) dropKey(id string) bool {
-	before := len(p.Keys)
-	p.Keys = slices.DeleteFunc(p.Keys, func(k string) bool { return k == id })
-	return len(p.Keys) < before
-}
-
 // GetUsagePlan returns a plan.
 func (s *Service) GetUsagePlan(ctx context.Context, in *apigatewayapi.GetUsagePlanRequest) (*apigatewayapi.UsagePlan, error) {
 	var pl plan
@@ -146,15 +139,13 @@ func (s *Service) GetUsagePlans(ctx context.Context, in *apigatewayapi.GetUsageP
 	out := &apigatewayapi.UsagePlans{}
 	p := s.place(ctx)
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		all, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+		all, err := s.plansOf(tx, p, in.KeyId)
 		if err != nil {
 			return err
 		}
 		items := []apigatewayapi.UsagePlan{}
 		for _, pl := range all {
-			if in.KeyId == nil || slices.Contains(pl.Keys, *in.KeyId) {
-				items = append(items, pl.Plan)
-			}
+			items = append(items, pl.Plan)
 		}
 		out.Items, out.Position, err = cut(s.listing(ctx, wire.Value(in.KeyId)), items, func(u apigatewayapi.UsagePlan) string { return *u.Id }, in.Position, in.Limit)
 		return err
@@ -178,12 +169,12 @@ func (s *Service) UpdateUsagePlan(ctx context.Context, in *apigatewayapi.UpdateU
 		if err := s.checkPlan(tx, p, &pl.Plan); err != nil {
 			return err
 		}
-		return s.tables.plans.Put(tx, pl)
+		return s.putPlan(tx, pl)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &pl.Plan, s.PublishAll(ctx)
+	return &pl.Plan, s.publishPlans(ctx)
 }
 
 // patchPlan changes a plan. /apiStages has "api:stage" as its elements, and /apiStages/api:stage/throttle/...
@@ -287,12 +278,12 @@ func (s *Service) DeleteUsagePlan(ctx context.Context, in *apigatewayapi.DeleteU
 				return badRequest("Cannot delete a usage plan that is associated with stages. Remove the stages first.")
 			}
 		}
-		return s.tables.plans.Delete(tx, p.key(in.UsagePlanId)...)
+		return s.deletePlan(tx, pl)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &apigatewayapi.DeleteUsagePlanOutput{}, s.PublishAll(ctx)
+	return &apigatewayapi.DeleteUsagePlanOutput{}, s.publishPlans(ctx)
 }
 
 // CreateUsagePlanKey puts a key into a plan.
@@ -310,14 +301,14 @@ func (s *Service) CreateUsagePlanKey(ctx context.Context, in *apigatewayapi.Crea
 		if k, err = s.key(tx, p, in.KeyId); err != nil {
 			return err
 		}
-		if slices.Contains(pl.Keys, in.KeyId) {
+		if slices.Contains(k.Plans, in.UsagePlanId) {
 			return conflict("Usage Plan Key already exists")
 		}
 		if err := s.oneKeyPerStage(tx, p, pl, in.KeyId); err != nil {
 			return err
 		}
-		pl.Keys = append(pl.Keys, in.KeyId)
-		return s.tables.plans.Put(tx, pl)
+		k.Plans = append(k.Plans, in.UsagePlanId)
+		return s.putKey(tx, k)
 	})
 	if err != nil {
 		return nil, err
@@ -326,18 +317,18 @@ func (s *Service) CreateUsagePlanKey(ctx context.Context, in *apigatewayapi.Crea
 	if err != nil {
 		return nil, err
 	}
-	return out, s.PublishAll(ctx)
+	return out, s.publishPlans(ctx)
 }
 
 // oneKeyPerStage refuses a key that another plan lets into one of the plan's stages: its limits would be ambiguous.
 func (s *Service) oneKeyPerStage(tx *store.Tx, p place, pl plan, keyID string) error {
-	all, err := s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+	all, err := s.plansOf(tx, p, &keyID)
 	if err != nil {
 		return err
 	}
 	plans := 0
 	for _, other := range all {
-		if other.ID == pl.ID || !slices.Contains(other.Keys, keyID) {
+		if other.ID == pl.ID {
 			continue
 		}
 		if plans++; plans >= s.quota("usage-plans-per-key") {
@@ -362,10 +353,11 @@ func (s *Service) keyOfPlan(tx *store.Tx, p place, planID, keyID string) (plan, 
 	if err != nil {
 		return pl, key{}, err
 	}
-	if !slices.Contains(pl.Keys, keyID) {
-		return pl, key{}, notFound("Invalid Usage Plan Key specified")
-	}
 	k, err := s.key(tx, p, keyID)
+	var missing *apigatewayapi.NotFoundException
+	if errors.As(err, &missing) || err == nil && !slices.Contains(k.Plans, planID) {
+		return pl, k, notFound("Invalid Usage Plan Key specified")
+	}
 	return pl, k, err
 }
 
@@ -387,26 +379,19 @@ func (s *Service) GetUsagePlanKeys(ctx context.Context, in *apigatewayapi.GetUsa
 	out := &apigatewayapi.UsagePlanKeys{}
 	p := s.place(ctx)
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		pl, err := s.plan(tx, p, in.UsagePlanId)
-		if err != nil {
+		if _, err := s.plan(tx, p, in.UsagePlanId); err != nil {
 			return err
 		}
-		items := []apigatewayapi.UsagePlanKey{}
-		for _, id := range slices.Sorted(slices.Values(pl.Keys)) {
-			k, err := s.key(tx, p, id)
-			if err != nil {
-				return err
-			}
+		show := func(k key) (apigatewayapi.UsagePlanKey, bool, error) {
 			if !strings.HasPrefix(wire.Value(k.Key.Name), wire.Value(in.NameQuery)) {
-				continue
+				return apigatewayapi.UsagePlanKey{}, false, nil
 			}
 			shown, err := s.planKey(k)
-			if err != nil {
-				return err
-			}
-			items = append(items, *shown)
+			return *shown, err == nil, err
 		}
-		out.Items, out.Position, err = cut(s.listing(ctx, in.UsagePlanId, wire.Value(in.NameQuery)), items, func(k apigatewayapi.UsagePlanKey) string { return *k.Id }, in.Position, in.Limit)
+		var err error
+		filters := s.listing(ctx, in.UsagePlanId, wire.Value(in.NameQuery))
+		out.Items, out.Position, err = pageOfKeys(tx, s.tables.keys, p, inPlan(p, in.UsagePlanId), filters, in.Position, in.Limit, show)
 		return err
 	})
 	return out, err
@@ -415,15 +400,15 @@ func (s *Service) GetUsagePlanKeys(ctx context.Context, in *apigatewayapi.GetUsa
 // DeleteUsagePlanKey takes a key out of a plan.
 func (s *Service) DeleteUsagePlanKey(ctx context.Context, in *apigatewayapi.DeleteUsagePlanKeyRequest) (*apigatewayapi.DeleteUsagePlanKeyOutput, error) {
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		pl, _, err := s.keyOfPlan(tx, s.place(ctx), in.UsagePlanId, in.KeyId)
+		_, k, err := s.keyOfPlan(tx, s.place(ctx), in.UsagePlanId, in.KeyId)
 		if err != nil {
 			return err
 		}
-		pl.dropKey(in.KeyId)
-		return s.tables.plans.Put(tx, pl)
+		k.Plans = slices.DeleteFunc(k.Plans, func(id string) bool { return id == in.UsagePlanId })
+		return s.putKey(tx, k)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &apigatewayapi.DeleteUsagePlanKeyOutput{}, s.PublishAll(ctx)
+	return &apigatewayapi.DeleteUsagePlanKeyOutput{}, s.publishPlans(ctx)
 }

@@ -74,14 +74,14 @@ func TestImportApiKeys(t *testing.T) {
 	if err != nil || len(got.Ids) != 2 || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "ghost") {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	if k := b.plans.Keys["hash of "+one]; k.Enabled || k.Name != "first" || len(k.Plans) != 1 {
+	if k := b.key(one); k.Enabled || len(k.Plans) != 1 {
 		t.Errorf("got %+v, want a disabled key in the plan", k)
 	}
-	if k := b.plans.Keys["hash of "+two]; !k.Enabled || len(k.Plans) != 1 {
+	if k := b.key(two); !k.Enabled || len(k.Plans) != 1 {
 		t.Errorf("got %+v, want an enabled key in the plan", k)
 	}
 	again, err := load("key,name\n"+one+",renamed\n", true)
-	if err != nil || again.Ids[0] != got.Ids[0] || b.plans.Keys["hash of "+one].Name != "renamed" || !b.plans.Keys["hash of "+one].Enabled {
+	if err != nil || again.Ids[0] != got.Ids[0] || !b.key(one).Enabled || len(b.key(one).Plans) != 1 {
 		t.Errorf("got %+v, %v; want the key of the same value written over", again, err)
 	}
 	for name, tt := range map[string]struct{ body, want string }{

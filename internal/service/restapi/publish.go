@@ -1,7 +1,6 @@
 package restapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +16,15 @@ import (
 )
 
 // PublishAll hands the gateway everything that is deployed. Stages that it serves already
-// are left alone, and so are the plans and keys when none of them has changed. A stage that cannot be compiled is withdrawn: refused, not served half.
+// are left alone, and so are the plans and keys that have not changed. A stage that cannot be compiled is withdrawn: refused, not served half.
 func (s *Service) PublishAll(ctx context.Context) error {
+	if err := s.publishPlans(ctx); err != nil {
+		return err
+	}
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	var stages []stage
 	var changed []gateway.Definition
-	var set gateway.PlanSet
-	plans := s.stalePlans.Swap(false)
 	var throttles map[place]gateway.Throttle
 	var domains map[string]*gateway.Domain
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
@@ -37,16 +37,10 @@ func (s *Service) PublishAll(ctx context.Context) error {
 		if changed, err = s.changed(tx, stages, throttles); err != nil {
 			return err
 		}
-		if domains, err = s.gatewayDomains(tx); err != nil {
-			return err
-		}
-		if plans {
-			set, err = s.planSet(tx)
-		}
+		domains, err = s.gatewayDomains(tx)
 		return err
 	})
 	if err != nil {
-		s.stalePlans.CompareAndSwap(false, plans)
 		return err
 	}
 	s.withdrawGone(stages)
@@ -58,9 +52,6 @@ func (s *Service) PublishAll(ctx context.Context) error {
 			continue
 		}
 		s.cfg.Publisher.Publish(snapshot)
-	}
-	if plans {
-		s.cfg.Publisher.PublishPlans(set)
 	}
 	s.cfg.Publisher.PublishDomains(domains)
 	for _, st := range stages {
@@ -285,36 +276,6 @@ func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayap
 		})
 	}
 	return route, nil
-}
-
-// planSet is every plan and key in the gateway's terms.
-func (s *Service) planSet(tx *store.Tx) (gateway.PlanSet, error) {
-	set := gateway.PlanSet{Plans: map[string]gateway.Plan{}, Keys: map[string]gateway.Key{}}
-	plans, err := s.tables.plans.List(tx, store.Query{})
-	if err != nil {
-		return set, err
-	}
-	keys, err := s.tables.keys.List(tx, store.Query{})
-	if err != nil {
-		return set, err
-	}
-	of := map[string][]string{}
-	for _, p := range plans {
-		set.Plans[p.ID] = gatewayPlan(p)
-		for _, k := range p.Keys {
-			of[k] = append(of[k], p.ID)
-		}
-	}
-	for _, k := range keys {
-		value, err := s.value(k)
-		if err != nil {
-			return set, err
-		}
-		set.Keys[s.cfg.Publisher.HashKey(value)] = gateway.Key{
-			ID: k.ID, Name: cmp.Or(wire.Value(k.Key.Name), k.ID), Enabled: wire.Value(k.Key.Enabled), Plans: of[k.ID],
-		}
-	}
-	return set, nil
 }
 
 func gatewayPlan(p plan) gateway.Plan {

@@ -10,10 +10,10 @@ package restapi
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"moat/internal/gateway"
@@ -26,10 +26,12 @@ import (
 type Publisher interface {
 	Publish(s *gateway.Snapshot)
 	Withdraw(apiID, stage string)
-	PublishPlans(set gateway.PlanSet)
+	// LoadPlans replaces all plans and keys, ChangePlans only those that it names.
+	LoadPlans(plans map[string]gateway.Plan, keys func(yield func(gateway.KeyHash, gateway.Key)) error) error
+	ChangePlans(change gateway.PlanChange)
 	PublishDomains(domains map[string]*gateway.Domain)
-	// HashKey is the form in which a plan set names an API key's value.
-	HashKey(value string) string
+	// HashDigest is the form in which an API key is published, by the SHA-256 of its value.
+	HashDigest(digest [sha256.Size]byte) gateway.KeyHash
 	// TakeUsage and TakeUnspent tell what was spent of quotas, and give leased blocks back.
 	TakeUsage() []gateway.Usage
 	TakeUnspent(all bool) []gateway.Unspent
@@ -77,7 +79,8 @@ type Service struct {
 	untold   []gateway.Usage
 	unspent  []gateway.Unspent
 
-	stalePlans atomic.Bool // plans or keys have changed since they were published
+	plans planPublisher
+
 	publishing sync.Mutex
 	published  map[stageKey]string // version of what each stage serves
 	positions  []byte              // key that seals the positions of lists
@@ -101,9 +104,12 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, db: cfg.DB, tables: newTables(), published: map[stageKey]string{}, positions: positions}
-	s.stalePlans.Store(true)
-	s.db.Subscribe(planTopic, func() { s.stalePlans.Store(true) })
-	return s, s.tables.create(cfg.DB)
+	s.plans.stale.Store(true)
+	s.db.Subscribe(planTopic, func() { s.plans.stale.Store(true) })
+	if err := s.tables.create(cfg.DB); err != nil {
+		return nil, err
+	}
+	return s, s.moveKeys(context.Background())
 }
 
 // APIs returns the API that the service answers.
@@ -118,23 +124,29 @@ func (s *Service) Run(ctx context.Context) error {
 	var counting sync.WaitGroup
 	counting.Go(func() { s.keepUsage(ctx) })
 	defer counting.Wait()
-	changed := make(chan struct{}, 1)
-	wake := func() {
-		select {
-		case changed <- struct{}{}:
-		default:
+	changed, plans := make(chan struct{}, 1), make(chan struct{}, 1)
+	wake := func(c chan struct{}) func() {
+		return func() {
+			select {
+			case c <- struct{}{}:
+			default:
+			}
 		}
 	}
-	s.db.Subscribe(topic, wake)
-	s.db.Subscribe(planTopic, wake)
+	s.db.Subscribe(topic, wake(changed))
+	s.db.Subscribe(planTopic, wake(plans))
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
-			if err := s.PublishAll(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Error("restapi: what is deployed could not be published", "error", err)
-			}
+			err = s.PublishAll(ctx)
+		case <-plans:
+			err = s.publishPlans(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.Error("restapi: what is deployed could not be published", "error", err)
 		}
 	}
 }

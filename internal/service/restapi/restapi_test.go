@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"sync"
@@ -19,7 +20,8 @@ type board struct {
 	mu      sync.Mutex
 	served  map[string]int // api/stage: how often published
 	plans   gateway.PlanSet
-	listed  int // how often it was handed plans
+	loaded  int // how often it was handed all plans and keys
+	handed  int // how many plans and keys it was handed as changes
 	domains map[string]*gateway.Domain
 }
 
@@ -35,11 +37,36 @@ func (b *board) Withdraw(api, stage string) {
 	delete(b.served, api+"/"+stage)
 }
 
-func (b *board) PublishPlans(set gateway.PlanSet) {
+func (b *board) LoadPlans(plans map[string]gateway.Plan, keys func(func(gateway.KeyHash, gateway.Key)) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	set := gateway.PlanSet{Plans: plans, Keys: map[gateway.KeyHash]gateway.Key{}}
+	if err := keys(func(hash gateway.KeyHash, k gateway.Key) { set.Keys[hash] = k }); err != nil {
+		return err
+	}
 	b.plans = set
-	b.listed++
+	b.loaded++
+	return nil
+}
+
+func (b *board) ChangePlans(c gateway.PlanChange) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, p := range c.Plans {
+		if p == nil {
+			delete(b.plans.Plans, id)
+		} else {
+			b.plans.Plans[id] = *p
+		}
+	}
+	for hash, k := range c.Keys {
+		if k == nil {
+			delete(b.plans.Keys, hash)
+		} else {
+			b.plans.Keys[hash] = *k
+		}
+	}
+	b.handed += len(c.Plans) + len(c.Keys)
 }
 
 func (b *board) PublishDomains(domains map[string]*gateway.Domain) {
@@ -51,7 +78,16 @@ func (b *board) PublishDomains(domains map[string]*gateway.Domain) {
 func (b *board) TakeUsage() []gateway.Usage         { return nil }
 func (b *board) TakeUnspent(bool) []gateway.Unspent { return nil }
 
-func (b *board) HashKey(value string) string { return "hash of " + value }
+func (b *board) HashDigest(digest [sha256.Size]byte) gateway.KeyHash {
+	return gateway.KeyHash(digest[:16])
+}
+
+// key is what was published of the key with a value.
+func (b *board) key(value string) gateway.Key {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.plans.Keys[b.HashDigest(sha256.Sum256([]byte(value)))]
+}
 
 func newService(t *testing.T) (*Service, *board, context.Context) {
 	t.Helper()
@@ -242,13 +278,13 @@ func TestKeysAndPlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.plans.Keys["hash of "+*k.Value]; len(got.Plans) != 0 {
+	if got := b.key(*k.Value); len(got.Plans) != 0 {
 		t.Errorf("the key is in plans %v before it was put into one", got.Plans)
 	}
 	if _, err := s.CreateUsagePlanKey(ctx, &apigatewayapi.CreateUsagePlanKeyRequest{UsagePlanId: *up.Id, KeyId: *k.Id, KeyType: "API_KEY"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.plans.Keys["hash of "+*k.Value]; !got.Enabled || len(got.Plans) != 1 || got.Plans[0] != *up.Id {
+	if got := b.key(*k.Value); !got.Enabled || len(got.Plans) != 1 || got.Plans[0] != *up.Id {
 		t.Errorf("got %+v, want an enabled key in the plan", got)
 	}
 	if got := b.plans.Plans[*up.Id]; got.Quota.Limit != 100 || got.Throttle.Burst != 10 {
@@ -266,7 +302,7 @@ func TestKeysAndPlans(t *testing.T) {
 	if _, err := s.UpdateApiKey(ctx, &apigatewayapi.UpdateApiKeyRequest{ApiKey: *k.Id, PatchOperations: []apigatewayapi.PatchOperation{disable}}); err != nil {
 		t.Fatal(err)
 	}
-	if b.plans.Keys["hash of "+*k.Value].Enabled {
+	if b.key(*k.Value).Enabled {
 		t.Error("the key is still enabled")
 	}
 	_, err = s.CreateApiKey(ctx, &apigatewayapi.CreateApiKeyRequest{Value: wire.String("short")})

@@ -198,25 +198,6 @@ func TestUpdateStage_settings(t *testing.T) {
 	refused(t, err, "NotFoundException", "Invalid stage identifier specified")
 }
 
-// TestPublish_plans: plans and keys are read again when one of them has changed, and only then.
-func TestPublish_plans(t *testing.T) {
-	t.Parallel()
-	s, b, ctx := newService(t)
-	api := imported(t, s, ctx)
-	deploy(t, s, ctx, api, "dev")
-	before := b.listed
-	if _, err := updateStage(s, ctx, api, "replace /variables/x 1"); err != nil || b.listed != before {
-		t.Errorf("a stage: handed %d times, %v", b.listed-before, err)
-	}
-	k, err := s.CreateApiKey(ctx, &apigatewayapi.CreateApiKeyRequest{Name: wire.String("k"), Enabled: wire.Bool(true)})
-	if err != nil || b.listed != before+1 || len(b.plans.Keys) != 1 {
-		t.Errorf("a key: handed %d times, %v", b.listed-before, err)
-	}
-	if _, err := s.DeleteApiKey(ctx, &apigatewayapi.DeleteApiKeyRequest{ApiKey: *k.Id}); err != nil || b.listed != before+2 || len(b.plans.Keys) != 0 {
-		t.Errorf("a deleted key: handed %d times, %v", b.listed-before, err)
-	}
-}
-
 // TestUpdateAccount_throttle: the account's throttle is published with every stage.
 func TestUpdateAccount_throttle(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ import (
 // topic is the store topic of everything that the gateway serves from.
 const topic = "restapi"
 
-// planTopic is the topic of plans and keys, which may be many: they are read again only when one of
-// them has changed.
+// planTopic is the topic of the changes of plans and keys: these may be many, and only what has
+// changed is read again.
 const planTopic = "restapi_plans"
 
 // definition is a REST API as it is being edited: one record, so that an import or
@@ -61,14 +61,15 @@ type key struct {
 	Key                 apigatewayapi.ApiKey // without its value
 	Value               []byte               // sealed
 	Hash                string
+	Plans               []string `json:",omitempty"` // usage plans, those that are gone since among them
 }
 
-// plan is a usage plan with the ids of its keys.
+// plan is a usage plan. Which keys are in it is said by the keys.
 type plan struct {
 	Account, Region, ID string
 	Plan                apigatewayapi.UsagePlan
-	Keys                []string
-	Epoch               int64 // rises when leased blocks count no longer
+	Keys                []string `json:",omitempty"` // as it was written once; see moveKeys
+	Epoch               int64    // rises when leased blocks count no longer
 }
 
 // settings are the account's.
@@ -86,12 +87,14 @@ type tables struct {
 	stages        *store.Table[stage]
 	keys          *store.Table[key]
 	plans         *store.Table[plan]
+	planChanges   *store.Table[planChange]
 	settings      *store.Table[settings]
 	certificates  *store.Table[certificate]
 	documentation *store.Table[documentation]
 	domains       *store.Table[domain]
 	mappings      *store.Table[mapping]
 	links         *store.Table[link]
+	planRevisions *store.Counter // the number of the last change of a plan or a key
 	usage         *store.Counter // leased, by plan, key and window
 	days          *store.Counter // used, by plan, key and day
 	extensions    *store.Counter // added to the limit, by plan, key and window
@@ -113,17 +116,27 @@ func newTables() tables {
 			KeyOf: func(s *stage) []string { return []string{s.Account, s.Region, s.API, s.Name} },
 		}),
 		keys: store.NewTable(store.Schema[key]{
-			Name: "restapi_key", Key: regional("id"), Topic: planTopic,
+			Name: "restapi_key", Key: regional("id"),
 			KeyOf: func(k *key) []string { return []string{k.Account, k.Region, k.ID} },
 			Indexes: []store.Index[key]{{
 				Name: "value", Columns: []string{"hash"}, Unique: true,
 				Of: func(k *key) [][]string { return [][]string{{k.Hash}} },
+			}, {
+				Name: "plan", Columns: []string{"account", "region", "plan"},
+				Of: func(k *key) [][]string {
+					rows := make([][]string, len(k.Plans))
+					for i, id := range k.Plans {
+						rows[i] = []string{k.Account, k.Region, id}
+					}
+					return rows
+				},
 			}},
 		}),
 		plans: store.NewTable(store.Schema[plan]{
-			Name: "restapi_plan", Key: regional("id"), Topic: planTopic,
+			Name: "restapi_plan", Key: regional("id"),
 			KeyOf: func(p *plan) []string { return []string{p.Account, p.Region, p.ID} },
 		}),
+		planChanges: newPlanChanges(), planRevisions: store.NewCounter("restapi_plan_revision"),
 		settings: store.NewTable(store.Schema[settings]{
 			Name: "restapi_settings", Key: regional(), Topic: topic,
 			KeyOf: func(s *settings) []string { return []string{s.Account, s.Region} },
@@ -157,7 +170,7 @@ func newTables() tables {
 }
 
 func (t tables) create(db *store.DB) error {
-	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.settings, t.certificates, t.documentation, t.domains, t.mappings, t.links)
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.planChanges, t.settings, t.certificates, t.documentation, t.domains, t.mappings, t.links)
 }
 
 // place is the account and region of a call.

@@ -2,12 +2,12 @@ package restapi
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"moat/internal/gateway"
 	"moat/internal/store"
-	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
 )
 
@@ -147,11 +147,15 @@ func (s *Service) GetUsage(ctx context.Context, in *apigatewayapi.GetUsageReques
 		if q == nil {
 			return nil
 		}
-		keys := slices.Sorted(slices.Values(pl.Keys))
-		if in.KeyId != nil {
-			keys = slices.DeleteFunc(keys, func(k string) bool { return k != *in.KeyId })
+		var keys []string
+		if in.KeyId == nil {
+			id := func(k key) (string, bool, error) { return k.ID, true, nil }
+			keys, out.Position, err = pageOfKeys(tx, s.tables.keys, p, inPlan(p, in.UsagePlanId), s.listing(ctx, in.UsagePlanId, ""), in.Position, in.Limit, id)
+		} else if k, kerr := s.tables.keys.Get(tx, p.key(*in.KeyId)...); kerr == nil && slices.Contains(k.Plans, in.UsagePlanId) {
+			keys = []string{k.ID}
+		} else if kerr != nil && !errors.Is(kerr, store.ErrNotFound) {
+			err = kerr
 		}
-		keys, out.Position, err = cut(s.listing(ctx, in.UsagePlanId, wire.Value(in.KeyId)), keys, func(k string) string { return k }, in.Position, in.Limit)
 		if err != nil {
 			return err
 		}
@@ -233,7 +237,7 @@ func (s *Service) UpdateUsage(ctx context.Context, in *apigatewayapi.UpdateUsage
 			return err
 		}
 		pl.Epoch++ // blocks that nodes hold count no longer
-		if err := s.tables.plans.Put(tx, pl); err != nil {
+		if err := s.putPlan(tx, pl); err != nil {
 			return err
 		}
 		days, err := s.usageOf(tx, in.UsagePlanId, in.KeyId, q, now.Truncate(24*time.Hour), now)
@@ -243,7 +247,7 @@ func (s *Service) UpdateUsage(ctx context.Context, in *apigatewayapi.UpdateUsage
 	if err != nil {
 		return nil, err
 	}
-	return out, s.PublishAll(ctx)
+	return out, s.publishPlans(ctx)
 }
 
 const maxQuota = 1<<31 - 1

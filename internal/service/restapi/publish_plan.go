@@ -1,0 +1,354 @@
+package restapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"moat/internal/gateway"
+	"moat/internal/store"
+	"moat/internal/wire"
+)
+
+// planChange is one line of the list of what has become of plans and keys. A node reads on from
+// where it was; the lines are numbered without gaps, so that it sees when it was away too long.
+type planChange struct {
+	Revision            string // the number, in digits that sort
+	Account, Region, ID string
+	Hash                string // of a key; empty: it is a plan
+	At                  time.Time
+}
+
+// changesKept is how long a line is kept. A node that looks later reads everything anew.
+const changesKept = time.Hour
+
+const allPlans = "all" // one count for the whole installation
+
+func newPlanChanges() *store.Table[planChange] {
+	return store.NewTable(store.Schema[planChange]{
+		Name: "restapi_plan_change", Key: []string{"revision"}, Topic: planTopic,
+		KeyOf:   func(c *planChange) []string { return []string{c.Revision} },
+		Expires: func(c *planChange) time.Time { return c.At.Add(changesKept) },
+	})
+}
+
+func revision(n int64) string { return fmt.Sprintf("%019d", n) }
+
+// noteChange adds a line to the list. Whoever changes plans or keys at the same time waits here: the
+// order of the numbers is that of the changes.
+func (s *Service) noteChange(tx *store.Tx, c planChange) error {
+	_, n, err := s.tables.planRevisions.Add(tx, 1, anyTotal, allPlans)
+	if err != nil {
+		return err
+	}
+	c.Revision, c.At = revision(n), s.cfg.Now()
+	return s.tables.planChanges.Put(tx, c)
+}
+
+func (k *key) change() planChange {
+	return planChange{Account: k.Account, Region: k.Region, ID: k.ID, Hash: k.Hash}
+}
+
+func (s *Service) insertKey(tx *store.Tx, k key) error {
+	if err := s.tables.keys.Insert(tx, k); err != nil {
+		return err
+	}
+	return s.noteChange(tx, k.change())
+}
+
+func (s *Service) putKey(tx *store.Tx, k key) error {
+	if err := s.tables.keys.Put(tx, k); err != nil {
+		return err
+	}
+	return s.noteChange(tx, k.change())
+}
+
+func (s *Service) deleteKey(tx *store.Tx, k key) error {
+	if err := s.tables.keys.Delete(tx, k.Account, k.Region, k.ID); err != nil {
+		return err
+	}
+	return s.noteChange(tx, k.change())
+}
+
+func (s *Service) putPlan(tx *store.Tx, p plan) error {
+	if err := s.tables.plans.Put(tx, p); err != nil {
+		return err
+	}
+	return s.noteChange(tx, planChange{Account: p.Account, Region: p.Region, ID: p.ID})
+}
+
+// deletePlan leaves the keys that were in the plan alone: a plan that is gone opens nothing, and no
+// other one will ever have its id.
+func (s *Service) deletePlan(tx *store.Tx, p plan) error {
+	if err := s.tables.plans.Delete(tx, p.Account, p.Region, p.ID); err != nil {
+		return err
+	}
+	return s.noteChange(tx, planChange{Account: p.Account, Region: p.Region, ID: p.ID})
+}
+
+// planPublisher is how far the gateway knows plans and keys.
+type planPublisher struct {
+	stale  atomic.Bool // something has changed since it was published
+	mu     sync.Mutex
+	loaded bool
+	seen   int64 // the number of the last change that was published
+}
+
+// publishPlans hands the gateway what has changed of plans and keys; at first, all of them. What was
+// committed before the call is published when it returns.
+func (s *Service) publishPlans(ctx context.Context) error {
+	p := &s.plans
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stale.Swap(false) {
+		return nil
+	}
+	err := s.db.View(ctx, func(tx *store.Tx) error {
+		last, err := s.tables.planRevisions.Get(tx, allPlans)
+		if err != nil {
+			return err
+		}
+		changes, known, err := s.changesSince(tx, last)
+		switch {
+		case err != nil:
+			return err
+		case known:
+			s.cfg.Publisher.ChangePlans(changes)
+		default:
+			if err := s.loadPlans(tx); err != nil {
+				return err
+			}
+		}
+		p.loaded, p.seen = true, last
+		return nil
+	})
+	if err != nil {
+		p.stale.Store(true)
+	}
+	return err
+}
+
+// maxChanges is how many changes are published one by one. More come only from a node that was away.
+const maxChanges = 20000
+
+// changesSince collects what has changed up to the last number; known is false when the list does not
+// reach back so far.
+func (s *Service) changesSince(tx *store.Tx, last int64) (out gateway.PlanChange, known bool, err error) {
+	out = gateway.PlanChange{Plans: map[string]*gateway.Plan{}, Keys: map[gateway.KeyHash]*gateway.Key{}}
+	seen := s.plans.seen
+	if !s.plans.loaded || last-seen > maxChanges || last < seen {
+		return out, false, nil
+	}
+	lines, err := s.tables.planChanges.List(tx, store.Query{After: []string{revision(seen)}})
+	if err != nil {
+		return out, false, err
+	}
+	if int64(len(lines)) != last-seen {
+		return out, false, nil
+	}
+	for _, c := range lines {
+		if err := s.readChange(tx, c, &out); err != nil {
+			return out, false, err
+		}
+	}
+	return out, true, nil
+}
+
+// readChange reads what has become of one plan or key.
+func (s *Service) readChange(tx *store.Tx, c planChange, out *gateway.PlanChange) error {
+	if c.Hash == "" {
+		p, err := s.tables.plans.Get(tx, c.Account, c.Region, c.ID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			out.Plans[c.ID] = nil
+		case err != nil:
+			return err
+		default:
+			out.Plans[c.ID] = wire.Ptr(gatewayPlan(p))
+		}
+		return nil
+	}
+	hash, err := s.keyHash(c.Hash)
+	if err != nil {
+		return err
+	}
+	k, err := s.tables.keys.Get(tx, c.Account, c.Region, c.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		out.Keys[hash] = nil
+	case err != nil:
+		return err
+	default:
+		out.Keys[hash] = &gateway.Key{ID: k.ID, Enabled: wire.Value(k.Key.Enabled), Plans: k.Plans}
+	}
+	return nil
+}
+
+// keyHash is how the gateway knows the key whose value has a hash in the table.
+func (s *Service) keyHash(text string) (gateway.KeyHash, error) {
+	var digest [sha256.Size]byte
+	if n, err := hex.Decode(digest[:], []byte(text)); err != nil || n != len(digest) {
+		return gateway.KeyHash{}, errors.New("restapi: the stored hash of an API key is none")
+	}
+	return s.cfg.Publisher.HashDigest(digest), nil
+}
+
+// servedKey is what the gateway needs to know of a key: a smaller view of the same table, read when
+// all keys are.
+type servedKey struct {
+	Account, Region, ID string
+	Key                 struct{ Enabled bool }
+	Hash                string
+	Plans               []string
+}
+
+// loadBatch is how many keys are held at once while all are read.
+const loadBatch = 1000
+
+// loadPlans hands the gateway every plan and key.
+func (s *Service) loadPlans(tx *store.Tx) error {
+	all, err := s.tables.plans.List(tx, store.Query{})
+	if err != nil {
+		return err
+	}
+	plans := make(map[string]gateway.Plan, len(all))
+	for _, p := range all {
+		plans[p.ID] = gatewayPlan(p)
+	}
+	served := store.NewTable(store.Schema[servedKey]{
+		Name: "restapi_key", Key: []string{"account", "region", "id"}, KeyOf: func(k *servedKey) []string { return []string{k.Account, k.Region, k.ID} },
+	})
+	return s.cfg.Publisher.LoadPlans(plans, func(yield func(gateway.KeyHash, gateway.Key)) error {
+		q := store.Query{Limit: loadBatch}
+		for {
+			keys, err := served.List(tx, q)
+			if err != nil {
+				return err
+			}
+			for _, k := range keys {
+				hash, err := s.keyHash(k.Hash)
+				if err != nil {
+					return err
+				}
+				yield(hash, gateway.Key{ID: k.ID, Enabled: k.Key.Enabled, Plans: k.Plans})
+			}
+			if len(keys) < loadBatch {
+				return nil
+			}
+			last := keys[len(keys)-1]
+			q.After = []string{last.Account, last.Region, last.ID}
+		}
+	})
+}
+
+// moveKeys writes into keys which plans they are in, where plans still say which keys they have.
+func (s *Service) moveKeys(ctx context.Context) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		all, err := s.tables.plans.List(tx, store.Query{})
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			if len(p.Keys) == 0 {
+				continue
+			}
+			for _, id := range p.Keys {
+				k, err := s.tables.keys.Get(tx, p.Account, p.Region, id)
+				if errors.Is(err, store.ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if !slices.Contains(k.Plans, p.ID) {
+					k.Plans = append(k.Plans, p.ID)
+				}
+				if err := s.putKey(tx, k); err != nil {
+					return err
+				}
+			}
+			p.Keys = nil
+			if err := s.putPlan(tx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// plansOf are the plans that a key is in, or all.
+func (s *Service) plansOf(tx *store.Tx, p place, keyID *string) ([]plan, error) {
+	if keyID == nil {
+		return s.tables.plans.List(tx, store.Query{Prefix: p.key()})
+	}
+	k, err := s.tables.keys.Get(tx, p.key(*keyID)...)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []plan
+	for _, id := range slices.Sorted(slices.Values(k.Plans)) {
+		pl, err := s.tables.plans.Get(tx, p.key(id)...)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, pl)
+	}
+	return out, nil
+}
+
+// inPlan selects the keys of a plan.
+func inPlan(p place, planID string) store.Query {
+	return store.Query{Index: "plan", Values: p.key(planID)}
+}
+
+// pageOfKeys gives one page of a list of keys, and reads no more of them than it must: all of an
+// account's only where a filter leaves out nearly all.
+func pageOfKeys[T any](tx *store.Tx, keys *store.Table[key], p place, q store.Query, l listing, position *string, limit *int32, show func(key) (T, bool, error)) ([]T, *string, error) {
+	n := defaultPage
+	if limit != nil && *limit > 0 {
+		n = min(int(*limit), maxPage)
+	}
+	if position != nil && *position != "" {
+		last, ok := l.last(*position)
+		if !ok {
+			return nil, nil, badRequest("Invalid position parameter")
+		}
+		q.After = p.key(last)
+	}
+	items, lastShown := []T{}, ""
+	for q.Limit = n + 1; ; q.Limit = maxPage {
+		batch, err := keys.List(tx, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, k := range batch {
+			item, wanted, err := show(k)
+			if err != nil {
+				return nil, nil, err
+			}
+			if !wanted {
+				continue
+			}
+			if len(items) == n {
+				return items, l.position(lastShown), nil
+			}
+			items, lastShown = append(items, item), k.ID
+		}
+		if len(batch) < q.Limit {
+			return items, nil, nil
+		}
+		q.After = p.key(batch[len(batch)-1].ID)
+	}
+}
