@@ -47,7 +47,7 @@ func (x *Exchange) own() [4]Field {
 // connectionListed appends the names that the Connection fields list.
 func connectionListed(list []string, fields []Field) []string {
 	for i := range fields {
-		if strings.EqualFold(fields[i].Name, "Connection") {
+		if sameName(fields[i].Name, "Connection") {
 			list = appendListed(list, fields[i].Value)
 		}
 	}
@@ -64,7 +64,7 @@ func appendListed(list []string, value string) []string {
 // listedIn reports whether a name, in whatever case, is in a list of lower-case ones.
 func listedIn(list []string, name string) bool {
 	for i := range list {
-		if strings.EqualFold(list[i], name) {
+		if sameName(list[i], name) {
 			return true
 		}
 	}

@@ -344,7 +344,7 @@ func respond(x *Exchange) error {
 	}
 	typed := false
 	for i := range fields {
-		typed = typed || strings.EqualFold(fields[i].Name, "Content-Type")
+		typed = typed || sameName(fields[i].Name, "Content-Type")
 	}
 	if !typed && !bodyless(x.reply.status) {
 		fields = append(fields, Field{"Content-Type", "application/json"})

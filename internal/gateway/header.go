@@ -1,6 +1,10 @@
 package gateway
 
-import "strings"
+import (
+	"strings"
+
+	"moat/internal/http1"
+)
 
 // Field is one header field. Names keep the case in which they came.
 type Field struct{ Name, Value string }
@@ -8,18 +12,21 @@ type Field struct{ Name, Value string }
 // get returns the first value of a field, "" when it is absent.
 func (x *Exchange) get(name string) string {
 	for i := range x.Fields {
-		if strings.EqualFold(x.Fields[i].Name, name) {
+		if sameName(x.Fields[i].Name, name) {
 			return x.Fields[i].Value
 		}
 	}
 	return ""
 }
 
+// sameName reports whether two names of fields are one. They are of ASCII.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+
 // one returns the value of a field that must not be repeated: two values are a
 // question of taste for every reader behind us, so ok is false then.
 func (x *Exchange) one(name string) (value string, n int) {
 	for i := range x.Fields {
-		if strings.EqualFold(x.Fields[i].Name, name) {
+		if sameName(x.Fields[i].Name, name) {
 			if n++; n == 1 {
 				value = x.Fields[i].Value
 			}
@@ -122,15 +129,7 @@ func dropped(lower string) bool {
 	return false
 }
 
-func validName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
-}
+func validName(s string) bool { return http1.IsToken(s) }
 
 func validValue(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -122,6 +122,11 @@ func (p *httpProxy) serveDirect(x *Exchange, w *way) (ok bool, err error) {
 	if bodyless(r.Status) {
 		x.reply.length = 0
 	}
+	if x.route.passing && len(x.snap.binary) == 0 { // nothing is done about it as a stream
+		if body := r.Whole(); body != nil {
+			x.reply.stream, x.reply.body = nil, body
+		}
+	}
 	x.directAnswer(r)
 	return true, nil
 }
@@ -134,12 +139,12 @@ func asWritten(target []byte, path int) bool {
 		switch {
 		case c <= ' ' || c >= 0x7f || c == '#':
 			return false
-		case i >= path || 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9':
+		case i >= path || http1.IsPathChar(c):
 		case c == '%':
 			if i+2 >= path || unhex(target[i+1]) < 0 || unhex(target[i+2]) < 0 {
 				return false
 			}
-		case strings.IndexByte("/-._~!$&'()*+,;=:@[]", c) < 0:
+		default:
 			return false
 		}
 	}

@@ -10,6 +10,18 @@ const (
 
 func isToken(c byte) bool { return uint64(1)<<c&tokenLow|uint64(1)<<(c-64)&tokenHigh != 0 }
 
+// IsToken reports whether s is a token: the name of a field, for example.
+func IsToken(s string) bool { return validName(s) }
+
+// Characters of a path beside "%" (RFC 3986, section 3.3), and brackets, as two sets of bits.
+const (
+	pathLow  = 1<<'!' | 1<<'$' | 1<<'&' | 1<<'\'' | 1<<'(' | 1<<')' | 1<<'*' | 1<<'+' | 1<<',' | 1<<'-' | 1<<'.' | 1<<'/' | (1<<10-1)<<'0' | 1<<':' | 1<<';' | 1<<'='
+	pathHigh = 1<<('@'-64) | (1<<26-1)<<('A'-64) | 1<<('['-64) | 1<<(']'-64) | 1<<('_'-64) | (1<<26-1)<<('a'-64) | 1<<('~'-64)
+)
+
+// IsPathChar reports whether c stands for itself in a path.
+func IsPathChar(c byte) bool { return uint64(1)<<c&pathLow|uint64(1)<<(c-64)&pathHigh != 0 }
+
 func isDigit(c byte) bool { return c-'0' < 10 }
 
 func isAlpha(c byte) bool { return c|0x20-'a' < 26 }
@@ -32,15 +44,26 @@ const (
 // validValue reports whether a field value holds no control character but tabs
 // (RFC 9110, section 5.5). It looks at eight bytes at a time: tokens are long.
 func validValue(b []byte) bool {
+	for len(b) >= 32 {
+		if (controls(b)|controls(b[8:])|controls(b[16:])|controls(b[24:]))&highs != 0 && !validSlow(b[:32]) {
+			return false
+		}
+		b = b[32:]
+	}
 	for len(b) >= 8 {
-		x := binary.LittleEndian.Uint64(b)
-		del := x ^ ones*0x7f
-		if ((x-ones*0x20)&^x|(del-ones)&^del)&highs != 0 && !validSlow(b[:8]) {
+		if controls(b)&highs != 0 && !validSlow(b[:8]) {
 			return false
 		}
 		b = b[8:]
 	}
 	return validSlow(b)
+}
+
+// controls sets the highest bit of each of eight bytes that may be a control character.
+func controls(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	del := x ^ ones*0x7f
+	return (x-ones*0x20)&^x | (del-ones)&^del
 }
 
 func validSlow(b []byte) bool {

@@ -448,6 +448,19 @@ func (r *Reply) Read(p []byte) (int, error) {
 	return r.body.Read(p)
 }
 
+// Whole gives the content when it has come along with the head and has a length, else nil: then it is
+// to be read. It lives until Close.
+func (r *Reply) Whole() []byte {
+	b, s := &r.body, &r.u.stream
+	if r.closed || b.kind != bodyFixed || b.err != nil || b.left > int64(s.buffered()) {
+		return nil
+	}
+	p := s.buf[s.r : s.r+int(b.left)]
+	s.r += len(p)
+	b.total, b.left, b.err = b.left, 0, io.EOF
+	return p
+}
+
 // Close gives the connection back when all was read and both sides keep it, else it
 // closes it. It may be called more than once.
 func (r *Reply) Close() {

@@ -91,7 +91,7 @@ func join(ctx context.Context, db *store.DB, cfg *Config, at net.Addr) (*parts, 
 	p.pipeline = wire.New(wire.Config{
 		Authority: p.iam, EncodeRefusal: p.iam.EncodeRefusal, APIs: apis, Account: cfg.Account, Region: cfg.Region, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Record: func(r wire.Record) {
-			p.used(r)
+			p.used(&r)
 			p.trail.Record(r)
 			if r.Via == "" && r.Method != "" { // not what services ask of each other
 				r.Input, r.Output = nil, nil // they hold secrets
@@ -179,7 +179,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser, Services: gatewayServices{p, cfg},
 		AllowPrivate: cfg.Dev || cfg.AllowPrivateTargets, Domain: cfg.Domain, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log,
 		Lines:  p.access.line,
-		Record: func(r wire.Record) { p.used(r); p.access.record(&r); p.refused(r); cfg.Record(r) },
+		Record: func(r wire.Record) { p.used(&r); p.access.record(&r); p.refused(&r); cfg.Record(r) },
 	})
 	p.restapi, err = restapi.New(restapi.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam, Trusts: p.iam,
@@ -211,15 +211,16 @@ func (p *parts) apis() []*wire.API {
 
 // used tells who was seen last to use what. What a service asks on a caller's behalf counts for
 // the caller's permissions, not for the key, which signed another call.
-func (p *parts) used(r wire.Record) {
+func (p *parts) used(r *wire.Record) {
 	if r.Action == "" || r.Caller.Kind == "" {
 		return
 	}
+	caller := r.Caller
 	if r.Via != "" {
-		r.Caller.AccessKeyID = ""
+		caller.AccessKeyID = ""
 	}
 	service, action, _ := strings.Cut(r.Action, ":")
-	p.iam.Used(r.Caller, service, r.Region, action, r.Time)
+	p.iam.Used(caller, service, r.Region, action, r.Time)
 }
 
 // background is the work that goes on beside requests, by name.

@@ -132,8 +132,7 @@ func (s *Server) classifyPath(path string) (destination, bool) {
 func usualPath(path string) bool {
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("/-._~!$&'()*+,;=:@[]", c) >= 0:
+		case http1.IsPathChar(c):
 		case c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
 			i += 2
 		default:

@@ -9,8 +9,9 @@ import (
 	"moat/internal/pure/lazyregexp"
 )
 
-var (
-	poolPath   = lazyregexp.New(`^/([\w-]+_[0-9A-Za-z]+)(/\.well-known/.*)$`)
+var poolPath = lazyregexp.New(`^/([\w-]+_[0-9A-Za-z]+)(/\.well-known/.*)$`)
+
+const (
 	userAPI    = "/_user_request_"
 	domainPath = "/_auth/"
 	apiPath    = "/restapis/"

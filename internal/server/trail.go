@@ -27,9 +27,9 @@ func (p *parts) makeTrail(cfg *Config) (err error) {
 
 // refused adds a refusal of a deployed API to the trail. What was let in stands in the access log
 // alone, whatever became of it behind the gateway.
-func (p *parts) refused(r wire.Record) {
+func (p *parts) refused(r *wire.Record) {
 	if r.ErrorCode != "" && r.Step != "integrate" && r.Step != "respond" {
-		p.trail.Record(r)
+		p.trail.Record(*r)
 	}
 }
 
