@@ -22,7 +22,7 @@ const (
 	// accessWake is what a shard holds before the log is written ahead of its time.
 	accessWake = 256 << 10
 	// accessGo is what is written in one transaction.
-	accessGo = 256 << 10
+	accessGo = 128 << 10
 	// accessKept is what of an empty shard's room is kept for later.
 	accessKept = 512 << 10
 	// accessUnsaved is what is held of lines that could not be written.
@@ -36,7 +36,7 @@ const (
 //
 // A request never waits for a log. Its lines are written into one of some buffers, whichever
 // nobody else writes to, and every 200 ms, or when a buffer is a quarter of a megabyte, all of
-// them go into the store, a quarter of a megabyte in a transaction. So this is what may be missing:
+// them go into the store, some hundreds in a transaction. So this is what may be missing:
 //
 //   - after a crash, what had not been written: the lines of the last 200 ms, and those of the
 //     write under way;
@@ -50,6 +50,7 @@ type accessLog struct {
 	log    *slog.Logger
 	shards [accessShards]accessShard
 	wake   chan struct{}
+	form   *logs.Form // of records
 
 	// Of run alone: lines that are to be written, and spare buffers.
 	unsaved map[accessPlace][]accessText
@@ -94,7 +95,7 @@ type accessLine struct {
 }
 
 func newAccessLog(log *slog.Logger, keep func(context.Context, string, string, string, []logs.Event) error) *accessLog {
-	return &accessLog{keep: keep, log: log, wake: make(chan struct{}, 1), unsaved: map[accessPlace][]accessText{}}
+	return &accessLog{keep: keep, log: log, wake: make(chan struct{}, 1), form: accessForm(), unsaved: map[accessPlace][]accessText{}}
 }
 
 // record writes the line of one exchange.
@@ -237,9 +238,9 @@ func (a *accessLog) save(ctx context.Context) {
 			}
 			return x.seq - y.seq
 		})
-		group, stream := p.group, time.Unix(p.day*86_400, 0).UTC().Format("2006/01/02")
+		group, stream, form := p.group, time.Unix(p.day*86_400, 0).UTC().Format("2006/01/02"), (*logs.Form)(nil)
 		if group == "" {
-			group = "/moat/api/" + p.api + "/" + p.stage
+			group, form = "/moat/api/"+p.api+"/"+p.stage, a.form
 		}
 		for len(list) > 0 {
 			n, size := 0, 0
@@ -249,7 +250,7 @@ func (a *accessLog) save(ctx context.Context) {
 			}
 			events := make([]logs.Event, n)
 			for i := range events {
-				events[i] = logs.Event{Time: time.UnixMilli(list[i].at), Message: list[i].text}
+				events[i] = logs.Event{Time: time.UnixMilli(list[i].at), Message: list[i].text, Form: form}
 			}
 			if err := a.keep(ctx, p.region, group, stream, events); err != nil {
 				a.log.Error("access log: lines could not be written", "group", group, "lines", len(list), "error", err)

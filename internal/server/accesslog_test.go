@@ -37,6 +37,7 @@ func FuzzAccessRecord(f *testing.F) {
 	f.Add("/a?b", "curl/8", "open", int64(1234567), int64(0), 200, int64(12))
 	f.Add("\x00\x1f\"\\\b\f\n\r\t", "<script>&\u2028\u2029\x7f", "\xff\xc0ü\U0001F600\xed\xa0\x80", int64(-1), int64(-1000), -5, int64(-1))
 	f.Add("", "\xe2\x80", "\ufffd", int64(1e17), int64(100_000), 0, int64(1<<62))
+	form := accessForm()
 	f.Fuzz(func(t *testing.T, path, agent, grounds string, latency, integration int64, status int, size int64) {
 		r := &wire.Record{
 			RequestID: "id", SourceIP: agent + path, Time: time.Unix(latency%4_000_000_000, integration).UTC(), Method: grounds, Path: path, Route: "GET " + path, Status: status,
@@ -45,7 +46,8 @@ func FuzzAccessRecord(f *testing.F) {
 		}
 		var stamp clfStamp
 		for range 2 {
-			if got, want := string(appendAccessRecord(nil, r, &stamp)), marshalled(t, r); got != want {
+			line := logs.Event{Form: form, Message: string(appendAccessRecord(nil, r, &stamp))}
+			if got, want := line.Text(), marshalled(t, r); got != want || !json.Valid([]byte(line.Message)) {
 				t.Fatalf("got  %s\nwant %s", got, want)
 			}
 		}
@@ -72,7 +74,7 @@ func (k *keeper) keep(_ context.Context, region, group, stream string, events []
 	for _, e := range events {
 		size += len(e.Message)
 		name := region + " " + group + " " + stream
-		k.texts[name] = append(k.texts[name], e.Message)
+		k.texts[name] = append(k.texts[name], e.Text())
 	}
 	k.size = max(k.size, size)
 	return nil

@@ -140,10 +140,30 @@ func (t *Table[T]) read(row *document, v *T) error {
 			return fmt.Errorf("store: upgrade a record of %s: %w", t.s.Name, err)
 		}
 	}
-	if err := json.Unmarshal(doc, v); err != nil {
+	var err error
+	if d, ok := any(v).(Document); ok {
+		err = d.ReadDocument(doc)
+	} else {
+		err = json.Unmarshal(doc, v)
+	}
+	if err != nil {
 		return fmt.Errorf("store: decode a record of %s: %w", t.s.Name, err)
 	}
 	return nil
+}
+
+// Document is a record, by its pointer, that writes and reads its document itself, because
+// encoding/json takes too long for what is in it. The document is JSON all the same.
+type Document interface {
+	AppendDocument(b []byte) ([]byte, error)
+	ReadDocument(doc []byte) error
+}
+
+func encode[T any](v *T) ([]byte, error) {
+	if d, ok := any(v).(Document); ok {
+		return d.AppendDocument(nil)
+	}
+	return json.Marshal(v)
 }
 
 // written is a record on its way into the database.
@@ -158,7 +178,7 @@ func (t *Table[T]) written(v *T) (*written, error) {
 	if len(w.key) != len(t.s.Key) {
 		return nil, fmt.Errorf("store: a record of %s has %d key values for %d columns", t.s.Name, len(w.key), len(t.s.Key))
 	}
-	doc, err := json.Marshal(v)
+	doc, err := encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("store: encode a record of %s: %w", t.s.Name, err)
 	}

@@ -1,7 +1,9 @@
 package logs
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"math"
 	"math/bits"
@@ -21,13 +23,23 @@ import (
 type Chunk struct {
 	Account, Region, Group, Stream string
 	Class                          string
+	events                         []event
+}
+
+// chunkDocument is a chunk as it is stored. `SELECT value FROM log_chunks, json_each(doc,
+// '$.Messages')` lists its messages.
+type chunkDocument struct {
+	Account, Region, Group, Stream string
+	Class                          string
 	First                          int64
 	// Runs are the events' numbers and when they came: first number, how many from there on,
 	// and their time of ingestion.
 	Runs [][3]int64
 	// Times are milliseconds after First, one for each of Messages.
-	Times    []int64
-	Messages []string
+	Times []int64
+	// Form holds the pieces of the form that some of the messages may have.
+	Form     []string
+	Messages messageList
 }
 
 const (
@@ -47,10 +59,24 @@ const (
 type event struct {
 	Time, Number, Ingested int64
 	Message                string
+	form                   *Form // when set, Message holds values
+}
+
+// text is the whole message.
+func (e *event) text() string {
+	if e.form == nil {
+		return e.Message
+	}
+	return e.form.message(e.Message)
 }
 
 // size is what AWS counts for an event.
-func (e *event) size() int { return len(e.Message) + eventOverhead }
+func (e *event) size() int {
+	if e.form != nil {
+		return len(e.Message) + e.form.more + eventOverhead
+	}
+	return len(e.Message) + eventOverhead
+}
 
 func (e *event) place() place { return place{e.Time, e.Number} }
 
@@ -106,57 +132,117 @@ func (s *Stream) mark(class string, present bool) {
 
 var errDamaged = errors.New("logs: a chunk of events is damaged")
 
-// last is the time of the last event.
-func (c *Chunk) last() int64 { return c.First + c.Times[len(c.Times)-1] }
+// first and last are the times of the first and the last event, number is the first one's.
+func (c *Chunk) first() int64  { return c.events[0].Time }
+func (c *Chunk) last() int64   { return c.events[len(c.events)-1].Time }
+func (c *Chunk) number() int64 { return c.events[0].Number }
 
-// number is that of the first event.
-func (c *Chunk) number() int64 { return c.Runs[0][0] }
-
-// list reads chunks.
-func (t *tables) list(tx *store.Tx, q store.Query) ([]Chunk, error) {
-	chunks, err := t.chunks.List(tx, q)
-	for i := range chunks {
-		if c := &chunks[i]; len(c.Runs) == 0 || len(c.Times) == 0 || len(c.Times) != len(c.Messages) {
-			return nil, errDamaged
+// AppendDocument implements [store.Document].
+func (c *Chunk) AppendDocument(b []byte) ([]byte, error) {
+	size, form := 0, (*Form)(nil)
+	for i := range c.events {
+		e := &c.events[i]
+		size += len(e.Message) + len(e.Message)/8 + 8
+		if form == nil {
+			form = e.form
 		}
 	}
-	return chunks, err
+	head, err := json.Marshal(struct{ Account, Region, Group, Stream, Class string }{c.Account, c.Region, c.Group, c.Stream, c.Class})
+	if err != nil {
+		return nil, err
+	}
+	b = append(slices.Grow(b, size+len(head)+1024), head[:len(head)-1]...)
+	first := c.first()
+	b = strconv.AppendInt(append(b, `,"First":`...), first, 10)
+	b = c.appendRuns(append(b, `,"Runs":`...))
+	b = append(b, `,"Times":`...)
+	for i := range c.events {
+		b = strconv.AppendInt(append(b, comma(i)), c.events[i].Time-first, 10)
+	}
+	if form != nil {
+		b = append(b, `],"Form":`...)
+		for i, p := range form.pieces {
+			b = AppendString(append(b, comma(i)), p)
+		}
+	}
+	b = append(b, `],"Messages":`...)
+	for i := range c.events {
+		b = append(b, comma(i))
+		if e := &c.events[i]; e.form != nil && e.form.same(form) {
+			b = append(b, e.Message...)
+		} else {
+			b = AppendString(b, e.text())
+		}
+	}
+	return append(b, "]}"...), nil
 }
 
-// events appends the chunk's events to a list.
-func (c *Chunk) events(to []event) ([]event, error) {
-	i := 0
-	to = slices.Grow(to, len(c.Messages))
-	for _, run := range c.Runs {
+// comma is what stands before an element of an array.
+func comma(i int) byte {
+	if i == 0 {
+		return '['
+	}
+	return ','
+}
+
+func (c *Chunk) appendRuns(b []byte) []byte {
+	for i := 0; i < len(c.events); {
+		n, e := 1, &c.events[i]
+		for i+n < len(c.events) && c.events[i+n].Number == e.Number+int64(n) && c.events[i+n].Ingested == e.Ingested {
+			n++
+		}
+		b = strconv.AppendInt(append(b, comma(i), '['), e.Number, 10)
+		b = strconv.AppendInt(append(b, ','), int64(n), 10)
+		b = append(strconv.AppendInt(append(b, ','), e.Ingested, 10), ']')
+		i += n
+	}
+	return append(b, ']')
+}
+
+// cutMessages takes the messages out of a document, as AppendDocument writes it, and returns the
+// rest, which is small: encoding/json would look at each byte of the messages three times. The mark
+// cannot stand inside a string, where quotes are escaped.
+func (d *chunkDocument) cutMessages(doc []byte) (rest []byte) {
+	const mark, end = `,"Messages":[`, "]}"
+	i := bytes.Index(doc, []byte(mark))
+	if i < 0 || !bytes.HasSuffix(doc[i+len(mark):], []byte(end)) {
+		return doc // somebody else wrote it
+	}
+	d.Messages = messageList(doc[i+len(mark) : len(doc)-len(end)])
+	return append(doc[:i:i], '}')
+}
+
+// ReadDocument implements [store.Document].
+func (c *Chunk) ReadDocument(doc []byte) error {
+	var d chunkDocument
+	if err := json.Unmarshal(d.cutMessages(doc), &d); err != nil {
+		return err
+	}
+	*c = Chunk{Account: d.Account, Region: d.Region, Group: d.Group, Stream: d.Stream, Class: d.Class, events: make([]event, 0, len(d.Times))}
+	form := NewForm(d.Form...)
+	for _, run := range d.Runs {
 		for n := range run[1] {
-			if i == len(c.Times) {
-				return nil, errDamaged
+			i := len(c.events)
+			message, formed, ok := d.Messages.next()
+			if !ok || i == len(d.Times) || formed && len(d.Form) == 0 {
+				return errDamaged
 			}
-			to = append(to, event{c.First + c.Times[i], run[0] + n, run[2], c.Messages[i]})
-			i++
+			e := event{Time: d.First + d.Times[i], Number: run[0] + n, Ingested: run[2], Message: message}
+			if formed {
+				e.form = form
+			}
+			c.events = append(c.events, e)
 		}
 	}
-	if i != len(c.Times) {
-		return nil, errDamaged
+	if len(c.events) == 0 || len(c.events) != len(d.Times) {
+		return errDamaged
 	}
-	return to, nil
+	return nil
 }
 
 // insert writes a chunk of events, which are in order and not none.
 func (s *Service) insert(tx *store.Tx, st *Stream, class string, events []event) error {
-	c := Chunk{
-		Account: st.Account, Region: st.Region, Group: st.Group, Stream: st.Name, Class: class, First: events[0].Time,
-		Times: make([]int64, len(events)), Messages: make([]string, len(events)),
-	}
-	for i := range events {
-		e := &events[i]
-		c.Times[i], c.Messages[i] = e.Time-c.First, e.Message
-		if n := len(c.Runs); n > 0 && c.Runs[n-1][0]+c.Runs[n-1][1] == e.Number && c.Runs[n-1][2] == e.Ingested {
-			c.Runs[n-1][1]++
-			continue
-		}
-		c.Runs = append(c.Runs, [3]int64{e.Number, 1, e.Ingested})
-	}
+	c := Chunk{Account: st.Account, Region: st.Region, Group: st.Group, Stream: st.Name, Class: class, events: events}
 	st.mark(class, true)
 	return s.chunks.Insert(tx, c)
 }
@@ -207,7 +293,7 @@ func (s *Service) insertFull(tx *store.Tx, st *Stream, events []event) ([]event,
 // takeLoose removes a stream's loose chunks and returns their events together with others, in order.
 func (s *Service) takeLoose(tx *store.Tx, st *Stream, with []event) ([]event, error) {
 	key := append(st.key(), loose)
-	chunks, err := s.list(tx, store.Query{Prefix: key})
+	chunks, err := s.chunks.List(tx, store.Query{Prefix: key})
 	if err != nil {
 		return nil, err
 	}
@@ -217,9 +303,7 @@ func (s *Service) takeLoose(tx *store.Tx, st *Stream, with []event) ([]event, er
 	st.Loose, st.LooseBytes = 0, 0
 	var all []event
 	for i := range chunks {
-		if all, err = chunks[i].events(all); err != nil {
-			return nil, err
-		}
+		all = append(all, chunks[i].events...)
 	}
 	all = append(all, with...)
 	slices.SortFunc(all, func(a, b event) int { return a.place().compare(b.place()) })

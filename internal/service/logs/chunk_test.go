@@ -3,6 +3,7 @@ package logs
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -25,6 +27,8 @@ type model struct {
 	now  time.Time
 	want []event // Number is the order of arrival
 	next int
+	// forms are what messages are of; nil for none.
+	forms []*Form
 }
 
 const modelAccount, modelRegion = "111111111111", "eu-west-1"
@@ -40,7 +44,8 @@ func newModel(t *testing.T, seed uint64) *model {
 			t.Error(err)
 		}
 	})
-	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	forms := []*Form{nil, nil, NewForm("<", ",", "[", `"`, ">"), NewForm(`{"n":`, `,"s":`, `,"o":`, `,"e":`, "}")}
+	m := &model{t: t, forms: forms[:1+seed%4], r: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if m.s, err = New(Config{DB: db, Account: modelAccount, Now: func() time.Time { return m.now }}); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +65,9 @@ func (m *model) batch() []Event {
 		at := m.now.Add(-time.Duration(m.r.IntN(spread)) * time.Millisecond)
 		m.next++
 		events[i] = Event{Time: at, Message: fmt.Sprint(m.next, strings.Repeat("x", m.r.IntN(size)))}
+		if form := m.forms[m.r.IntN(len(m.forms))]; form != nil {
+			events[i].Form, events[i].Message = form, fmt.Sprintf(`[%d,%q,{"a":["]",1]},"\u00e9"]`, m.next, "a,b]}\""+strings.Repeat("y", m.r.IntN(size)))
+		}
 	}
 	return events
 }
@@ -68,7 +76,8 @@ func (m *model) note(events []Event) {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	for _, e := range events {
-		m.want = append(m.want, event{Time: e.Time.UnixMilli(), Number: int64(len(m.want)), Message: e.Message})
+		w := event{Message: e.Message, form: e.Form}
+		m.want = append(m.want, event{Time: e.Time.UnixMilli(), Number: int64(len(m.want)), Message: w.text()})
 	}
 }
 
@@ -168,7 +177,7 @@ func (m *model) stream() (st Stream) {
 func (m *model) chunkRows() (all []Chunk) {
 	m.t.Helper()
 	err := m.s.db.View(m.ctx, func(tx *store.Tx) (err error) {
-		all, err = m.s.list(tx, store.Query{})
+		all, err = m.s.chunks.List(tx, store.Query{})
 		return err
 	})
 	if err != nil {
@@ -185,15 +194,11 @@ func (m *model) consistent() {
 		size += e.size()
 	}
 	for _, c := range m.chunkRows() {
-		events, err := c.events(nil)
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		n := sizeOf(events)
+		n := sizeOf(c.events)
 		if bytes += n; c.Class == loose {
 			looseRows, looseBytes = looseRows+1, looseBytes+n
-		} else if !slices.Contains(st.classes(), c.Class) || spanOf(c.Class) < c.last()-c.First || n > chunkBytes && len(events) > 1 {
-			m.t.Fatalf("a chunk of class %s, %d bytes, over %d ms; the stream has %v", c.Class, n, c.last()-c.First, st.classes())
+		} else if !slices.Contains(st.classes(), c.Class) || spanOf(c.Class) < c.last()-c.first() || n > chunkBytes && len(c.events) > 1 {
+			m.t.Fatalf("a chunk of class %s, %d bytes, over %d ms; the stream has %v", c.Class, n, c.last()-c.first(), st.classes())
 		}
 	}
 	if looseRows != st.Loose || looseBytes != st.LooseBytes || looseRows > maxLoose || looseBytes > maxLooseBytes {
@@ -219,10 +224,10 @@ func (m *model) window() (int64, int64) {
 // of time and arrival, by pages of any size, and expired events are gone.
 func TestChunks_model(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2) {
+	for seed := range uint64(4) {
 		m := newModel(t, seed)
-		for range 3 {
-			for range 50 {
+		for range 2 {
+			for range 60 {
 				m.append()
 			}
 			m.consistent()
@@ -287,7 +292,7 @@ func TestChunks_follow(t *testing.T) {
 		}
 		req.NextToken = out.NextForwardToken
 		m.now = m.now.Add(time.Second)
-		events := []Event{{m.now, fmt.Sprint("a", m.next)}, {m.now, fmt.Sprint("b", m.next)}}
+		events := []Event{{Time: m.now, Message: fmt.Sprint("a", m.next)}, {Time: m.now, Message: fmt.Sprint("b", m.next)}}
 		m.next++
 		if err := m.s.Append(m.ctx, modelRegion, "g", "s", events); err != nil {
 			t.Fatal(err)
@@ -403,14 +408,22 @@ func (m *model) after(token *string) []api.OutputLogEvent {
 // Damaged chunks are an error, not a crash.
 func TestChunk_damaged(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Chunk{
-		{},
-		{Runs: [][3]int64{{0, 2, 0}}, Times: []int64{0}, Messages: []string{"a"}},
-		{Runs: [][3]int64{{0, 1, 0}}, Times: []int64{0, 1}, Messages: []string{"a", "b"}},
-		{Runs: [][3]int64{{0, math.MaxInt64, 0}}, Times: []int64{0, 1}, Messages: []string{"a", "b"}},
+	var c Chunk
+	good := `{"First":5,"Runs":[[0,1,9],[4,1,9]],"Times":[0,3],"Form":["<",">"],"Messages":["a\n\u00fc",["b"]]}`
+	if err := c.ReadDocument([]byte(good)); err != nil || len(c.events) != 2 || c.events[0].text() != "a\nü" || c.events[1].text() != `<"b">` || c.events[1].Number != 4 || c.last() != 8 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if err := c.ReadDocument([]byte(strings.ReplaceAll(good, ":[", ": [ ") + "\n")); err != nil || c.events[1].text() != `<"b">` || c.events[0].text() != "a\nü" {
+		t.Fatalf("written by somebody else: %+v, %v", c, err)
+	}
+	for _, doc := range []string{
+		`{"Runs":[[0,1,9]],"Times":[0],"Messages":["a\"]}`, `{"Runs":[[0,1,9]],"Times":[0],"Messages":["\u12"]}`, `{"Runs":[[0,1,9]],"Times":[0],"Messages":["]}`, `{"Runs":[[0,1,9]],"Times":[0],"Messages":[]}`,
+		``, `{}`, `null`, `{"Messages":null}`, `{"Messages":3}`, `{"Messages":["a"]}`, `{"Runs":[[0,1,9]],"Messages":["a"]}`, `{"Runs":[[0,1,9]],"Times":[0]}`,
+		`{"Runs":[[0,1,9]],"Times":[0],"Messages":[7]}`, `{"Runs":[[0,1,9]],"Times":[0],"Messages":[["b"]]}`, `{"Runs":[[0,2,9]],"Times":[0],"Messages":["a"]}`,
+		`{"Runs":[[0,1,9]],"Times":[0,1],"Messages":["a","b"]}`, `{"Runs":[[0,9223372036854775807,9]],"Times":[0,1],"Messages":["a","b"]}`, `{"Runs":[[0,-1,9]],"Times":[],"Messages":[]}`,
 	} {
-		if _, err := c.events(nil); err == nil && len(c.Runs) > 0 {
-			t.Errorf("%+v was read", c)
+		if err := c.ReadDocument([]byte(doc)); err == nil {
+			t.Errorf("%s was read: %+v", doc, c)
 		}
 	}
 	for _, span := range []int64{0, 1, 3, 4, 15, 16, 63, 64, 86_400_000, math.MaxInt64} {
@@ -419,4 +432,70 @@ func TestChunk_damaged(t *testing.T) {
 			t.Errorf("a span of %d is of class %s, up to %d", span, class, spanOf(class))
 		}
 	}
+}
+
+// FuzzChunk: what is written is read again, as encoding/json reads it, too.
+func FuzzChunk(f *testing.F) {
+	f.Add("a", "b\"\\\n\x00\u2028<&>", "x", int64(1), int64(7))
+	f.Add("", "\xff\xc3", "[\",]}", int64(-1), int64(0))
+	f.Fuzz(func(t *testing.T, a, b, piece string, gap, number int64) {
+		form := NewForm(piece, a, b)
+		values, err := json.Marshal([]any{a, map[string]any{b: []string{a, b}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Chunk{Account: a, Group: b, Class: loose, events: []event{
+			{Time: 1, Number: number, Ingested: 3, Message: a}, {Time: 2, Number: number + 1, Ingested: 3, Message: string(values), form: form},
+			{Time: 2, Number: number + 3, Ingested: 3, Message: b}, {Time: 2 + gap&0xffff, Number: number + 4, Ingested: gap, Message: `[1,"2"]`, form: NewForm(b, a, "")},
+		}}
+		doc, err := c.AppendDocument(nil)
+		if err != nil || !json.Valid(doc) {
+			t.Fatalf("%s: %v", doc, err)
+		}
+		var d struct{ Messages []any }
+		if err := json.Unmarshal(doc, &d); err != nil {
+			t.Fatal(err)
+		}
+		var read Chunk
+		if err := read.ReadDocument(doc); err != nil {
+			t.Fatalf("%s: %v", doc, err)
+		}
+		for i, e := range c.events {
+			got := read.events[i]
+			want := strings.ToValidUTF8(e.text(), "\ufffd")
+			if got.Time != e.Time || got.Number != e.Number || got.Ingested != e.Ingested || len(read.events) != len(c.events) {
+				t.Fatalf("%s: %+v, want %+v", doc, got, e)
+			}
+			text := got.text()
+			if utf8.ValidString(e.text()) && text != want || got.size() != len(text)+eventOverhead {
+				t.Fatalf("%s: %q (%d), want %q", doc, text, got.size(), want)
+			}
+			if s, plain := d.Messages[i].(string); plain && s != text {
+				t.Fatalf("%s: encoding/json reads %q, not %q", doc, s, text)
+			}
+		}
+	})
+}
+
+// FuzzAppendString: strings are quoted as encoding/json does it, and read as they were.
+func FuzzAppendString(f *testing.F) {
+	f.Add("\x00\x1f\"\\\b\f\n\r\t<script>&\u2028\u2029\x7f \xff\xc0ü\U0001F600\xed\xa0\x80")
+	f.Add("\xe2\x80")
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := AppendString(nil, s)
+		if string(got) != string(want) {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+		var again string
+		if err := json.Unmarshal(got, &again); err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := unquote(string(got)); !ok || text != again {
+			t.Fatalf("%s is read as %q, want %q", got, text, again)
+		}
+	})
 }

@@ -77,12 +77,12 @@ func filterPage(m *merge, match func(string) bool, limit int, out *api.FilterLog
 		if scanned == maxScanned {
 			return last, nil
 		}
-		if match(r.Message) {
-			if !p.take(r.Message) {
+		if text := r.text(); match(text) {
+			if !p.take(r.size()) {
 				return last, nil
 			}
 			out.Events = append(out.Events, api.FilteredLogEvent{
-				EventId: wire.String(r.id()), IngestionTime: &r.Ingested, LogStreamName: &r.stream, Message: &r.Message, Timestamp: &r.Time,
+				EventId: wire.String(r.id()), IngestionTime: &r.Ingested, LogStreamName: &r.stream, Message: &text, Timestamp: &r.Time,
 			})
 		}
 		last = r

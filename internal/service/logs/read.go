@@ -67,8 +67,7 @@ func windowOf(start, end *int64, horizon int64) window {
 // pager collects a page of bounded length and size.
 type pager struct{ limit, bytes int }
 
-func (p *pager) take(message string) bool {
-	size := len(message) + eventOverhead
+func (p *pager) take(size int) bool {
 	if p.limit == 0 || size > p.bytes && p.bytes < maxPageBytes {
 		return false
 	}
@@ -145,7 +144,7 @@ func (s *Service) page(tx *store.Tx, st *Stream, w window, from place, back bool
 		return nil, err
 	}
 	p, n := pager{limit: limit, bytes: maxPageBytes}, 0
-	for n < len(found.events) && p.take(found.events[n].Message) {
+	for n < len(found.events) && p.take(found.events[n].size()) {
 		n++
 	}
 	page := found.events[:n]
@@ -159,6 +158,7 @@ func (s *Service) answer(given *string, question string, page []event, from plac
 	out := &api.GetLogEventsResponse{Events: make([]api.OutputLogEvent, len(page))}
 	for i := range page {
 		r := &page[i]
+		r.Message, r.form = r.text(), nil
 		out.Events[i] = api.OutputLogEvent{IngestionTime: &r.Ingested, Message: &r.Message, Timestamp: &r.Time}
 	}
 	forward, backward := place{from.time, before}, place{from.time, behind}

@@ -101,41 +101,39 @@ func (s *Service) read(tx *store.Tx, st *Stream, f *selection) error {
 // readClass adds the chunks of a class that may hold events of the selection. They come in the
 // order of their first times; how far before it a chunk may reach back, its class says.
 func (s *Service) readClass(tx *store.Tx, st *Stream, class string, f *selection) error {
-	const step = 4
+	const most = 4 // chunks at once
 	span := spanOf(class)
-	q := store.Query{Prefix: append(st.key(), class), Limit: step, Reverse: f.back}
+	q := store.Query{Prefix: append(st.key(), class), Limit: 1, Reverse: f.back}
 	switch {
+	case class == loose:
+		q.Limit = maxLoose + 1
 	case !f.back:
 		q.After = append(slices.Clone(q.Prefix), stamp(max(f.from.time, f.window.start)-span), "")
 	case f.from.time < math.MaxInt64:
 		q.After = append(slices.Clone(q.Prefix), stamp(f.from.time+1), "")
 	}
 	for {
-		chunks, err := s.list(tx, q)
+		chunks, err := s.chunks.List(tx, q)
 		if err != nil {
 			return err
 		}
 		for i := range chunks {
 			c := &chunks[i]
-			last := c.last()
+			first, last := c.first(), c.last()
 			// Further chunks begin beyond this one, and end at most a span behind their beginning.
-			if beyond := c.First + min(span, math.MaxInt64-c.First); f.back && !f.wants(math.MinInt64, beyond) || !f.back && !f.wants(c.First, math.MaxInt64) {
+			if beyond := first + min(span, math.MaxInt64-first); f.back && !f.wants(math.MinInt64, beyond) || !f.back && !f.wants(first, math.MaxInt64) {
 				return nil
 			}
-			if !f.wants(c.First, last) {
-				continue
+			if f.wants(first, last) {
+				f.add(c.events)
 			}
-			events, err := c.events(nil)
-			if err != nil {
-				return err
-			}
-			f.add(events)
 		}
-		if len(chunks) < step {
+		if len(chunks) < q.Limit {
 			return nil
 		}
-		end := &chunks[step-1]
-		q.After = append(slices.Clone(q.Prefix), stamp(end.First), number(end.number()))
+		end := &chunks[len(chunks)-1]
+		q.Limit = min(2*q.Limit, most)
+		q.After = append(slices.Clone(q.Prefix), stamp(end.first()), number(end.number()))
 	}
 }
 
@@ -152,7 +150,7 @@ func (s *Service) readRecords(tx *store.Tx, st *Stream, f *selection) error {
 		events := make([]event, len(records))
 		for i := range records {
 			r := &records[i]
-			events[i] = event{r.Time, r.Number, r.Ingested, r.Message}
+			events[i] = r.event()
 		}
 		if f.back {
 			slices.Reverse(events)

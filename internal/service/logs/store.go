@@ -49,6 +49,10 @@ type Record struct {
 	Message                        string
 }
 
+func (r *Record) event() event {
+	return event{Time: r.Time, Number: r.Number, Ingested: r.Ingested, Message: r.Message}
+}
+
 type tables struct {
 	groups  *store.Table[Group]
 	streams *store.Table[Stream]
@@ -75,7 +79,7 @@ func newTables() tables {
 		chunks: store.NewTable(store.Schema[Chunk]{
 			Name: "log_chunks", Key: []string{"account", "region", "log_group", "stream", "class", "at", "number"},
 			KeyOf: func(c *Chunk) []string {
-				return []string{c.Account, c.Region, c.Group, c.Stream, c.Class, stamp(c.First), number(c.number())}
+				return []string{c.Account, c.Region, c.Group, c.Stream, c.Class, stamp(c.first()), number(c.number())}
 			},
 		}),
 		events: store.NewTable(store.Schema[Record]{

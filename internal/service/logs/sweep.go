@@ -106,15 +106,15 @@ func (s *Service) sweepStream(ctx context.Context, st *Stream, horizon int64) (m
 func (s *Service) expireChunks(tx *store.Tx, st *Stream, horizon int64, first *int64) (more bool, err error) {
 	left := sweepChunks
 	for _, class := range st.classes() {
-		chunks, err := s.list(tx, store.Query{Prefix: append(st.key(), class), Limit: left})
+		chunks, err := s.chunks.List(tx, store.Query{Prefix: append(st.key(), class), Limit: left})
 		if err != nil {
 			return false, err
 		}
 		asked, kept := left, false
 		for i := range chunks {
 			c := &chunks[i]
-			if c.First >= horizon {
-				*first, kept = min(*first, c.First), true
+			if c.first() >= horizon {
+				*first, kept = min(*first, c.first()), true
 				break
 			}
 			stays, err := s.trim(tx, st, c, horizon)
@@ -137,14 +137,10 @@ func (s *Service) expireChunks(tx *store.Tx, st *Stream, horizon int64, first *i
 // trim deletes a chunk and puts back what is not expired of it. It returns the time of the
 // first event that stays, or MaxInt64.
 func (s *Service) trim(tx *store.Tx, st *Stream, c *Chunk, horizon int64) (int64, error) {
-	if err := s.chunks.Delete(tx, append(st.key(), c.Class, stamp(c.First), number(c.number()))...); err != nil {
+	if err := s.chunks.Delete(tx, append(st.key(), c.Class, stamp(c.first()), number(c.number()))...); err != nil {
 		return 0, err
 	}
-	events, err := c.events(nil)
-	if err != nil {
-		return 0, err
-	}
-	n, gone := 0, 0
+	events, n, gone := c.events, 0, 0
 	for n < len(events) && events[n].Time < horizon {
 		gone += events[n].size()
 		n++
@@ -224,7 +220,7 @@ func (s *Service) gatherStream(ctx context.Context, st *Stream) (more bool, err 
 		events := make([]event, len(records))
 		for i := range records {
 			r := &records[i]
-			events[i] = event{r.Time, r.Number, r.Ingested, r.Message}
+			events[i] = r.event()
 		}
 		if more = len(records) == gatherBatch; more {
 			for i := range events {

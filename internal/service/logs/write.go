@@ -17,6 +17,17 @@ import (
 type Event struct {
 	Time    time.Time
 	Message string
+	// Form is what the message has in common with others; nil when Message is all of it. With a
+	// form, Message holds the values: a valid array in JSON, without blanks between them.
+	Form *Form
+}
+
+// Text is the whole message.
+func (e *Event) Text() string {
+	if e.Form == nil {
+		return e.Message
+	}
+	return e.Form.message(e.Message)
 }
 
 const (
@@ -36,7 +47,7 @@ func (s *Service) Append(ctx context.Context, region, group, stream string, even
 	}
 	list := make([]event, len(events))
 	for i := range events {
-		list[i] = event{Time: events[i].Time.UnixMilli(), Message: events[i].Message}
+		list[i] = event{Time: events[i].Time.UnixMilli(), Message: events[i].Message, form: events[i].Form}
 	}
 	byTime(list)
 	return s.db.Update(ctx, func(tx *store.Tx) error {
