@@ -110,8 +110,12 @@ func paramText(v any) (string, bool) {
 
 // mapTemplate is a mapping template. One that does not parse fails when it is needed,
 // as at AWS, where a definition takes any text.
+//
+// An empty one leaves the payload as it is (API Gateway Developer Guide, "Request and response
+// data mapping reference"), and so does "__passthrough__", which older exports have.
 type mapTemplate struct {
 	contentType string
+	passes      bool
 	tpl         *vtl.Template
 	err         error
 }
@@ -120,7 +124,7 @@ type mapTemplate struct {
 func compileTemplates(in map[string]string) []mapTemplate {
 	out := make([]mapTemplate, 0, len(in))
 	for contentType, text := range in {
-		t := mapTemplate{contentType: contentType}
+		t := mapTemplate{contentType: contentType, passes: text == "" || text == "__passthrough__"}
 		t.tpl, t.err = vtl.Compile(text)
 		out = append(out, t)
 	}

@@ -185,7 +185,7 @@ func (m *requestMapping) mapBody(x *Exchange, out *mappedRequest) error {
 	if body, err = x.convertRequest(m.handling, contentType, body); err != nil {
 		return err
 	}
-	if t == nil {
+	if t == nil || t.passes {
 		out.body = body
 		return nil
 	}

@@ -114,10 +114,12 @@ func (x *Exchange) mapAnswer(all []responseMapping, a *integrationAnswer) error 
 		return err
 	}
 	if t := m.template(x); t != nil {
-		state := x.mapState()
-		state.answer.Reset(body, requestParameters{x})
-		if body, err = x.render(t, &state.answer); err != nil {
-			return mapFailure(err, false)
+		if !t.passes {
+			state := x.mapState()
+			state.answer.Reset(body, requestParameters{x})
+			if body, err = x.render(t, &state.answer); err != nil {
+				return mapFailure(err, false)
+			}
 		}
 		if !typed {
 			x.reply.fields = append(x.reply.fields, Field{"Content-Type", t.contentType})
