@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"strings"
 
 	"moat/internal/http1"
 	"moat/internal/outbound"
@@ -82,10 +83,16 @@ func (g *Gateway) equip(s *Snapshot) {
 	if s.canary != nil {
 		g.equip(s.canary.snap)
 	}
+	links := map[string]*http1.Transport{} // routes of one link share their connections
 	for _, rt := range s.routes {
-		if rt.link != nil && rt.transport == nil {
-			rt.transport = &http1.Transport{Client: g.client(outbound.Fixed(rt.link.Targets), certificate)}
+		if rt.link == nil || rt.transport != nil {
+			continue
 		}
+		to := strings.Join(rt.link.Targets, " ")
+		if links[to] == nil {
+			links[to] = &http1.Transport{Client: g.client(outbound.Fixed(rt.link.Targets), certificate)}
+		}
+		rt.transport = links[to]
 	}
 }
 

@@ -112,6 +112,9 @@ func FuzzReply(f *testing.F) {
 	for _, text := range []string{fine, "HTTP/1.1 200 OK\r\n\r\nto the end", "HTTP/1.1 100 Continue\r\n\r\n" + fine, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nok\r\n0\r\nA: b\r\n\r\n"} {
 		f.Add([]byte(text))
 	}
+	for _, h := range hostiles() {
+		f.Add([]byte(h.second))
+	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if len(input) > 4<<10 {
 			return

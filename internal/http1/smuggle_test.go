@@ -143,6 +143,25 @@ func vectors() []vector {
 		{"an authority for GET", "GET a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "400"},
 
 		{"another expectation", post + "Expect: 200-maybe\r\nContent-Length: 1\r\n\r\nx", "417"},
+		// Expect against who waits for the body and who does not (0.CL, CL.0 by early answers).
+		{"an empty expectation", post + "Expect: \r\nContent-Length: 1\r\n\r\nx", "417"},
+		{"an expectation beside another", post + "Expect: y 100-continue\r\nContent-Length: 1\r\n\r\nx", "417"},
+		{"a list of expectations", post + "Expect: 100-continue, 100-continue\r\nContent-Length: 1\r\n\r\nx", "417"},
+		{"an expectation and another's", post + "Expect: 100-continue\r\nExpect: z\r\nContent-Length: 1\r\n\r\nx", "417"},
+		{"an expectation with a blank name", post + "Expect : 100-continue\r\nContent-Length: 1\r\n\r\nx", "400"},
+		{"a folded length", post + "Content-Length:\r\n 5\r\n\r\nhello", "400"},
+		{"a length and a NUL", post + "Content-Length: 5\x00\r\n\r\nhello", "400"},
+		{"a length with a parameter", post + "Content-Length: 5;x\r\n\r\nhello", "400"},
+		{"a length behind a form feed", post + "Content-Length: \f5\r\n\r\nhello", "400"},
+		{"a length behind a bare CR", post + "X: y\rContent-Length: 5\r\n\r\nhello", "400"},
+		{"a length in the first line", "POST / HTTP/1.1\rContent-Length: 5\r\nHost: a\r\n\r\nhello", "400"},
+		{"a name that is quoted", post + "\"Content-Length\": 5\r\n\r\nhello", "400"},
+		{"a name behind a BOM", post + "\xef\xbb\xbfContent-Length: 5\r\n\r\nhello", "400"},
+		{"a space before Host", "GET / HTTP/1.1\r\nX: y\r\n Host: a\r\n\r\n", "400"},
+		{"Host and another, folded", get + "X: y\r\n\tHost: b\r\n\r\n", "400"},
+		{"a target of two slashes and another host", "GET http://b//a/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+		{"a target with a bare CR", "GET /\rX HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+		{"a method with a bare CR", "GET\r / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
 		{"a broken Connection", get + "Connection: close\"\r\n\r\n", "400"},
 		{"too many fields", get + strings.Repeat("X: y\r\n", 130) + "\r\n", "431"},
 		{"too large a header", get + "X: " + strings.Repeat("y", 70<<10) + "\r\n\r\n", "431"},
@@ -159,8 +178,10 @@ func vectors() []vector {
 		"LF behind a chunk": "1\r\nx\n0\r\n\r\n", "nothing behind a chunk": "1\r\nx0\r\n\r\n", "more than the chunk": "1\r\nxy\r\n0\r\n\r\n", "CR behind a chunk": "1\r\nx\r0\r\n\r\n", "two bytes for CR LF": "1\r\nxyz0\r\n\r\n",
 		"LF as the end": "0\r\n\n", "LF behind the last chunk": "0\n\r\n", "a trailer with LF": "0\r\nX: y\n\r\n", "a folded trailer": "0\r\nX: y\r\n z\r\n\r\n", "a trailer with a blank name": "0\r\nX : y\r\n\r\n",
 		"a long trailer": "0\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n", "many trailers": "0\r\n" + strings.Repeat("X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", 400) + "\r\n", "a trailer that is none": "0\r\nGET / HTTP/1.1\r\n\r\n",
-		"wasteful chunks":   strings.Repeat("1;"+strings.Repeat("a", 250)+"\r\nx\r\n", 100) + "0\r\n\r\n",
-		"a chunk too large": "fffffffff\r\nx",
+		"wasteful chunks":        strings.Repeat("1;"+strings.Repeat("a", 250)+"\r\nx\r\n", 100) + "0\r\n\r\n",
+		"a chunk too large":      "fffffffff\r\nx",
+		"CR CR LF behind a size": "1\r\r\nx\r\n0\r\n\r\n", "CR CR LF as the end": "0\r\n\r\r\n", "an extension over two lines": "1;a\r\n b\r\nx\r\n0\r\n\r\n", "a size and a colon": "1:a\r\nx\r\n0\r\n\r\n", "a size and a comma": "1,2\r\nx\r\n0\r\n\r\n",
+		"a last chunk of minus zero": "-0\r\n\r\n", "a last chunk of 0x0": "0x0\r\n\r\n", "a quoted extension with a CR": "1;a=\"\r\"\r\nx\r\n0\r\n\r\n", "a trailer without a name": "0\r\n: y\r\n\r\n", "a trailer with a NUL": "0\r\nX: \x00\r\n\r\n",
 	} {
 		v = append(v, vector{name, post + chunked + "\r\n" + body, "400"})
 	}
@@ -243,6 +264,9 @@ func TestSmuggling_Replies(t *testing.T) {
 		"a NUL": ok + "X: \x00\r\nContent-Length: 0\r\n\r\n", "a status of two digits": "HTTP/1.1 20 OK\r\n\r\n", "a status of four digits": "HTTP/1.1 2000 OK\r\n\r\n", "a status out of range": "HTTP/1.1 600 OK\r\nContent-Length: 0\r\n\r\n",
 		"no blank before the status": "HTTP/1.1200 OK\r\n\r\n", "another protocol": "ICY 200 OK\r\n\r\n", "0.9": "<html>hello</html>", "HTTP/2": "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "switching": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 		"too many interim": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 20) + ok + "Content-Length: 0\r\n\r\n", "a short body": ok + "Content-Length: 5\r\n\r\nabc", "a broken chunk": ok + "Transfer-Encoding: chunked\r\n\r\nx\r\n", "a chunk without its end": ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nx0\r\n\r\n",
+		"two blanks before the status": "HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n", "lower case": "http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "a signed status": "HTTP/1.1 +20 OK\r\nContent-Length: 0\r\n\r\n", "CR CR LF": "HTTP/1.1 200 OK\r\r\nContent-Length: 0\r\n\r\n",
+		"a NUL in the reason": "HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n", "a folded length": ok + "Content-Length:\r\n 1\r\n\r\nx", "a length with a NUL": ok + "Content-Length: 1\x00\r\n\r\nx", "an empty length": ok + "Content-Length: \r\n\r\n", "identity": ok + "Transfer-Encoding: identity\r\n\r\nx",
+		"a length in interim": "HTTP/1.1 103 Early Hints\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n" + ok + "Content-Length: 0\r\n\r\n", "LF behind a chunk": ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\n0\r\n\r\n", "LF in an extension": ok + "Transfer-Encoding: chunked\r\n\r\n1;a\nx\r\n0\r\n\r\n",
 		"no last chunk": ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", "half a head": ok + "X: ", "nothing": "", "too large a head": ok + "X: " + strings.Repeat("y", 70<<10) + "\r\n\r\n", "too many fields": ok + strings.Repeat("X: y\r\n", 300) + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {

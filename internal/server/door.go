@@ -1,14 +1,27 @@
 package server
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // maxRunning is how many requests net/http may have in handlers at once; our own engine has
 // the same bound of its own. A connection of HTTP/2 brings many.
 const maxRunning = 4096
+
+// lifetime is how long a connection may serve; our own engine has the same bound of its own.
+const lifetime = time.Hour
+
+type bornKey struct{}
+
+// born notes when a connection of net/http's began.
+func (s *Server) born(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, bornKey{}, s.cfg.Now())
+}
 
 // door is what every request that net/http has read goes through: it holds them to what the
 // engine of the plain port holds its own to.
@@ -21,6 +34,9 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.atDoor.Add(-1)
+	if born, ok := r.Context().Value(bornKey{}).(time.Time); ok && d.cfg.Now().Sub(born) > lifetime {
+		w.Header().Set("Connection", "close") // HTTP/2 says it in its own way
+	}
 	if r.Method == http.MethodConnect {
 		w.Header().Set("Connection", "close")
 		turnAway(w, http.StatusNotImplemented, "CONNECT is not served")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -97,6 +98,49 @@ func TestDoor_Overload(t *testing.T) {
 	}
 	if n := s.atDoor.Load(); n != 0 {
 		t.Errorf("%d are left", n)
+	}
+}
+
+// A connection over TLS ends with the first answer behind its lifetime, in HTTP/2 too.
+func TestDoor_Lifetime(t *testing.T) {
+	t.Parallel()
+	var passed atomic.Int64
+	s := newTestServer(t, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) } })
+	var dialed atomic.Int32
+	for _, h2 := range []bool{false, true} {
+		dialed.Store(0)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: h2, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dialed.Add(1)
+			return (&net.Dialer{}).DialContext(ctx, network, s.listener.Addr().String())
+		}}
+		ask := func(want int32) {
+			t.Helper()
+			req, _ := http.NewRequest("GET", "https://localhost/_moat/health", nil)
+			resp, err := transport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if (resp.ProtoMajor == 2) != h2 || dialed.Load() != want {
+				t.Errorf("HTTP/2 %v: %s over connection %d, want %d", h2, resp.Proto, dialed.Load(), want)
+			}
+		}
+		ask(1)
+		ask(1)
+		passed.Add(int64(lifetime + time.Second))
+		ask(1)  // the last
+		if h2 { // the word that it was comes in a frame of its own
+			for end := time.Now().Add(10 * time.Second); dialed.Load() == 1 && time.Now().Before(end); {
+				req, _ := http.NewRequest("GET", "https://localhost/_moat/health", nil)
+				if resp, err := transport.RoundTrip(req); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+			}
+		}
+		ask(2)
+		transport.CloseIdleConnections()
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Server) serve(l net.Listener) {
 	s.start(ctx, "store", s.db.Run)
 	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
-		Handler: door{s}, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
+		Handler: door{s}, ConnContext: s.born, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
 		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	if !s.cfg.NetHTTP {
