@@ -14,7 +14,7 @@ var apiProperties = map[string]string{
 	"GatewayResponses": "", "AccessLogSetting": "", "CanarySetting": "", "TracingEnabled": "", "OpenApiVersion": "", "Models": "",
 	"FailOnWarnings": "", "Description": "", "Mode": "", "ApiKeySourceType": "", "CacheClusterEnabled": "", "CacheClusterSize": "",
 	"DisableExecuteApiEndpoint": "", manageSwagger: "", "PropagateTags": "",
-	"MergeDefinitions": "-", "Domain": "-", "AlwaysDeploy": "-", "Policy": "-", "SecurityPolicy": "-", "EndpointAccessMode": "-",
+	"MergeDefinitions": "-", "Domain": "", "AlwaysDeploy": "-", "Policy": "-", "SecurityPolicy": "-", "EndpointAccessMode": "-",
 }
 
 func (tr *transform) checkProperties(id string, p *template.Value, known map[string]string) {
@@ -462,6 +462,7 @@ func (a *api) deploymentAndStage(definition, openAPI *template.Value) {
 	tr.put(stageID, "AWS::ApiGateway::Stage", stage, a.r, passThrough...)
 	tr.refer(a.id, "Stage", stageID)
 	tr.refer(a.id, "Deployment", id)
+	a.domain(stageID)
 	a.permissions()
 	a.usagePlan(stageID)
 }
