@@ -10,11 +10,15 @@ import (
 // idleConns are connections that have asked once and then say nothing.
 const idleConns = 10_000
 
+// warmIdle are requests before the first figure, so that the server has worked before it rests.
+const warmIdle = 100
+
 // idleMemory answers what a connection costs that does nothing, of a server that has done little else.
 func (b *bench) idleMemory(ctx context.Context) (group, error) {
 	out := group{
 		Title: "Idle connections",
-		How:   fmt.Sprintf("Resident memory of `moat serve` with one API before, and with %d connections that have each had one answer of its open route.", idleConns),
+		How: fmt.Sprintf("Resident memory of `moat serve` with one API at rest, with %d connections that have each had one answer of its open route and wait, and while %d others ask beside them. Each: by what of it is no file's.",
+			idleConns, gatewayConns),
 	}
 	r, err := b.newRig(ctx)
 	if err != nil {
@@ -37,14 +41,33 @@ func (b *bench) idleMemory(ctx context.Context) (group, error) {
 		return out, err
 	}
 	pid := r.cmd.Process.Pid
-	before := residents("VmRSS", pid)
+	first, err := dial(r.address)
+	if err != nil {
+		return out, err
+	}
+	defer first.Close()
+	for range warmIdle {
+		if _, err := first.exchange(raw, http.StatusOK); err != nil {
+			return out, err
+		}
+	}
+	time.Sleep(settle)
+	before, anonymous := residents("VmRSS", pid), residents("RssAnon", pid)
 	stop, err := holdIdle(ctx, r.address, raw)
 	if err != nil {
 		return out, err
 	}
 	defer stop()
-	with := residents("VmRSS", pid)
-	line := row{Name: "Moat", Figures: []figure{{"before", "MiB", before}, {"with them", "MiB", with}, {"each", "KiB", (with - before) * 1024 / idleConns}}}
+	with, each := residents("VmRSS", pid), (residents("RssAnon", pid)-anonymous)*1024/idleConns
+	ask := load{conns: gatewayConns, count: gatewayCount, limit: gatewayTime, do: func(c *conn, _ int) error {
+		_, err := c.exchange(raw, http.StatusOK)
+		return err
+	}}
+	if _, err := ask.run(ctx, r.process, r.address); err != nil {
+		return out, err
+	}
+	busy := residents("VmRSS", pid)
+	line := row{Name: "Moat", Figures: []figure{{"before", "MiB", before}, {"with them", "MiB", with}, {"each", "KiB", each}, {"beside a load", "MiB", busy}}}
 	out.Rows = append(out.Rows, line.below("with them", 60))
 	return out, nil
 }
@@ -74,6 +97,6 @@ func holdIdle(ctx context.Context, address string, raw []byte) (stop func(), err
 			return nil, ctx.Err()
 		}
 	}
-	time.Sleep(5 * time.Second) // the server gives back what it needed for a moment
+	time.Sleep(settle) // the server gives back what it needed for a moment
 	return stop, nil
 }

@@ -41,9 +41,6 @@ type conn struct {
 	fd     int32       // while it is parked
 	stay   uint32      // the last time it was parked
 
-	quiet   time.Time // since when it is silent while the server drains, and the limit then
-	quietAt int64
-
 	gone atomic.Pointer[func()] // called when the client leaves while its request runs
 
 	raw syscall.RawConn // nil: not a socket
@@ -172,15 +169,23 @@ func (c *conn) hurry() {
 	}
 }
 
+// silence is since when a connection has been silent while the server drains, and its limit then.
+type silence struct {
+	limit int64
+	from  time.Time
+}
+
 // silent reports whether a connection has asked nothing for a while since the server drains. A
 // client at work asks again sooner, and learns from its next answer that it is the last: to close
 // while its request is on the way would lose that. The server's mu is held.
 func (c *conn) silent() bool {
 	at, now := c.watch.at.Load(), time.Now()
-	if c.quietAt != at || c.quiet.IsZero() {
-		c.quietAt, c.quiet = at, now
+	since, ok := c.srv.silences[c]
+	if !ok || since.limit != at {
+		since = silence{at, now}
+		c.srv.silences[c] = since
 	}
-	return now.Sub(c.quiet) >= pauseAtWork
+	return now.Sub(since.from) >= pauseAtWork
 }
 
 // ending reports whether the answer under way is the connection's last.

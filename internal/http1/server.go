@@ -73,8 +73,9 @@ type Server struct {
 	lot       lot
 	total     int // connections, those that are parked and those handed to TLS too
 	addresses map[netip.Addr]int
-	serving   int // calls of Serve
-	watchers  int // of them and of their last connections
+	silences  map[*conn]silence // while the server drains
+	serving   int               // calls of Serve
+	watchers  int               // of them and of their last connections
 }
 
 // NewServer returns a server that serves what is given to [Server.Serve].
@@ -329,6 +330,9 @@ func addressKey(a netip.Addr) netip.Addr {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	s.mu.Lock()
+	if s.silences == nil {
+		s.silences = map[*conn]silence{}
+	}
 	for l := range s.listeners {
 		s.lastCalls(l)
 	}
