@@ -4,7 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
+	"net/netip"
+	"sync"
 
 	"moat/internal/http1"
 )
@@ -19,23 +20,66 @@ const (
 	// or is passed on as it comes.
 	smallBody = 64 << 10
 	maxRoomed = 512 << 20
+	maxShare  = maxRoomed / 4 // of one address
 	// maxUploads is how many bodies may be on their way to one target at once. Whoever sends
 	// slowly holds a connection to it meanwhile, and must not hold them all.
 	maxUploads = 256
 )
 
-// room is what longer bodies take of memory, all together.
-type room struct{ taken atomic.Int64 }
+// room is what longer bodies take of memory, all together and those of one address: who sends
+// many of them slowly must not hold it all.
+type room struct {
+	mu     sync.Mutex
+	taken  int64
+	shares map[netip.Addr]int64
+}
 
 // errNoRoom says that bodies take all the memory that they may.
 var errNoRoom = errors.New("gateway: no room for a body")
 
-func (r *room) take(n int64) bool {
-	if r.taken.Add(n) > maxRoomed {
-		r.taken.Add(-n)
+// take takes n bytes for a client.
+func (r *room) take(ip string, n int64) bool {
+	key := shareOf(ip)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.taken+n > maxRoomed || key.IsValid() && r.shares[key]+n > maxShare {
 		return false
 	}
+	r.taken += n
+	if key.IsValid() {
+		if r.shares == nil {
+			r.shares = map[netip.Addr]int64{}
+		}
+		r.shares[key] += n
+	}
 	return true
+}
+
+// give gives back what take took.
+func (r *room) give(ip string, n int64) {
+	key := shareOf(ip)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken -= n
+	if key.IsValid() {
+		if r.shares[key] -= n; r.shares[key] <= 0 {
+			delete(r.shares, key)
+		}
+	}
+}
+
+// shareOf is what a client's bodies are counted under: a network of IPv6 is one; not valid for
+// loopback, where a proxy of this machine brings everybody's.
+func shareOf(ip string) netip.Addr {
+	a, err := netip.ParseAddr(ip)
+	switch a = a.Unmap(); {
+	case err != nil || a.IsLoopback():
+		return netip.Addr{}
+	case a.Is6():
+		p, _ := a.WithZone("").Prefix(64)
+		return p.Addr()
+	}
+	return a
 }
 
 // overloaded is the answer when there is no room; it says when to come again.
@@ -121,7 +165,7 @@ func (x *Exchange) grow(b []byte, length int64) ([]byte, error) {
 		size = min(size, int(length)+1)
 	}
 	if more := int64(size - max(cap(b), smallBody)); more > 0 {
-		if !x.g.room.take(more) {
+		if !x.g.room.take(x.RemoteIP, more) {
 			return nil, errNoRoom
 		}
 		x.held += more
@@ -132,7 +176,7 @@ func (x *Exchange) grow(b []byte, length int64) ([]byte, error) {
 // leaveRoom gives back what the exchange's bodies took.
 func (x *Exchange) leaveRoom() {
 	if x.held > 0 {
-		x.g.room.taken.Add(-x.held)
+		x.g.room.give(x.RemoteIP, x.held)
 		x.held = 0
 	}
 }

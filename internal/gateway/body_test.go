@@ -81,7 +81,10 @@ func TestAnswerLimit(t *testing.T) {
 			if broken := path == "/files/x" && say == ""; broken && (err == nil || n > maxBody) || !broken && (status != 500 || err != nil) {
 				t.Errorf("%s%s, a byte more: %d, %d bytes, %v", path, say, status, n, err)
 			}
-			if g := k.last().Grounds; status == 500 && g != "Integration response of reported length 10485761 is larger than allowed maximum of 10485760 bytes." {
+			if status != 500 {
+				continue
+			}
+			if g := k.last().Grounds; g != "Integration response of reported length 10485761 is larger than allowed maximum of 10485760 bytes." {
 				t.Error(g)
 			}
 		}
@@ -111,9 +114,13 @@ func TestRoom(t *testing.T) {
 	_, _ = z.Write(make([]byte, 5<<20))
 	_ = z.Close()
 	long := make([]byte, 3*smallBody)
-	free := k.room.taken.Load()
+	held := func() int64 {
+		k.room.mu.Lock()
+		defer k.room.mu.Unlock()
+		return k.room.taken + int64(len(k.room.shares))
+	}
 	for _, taken := range []int64{0, maxRoomed} {
-		k.room.taken.Add(taken)
+		k.room.taken += taken
 		check(t, send(long[:smallBody]), ok)
 		for name, w := range map[string]*httptest.ResponseRecorder{"long": send(long), "compressed": send(zipped.Bytes(), "Content-Encoding", "gzip")} {
 			switch {
@@ -123,14 +130,46 @@ func TestRoom(t *testing.T) {
 				t.Errorf("%s: got %d %s %v", name, w.Code, w.Body, w.Header())
 			}
 		}
-		k.room.taken.Add(-taken)
-		if n := k.room.taken.Load(); n != free {
+		k.room.taken -= taken
+		if n := held(); n != 0 {
 			t.Errorf("%d bytes are still taken", n)
 		}
 	}
 	k.invoker.f = func(Invocation) (Result, error) { panic("boom") }
-	if w := send(long); w.Code != 500 || k.room.taken.Load() != free {
-		t.Errorf("after a panic: %d, %d bytes are taken", w.Code, k.room.taken.Load())
+	if w := send(long); w.Code != 500 || held() != 0 {
+		t.Errorf("after a panic: %d, %d bytes are taken", w.Code, held())
+	}
+}
+
+// One address has a share of the room and no more; others are not hindered.
+func TestRoom_Shares(t *testing.T) {
+	t.Parallel()
+	r := new(room)
+	for _, step := range []struct {
+		ip string
+		n  int64
+		ok bool
+	}{
+		{"192.0.2.1", maxShare, true}, {"192.0.2.1", 1, false}, {"::ffff:192.0.2.1", 1, false}, {"192.0.2.2", 1, true},
+		{"2001:db8::1", maxShare - 1, true}, {"2001:db8::ffff", 1, true}, {"2001:db8::2", 1, false}, {"2001:db8:0:1::2", 1, true},
+		{"127.0.0.1", maxShare, true}, {"127.0.0.1", maxShare - 2, true}, {"::1", 1, false}, {"198.51.100.1", 1, false},
+	} {
+		if ok := r.take(step.ip, step.n); ok != step.ok {
+			t.Errorf("%s %d: %v", step.ip, step.n, ok)
+		}
+	}
+	r.give("192.0.2.1", maxShare)
+	if !r.take("::ffff:192.0.2.1", maxShare-1) || r.take("192.0.2.1", 2) || !r.take("198.51.100.1", 1) {
+		t.Error("what was given back is not there")
+	}
+	r.give("192.0.2.1", maxShare-1)
+	r.give("192.0.2.2", 1)
+	r.give("198.51.100.1", 1)
+	r.give("2001:db8::9", maxShare)
+	r.give("2001:db8:0:1::3", 1)
+	r.give("127.0.0.1", 2*maxShare-2)
+	if r.taken != 0 || len(r.shares) != 0 {
+		t.Errorf("%d bytes, %d shares are left", r.taken, len(r.shares))
 	}
 }
 
@@ -232,9 +271,11 @@ func TestUpload_Streams(t *testing.T) {
 		wait := make(chan struct{})
 		time.AfterFunc(700*time.Millisecond, func() { close(wait) })
 		<-wait
-		if n := k.room.taken.Load(); n != 0 {
+		k.room.mu.Lock()
+		if n := k.room.taken; n != 0 {
 			t.Errorf("%s: %d bytes are held", name, n)
 		}
+		k.room.mu.Unlock()
 		for range 3 {
 			u.send(before + piece + behind)
 		}
@@ -353,9 +394,14 @@ func TestUpload_LeavesConnections(t *testing.T) {
 		t.Fatalf("%d uploads are left", n)
 	}
 	w.uploads.Store(maxUploads)
-	k.room.taken.Store(maxRoomed - 2*smallBody)
+	set := func(n int64) {
+		k.room.mu.Lock()
+		defer k.room.mu.Unlock()
+		k.room.taken = n
+	}
+	set(maxRoomed - 2*smallBody)
 	send() // held in memory now
-	k.room.taken.Store(maxRoomed)
+	set(maxRoomed)
 	u := upload(t, addr, fmt.Sprintf("Content-Length: %d\r\n", 2*smallBody))
 	u.send(strings.Repeat("x", 2*smallBody))
 	if status, body := u.answer(); status != 503 {
