@@ -154,16 +154,11 @@ func (s *Service) GetClientCertificates(ctx context.Context, in *apigatewayapi.G
 
 // UpdateClientCertificate patches a certificate's description.
 func (s *Service) UpdateClientCertificate(ctx context.Context, in *apigatewayapi.UpdateClientCertificateRequest) (*apigatewayapi.ClientCertificate, error) {
-	var c certificate
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if c, err = s.certificate(tx, s.place(ctx), in.ClientCertificateId); err != nil {
-			return err
-		}
-		if err := descriptionRules().apply(&c.Certificate, in.PatchOperations); err != nil {
-			return err
-		}
-		return s.tables.certificates.Put(tx, c)
-	})
+	c, err := amend(ctx, s, func(tx *store.Tx) (certificate, error) {
+		return s.certificate(tx, s.place(ctx), in.ClientCertificateId)
+	}, func(tx *store.Tx, c *certificate) error {
+		return descriptionRules().apply(&c.Certificate, in.PatchOperations)
+	}, s.tables.certificates.Put)
 	if err != nil {
 		return nil, err
 	}

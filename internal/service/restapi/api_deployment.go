@@ -171,22 +171,16 @@ func (s *Service) GetDeployments(ctx context.Context, in *apigatewayapi.GetDeplo
 
 // UpdateDeployment patches a deployment's description.
 func (s *Service) UpdateDeployment(ctx context.Context, in *apigatewayapi.UpdateDeploymentRequest) (*apigatewayapi.Deployment, error) {
-	var out apigatewayapi.Deployment
-	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		d, err := s.deployment(tx, s.place(ctx), in.RestApiId, in.DeploymentId)
-		if err != nil {
-			return err
-		}
-		if err := descriptionRules().apply(&d.Deployment, in.PatchOperations); err != nil {
-			return err
-		}
-		out = d.Deployment
-		return s.tables.deployments.Put(tx, d)
-	})
+	read := func(tx *store.Tx) (deployment, error) {
+		return s.deployment(tx, s.place(ctx), in.RestApiId, in.DeploymentId)
+	}
+	d, err := amend(ctx, s, read, func(_ *store.Tx, d *deployment) error {
+		return descriptionRules().apply(&d.Deployment, in.PatchOperations)
+	}, s.tables.deployments.Put)
 	if err != nil {
 		return nil, err
 	}
-	return &out, nil
+	return &d.Deployment, nil
 }
 
 // DeleteDeployment deletes a deployment that no stage serves.

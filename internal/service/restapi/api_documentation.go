@@ -239,16 +239,11 @@ func (s *Service) GetDocumentationVersions(ctx context.Context, in *apigatewayap
 // UpdateDocumentationVersion changes a version's description.
 func (s *Service) UpdateDocumentationVersion(ctx context.Context, in *apigatewayapi.UpdateDocumentationVersionRequest) (*apigatewayapi.DocumentationVersion, error) {
 	rules := descriptionRules()
-	var out documentation
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if out, err = s.documentationVersion(tx, s.place(ctx), in.RestApiId, in.DocumentationVersion); err != nil {
-			return err
-		}
-		if err := rules.apply(&out.Version, in.PatchOperations); err != nil {
-			return err
-		}
-		return s.tables.documentation.Put(tx, out)
-	})
+	out, err := amend(ctx, s, func(tx *store.Tx) (documentation, error) {
+		return s.documentationVersion(tx, s.place(ctx), in.RestApiId, in.DocumentationVersion)
+	}, func(tx *store.Tx, out *documentation) error {
+		return rules.apply(&out.Version, in.PatchOperations)
+	}, s.tables.documentation.Put)
 	if err != nil {
 		return nil, err
 	}

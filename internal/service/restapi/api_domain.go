@@ -170,11 +170,7 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 	if err := migrating(in.PatchOperations); err != nil {
 		return nil, err
 	}
-	var d domain
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if d, err = s.domain(tx, s.place(ctx), in.DomainName); err != nil {
-			return err
-		}
+	d, err := amend(ctx, s, func(tx *store.Tx) (domain, error) { return s.domain(tx, s.place(ctx), in.DomainName) }, func(tx *store.Tx, d *domain) error {
 		if err := domainRules().apply(&d.Domain, rest); err != nil {
 			return err
 		}
@@ -182,17 +178,14 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 			d.Domain.MutualTlsAuthentication = nil
 		}
 		if up != (upload{}) {
-			if err := s.uploaded(&d, up); err != nil {
+			if err := s.uploaded(d, up); err != nil {
 				return err
 			}
 			d.Domain.CertificateUploadDate = wire.Ptr(s.now())
 		}
-		s.nameEndpoint(&d, d.endpointID())
-		if err := s.checkDomain("UpdateDomainName", &d); err != nil {
-			return err
-		}
-		return s.tables.domains.Put(tx, d)
-	})
+		s.nameEndpoint(d, d.endpointID())
+		return s.checkDomain("UpdateDomainName", d)
+	}, s.tables.domains.Put)
 	if err != nil {
 		return nil, err
 	}

@@ -156,13 +156,9 @@ func (s *Service) GetApiKeys(ctx context.Context, in *apigatewayapi.GetApiKeysRe
 
 // UpdateApiKey patches a key; a disabled key is refused when the call answers.
 func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiKeyRequest) (*apigatewayapi.ApiKey, error) {
-	var k key
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if k, err = s.key(tx, s.place(ctx), in.ApiKey); err != nil {
-			return err
-		}
+	k, err := amend(ctx, s, func(tx *store.Tx) (key, error) { return s.key(tx, s.place(ctx), in.ApiKey) }, func(tx *store.Tx, k *key) error {
 		for _, op := range in.PatchOperations {
-			if err := s.patchKey(tx, &k, op); err != nil {
+			if err := s.patchKey(tx, k, op); err != nil {
 				return err
 			}
 		}
@@ -170,8 +166,8 @@ func (s *Service) UpdateApiKey(ctx context.Context, in *apigatewayapi.UpdateApiK
 			return err
 		}
 		k.Key.LastUpdatedDate = wire.Ptr(s.now())
-		return s.putKey(tx, k)
-	})
+		return nil
+	}, s.putKey)
 	if err != nil {
 		return nil, err
 	}

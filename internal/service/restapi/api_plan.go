@@ -156,21 +156,14 @@ func (s *Service) GetUsagePlans(ctx context.Context, in *apigatewayapi.GetUsageP
 // UpdateUsagePlan patches a plan; its limits hold when the call answers.
 func (s *Service) UpdateUsagePlan(ctx context.Context, in *apigatewayapi.UpdateUsagePlanRequest) (*apigatewayapi.UsagePlan, error) {
 	p := s.place(ctx)
-	var pl plan
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if pl, err = s.plan(tx, p, in.UsagePlanId); err != nil {
-			return err
-		}
+	pl, err := amend(ctx, s, func(tx *store.Tx) (plan, error) { return s.plan(tx, p, in.UsagePlanId) }, func(tx *store.Tx, pl *plan) error {
 		for _, op := range in.PatchOperations {
 			if err := patchPlan(&pl.Plan, op); err != nil {
 				return err
 			}
 		}
-		if err := s.checkPlan(tx, p, &pl.Plan); err != nil {
-			return err
-		}
-		return s.putPlan(tx, pl)
-	})
+		return s.checkPlan(tx, p, &pl.Plan)
+	}, s.putPlan)
 	if err != nil {
 		return nil, err
 	}

@@ -127,19 +127,15 @@ func (s *Service) GetVpcLinks(ctx context.Context, in *apigatewayapi.GetVpcLinks
 
 // UpdateVpcLink patches a link's name and description.
 func (s *Service) UpdateVpcLink(ctx context.Context, in *apigatewayapi.UpdateVpcLinkRequest) (*apigatewayapi.VpcLink, error) {
-	var l link
-	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if l, err = s.link(tx, s.place(ctx), in.VpcLinkId); err != nil {
-			return err
-		}
+	l, err := amend(ctx, s, func(tx *store.Tx) (link, error) { return s.link(tx, s.place(ctx), in.VpcLinkId) }, func(tx *store.Tx, l *link) error {
 		if err := linkRules().apply(&l.Link, in.PatchOperations); err != nil {
 			return err
 		}
 		if wire.Value(l.Link.Name) == "" {
 			return badRequest("Name cannot be empty")
 		}
-		return s.tables.links.Put(tx, l)
-	})
+		return nil
+	}, s.tables.links.Put)
 	if err != nil {
 		return nil, err
 	}

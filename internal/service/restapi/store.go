@@ -228,6 +228,20 @@ func (s *Service) edit(ctx context.Context, id string, fn func(d *definition) er
 	})
 }
 
+// amend reads a record, changes it and writes it back, in one transaction. change may run again.
+func amend[T any](ctx context.Context, s *Service, read func(tx *store.Tx) (T, error), change func(tx *store.Tx, v *T) error, write func(tx *store.Tx, v T) error) (v T, err error) {
+	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if v, err = read(tx); err != nil {
+			return err
+		}
+		if err := change(tx, &v); err != nil {
+			return err
+		}
+		return write(tx, v)
+	})
+	return v, err
+}
+
 // root returns the id of the root resource.
 func (d *definition) root() string { return wire.Value(d.API.RootResourceId) }
 
