@@ -176,9 +176,9 @@ func (s *Service) DeleteAuthorizer(ctx context.Context, in *apigatewayapi.Delete
 		if _, err := d.authorizer(in.AuthorizerId); err != nil {
 			return err
 		}
-		for _, r := range d.Resources {
-			for verb, m := range r.ResourceMethods {
-				if wire.Value(m.AuthorizerId) == in.AuthorizerId {
+		for _, r := range d.sorted() {
+			for _, verb := range slices.Sorted(maps.Keys(r.ResourceMethods)) {
+				if m := r.ResourceMethods[verb]; wire.Value(m.AuthorizerId) == in.AuthorizerId {
 					return conflict("Cannot delete authorizer '%s', is referenced in method: %s/%s", in.AuthorizerId, wire.Value(r.Path), verb)
 				}
 			}

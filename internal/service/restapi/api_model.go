@@ -3,6 +3,8 @@ package restapi
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -107,18 +109,26 @@ func (s *Service) DeleteModel(ctx context.Context, in *apigatewayapi.DeleteModel
 		if _, err := d.model(in.ModelName); err != nil {
 			return err
 		}
-		for _, r := range d.sorted() {
-			for verb, m := range r.ResourceMethods {
-				for _, name := range m.RequestModels {
-					if name == in.ModelName {
-						return conflict("Cannot delete model '%s', is referenced in method request: %s/%s", name, wire.Value(r.Path), verb)
-					}
-				}
-			}
+		if verb, path, asks := d.modelAsked(in.ModelName); asks {
+			return conflict("Cannot delete model '%s', is referenced in method request: %s/%s", in.ModelName, path, verb)
 		}
 		delete(d.Models, in.ModelName)
 		return nil
 	})
+}
+
+// modelAsked finds the first method whose request has a model.
+func (d *definition) modelAsked(name string) (verb, path string, asks bool) {
+	for _, r := range d.sorted() {
+		for _, verb := range slices.Sorted(maps.Keys(r.ResourceMethods)) {
+			for _, model := range r.ResourceMethods[verb].RequestModels {
+				if model == name {
+					return verb, wire.Value(r.Path), true
+				}
+			}
+		}
+	}
+	return "", "", false
 }
 
 // CreateRequestValidator adds a validator to an API.
@@ -205,11 +215,18 @@ func (s *Service) UpdateRequestValidator(ctx context.Context, in *apigatewayapi.
 	return &out, nil
 }
 
-// DeleteRequestValidator removes a validator.
+// DeleteRequestValidator removes a validator that no method asks for.
 func (s *Service) DeleteRequestValidator(ctx context.Context, in *apigatewayapi.DeleteRequestValidatorRequest) (*apigatewayapi.DeleteRequestValidatorOutput, error) {
 	return &apigatewayapi.DeleteRequestValidatorOutput{}, noValidator(s.edit(ctx, in.RestApiId, func(d *definition) error {
 		if _, err := d.validator(in.RequestValidatorId); err != nil {
 			return err
+		}
+		for _, r := range d.sorted() {
+			for _, verb := range slices.Sorted(maps.Keys(r.ResourceMethods)) { // it would go on unvalidated
+				if wire.Value(r.ResourceMethods[verb].RequestValidatorId) == in.RequestValidatorId {
+					return conflict("Cannot delete request validator '%s', is referenced in method: %s/%s", in.RequestValidatorId, wire.Value(r.Path), verb)
+				}
+			}
 		}
 		delete(d.Validators, in.RequestValidatorId)
 		return nil

@@ -183,3 +183,23 @@ func TestModelTemplate(t *testing.T) {
 	_, err = s.GetModelTemplate(ctx, &apigatewayapi.GetModelTemplateRequest{RestApiId: *api.Id, ModelName: "ghost"})
 	refused(t, err, "NotFoundException", "Invalid model name specified: ghost")
 }
+
+// A validator that a method asks for stays: without it, requests would go on unvalidated.
+func TestDeleteRequestValidator_inUse(t *testing.T) {
+	t.Parallel()
+	p := newPatched(t)
+	if _, err := p.patch("UpdateMethod", apigatewayapi.PatchOperation{Op: replace, Path: wire.String("/requestValidatorId"), Value: wire.String(p.ids["RequestValidatorId"])}); err != nil {
+		t.Fatal(err)
+	}
+	remove := func() error {
+		_, err := p.s.DeleteRequestValidator(p.ctx, &apigatewayapi.DeleteRequestValidatorRequest{RestApiId: p.ids["RestApiId"], RequestValidatorId: p.ids["RequestValidatorId"]})
+		return err
+	}
+	refused(t, remove(), "ConflictException", "Cannot delete request validator '"+p.ids["RequestValidatorId"]+"', is referenced in method: /pets/POST")
+	if _, err := p.patch("UpdateMethod", apigatewayapi.PatchOperation{Op: replace, Path: wire.String("/requestValidatorId"), Value: wire.String("")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(); err != nil {
+		t.Error(err)
+	}
+}
