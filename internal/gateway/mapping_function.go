@@ -77,7 +77,8 @@ func (m *functionMapped) ask(ctx context.Context, x *Exchange, mapped *mappedReq
 	case kind == "Event":
 		return &integrationAnswer{status: http.StatusAccepted, selection: strconv.Itoa(http.StatusAccepted), fields: http.Header{}}, nil
 	}
-	a := &integrationAnswer{status: http.StatusOK, selection: strconv.Itoa(http.StatusOK), fields: http.Header{"Content-Type": {"application/json"}}, body: out.Payload}
+	// Patterns look at the error's message alone: ".+" means every error, ".*" success as well.
+	a := &integrationAnswer{status: http.StatusOK, function: true, fields: http.Header{"Content-Type": {"application/json"}}, body: out.Payload}
 	if out.FunctionError != "" {
 		a.fields.Set("X-Amz-Function-Error", out.FunctionError)
 	}

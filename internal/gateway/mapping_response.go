@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"moat/internal/pure/vtl"
+	"moat/internal/pure/jsonpath"
 )
 
 // responseMapping makes the method's response of one kind of the integration's.
@@ -27,6 +27,33 @@ type integrationAnswer struct {
 	selection string // what patterns look at: the status, or a function's error message
 	fields    http.Header
 	body      []byte
+	// function says that errorMessage of the body, where it is a JSON text, counts as what it holds.
+	function bool
+	read     bool
+	root     any
+}
+
+// value is what a path names in the body. A function's custom error is a JSON text in errorMessage, which
+// mappings onto headers look into (API Gateway Developer Guide, "Handle custom Lambda errors in API Gateway").
+func (a *integrationAnswer) value(p *jsonpath.Path) (any, error) {
+	if !a.read {
+		a.read = true
+		root, err := jsonpath.Parse(a.body)
+		if err != nil {
+			return nil, err
+		}
+		a.root = root
+		if m, ok := root.(*jsonpath.Map); ok && a.function {
+			text, _ := m.Get("errorMessage")
+			s, _ := text.(string)
+			if inner, err := jsonpath.Parse([]byte(s)); err == nil {
+				if _, is := inner.(*jsonpath.Map); is {
+					m.Put("errorMessage", inner)
+				}
+			}
+		}
+	}
+	return p.Find(a.root)
 }
 
 func compileResponses(where string, in []IntegrationResponse) ([]responseMapping, error) {
@@ -182,8 +209,7 @@ func (x *Exchange) answerValues(s source, a *integrationAnswer) []string {
 		if s.path == nil {
 			return []string{string(a.body)}
 		}
-		in := vtl.Input{Body: a.body}
-		if v, ok := textOf(in.Value(s.path)); ok {
+		if v, ok := textOf(a.value(s.path)); ok {
 			return []string{v}
 		}
 		return nil
