@@ -81,7 +81,10 @@ type Route struct {
 	// the model that RequestModels names for its content type ("$default" for the others).
 	ValidateBody  bool
 	RequestModels map[string]string
-	Integration   Integration
+	// MethodResponses are the status codes that the method declares: an answer that is mapped
+	// to another one fails when it is given, as at AWS. nil: it is not known which.
+	MethodResponses []string
+	Integration     Integration
 }
 
 // Integration is what answers a route: AWS_PROXY (a function) and HTTP_PROXY as it is,

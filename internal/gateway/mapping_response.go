@@ -16,6 +16,7 @@ import (
 type responseMapping struct {
 	pattern   *regexp.Regexp // nil: the default
 	status    int
+	code      string // the status as it is declared
 	params    []mapping
 	templates []mapTemplate
 	handling  string
@@ -69,7 +70,7 @@ func compileResponses(where string, in []IntegrationResponse) ([]responseMapping
 }
 
 func compileResponse(where string, r IntegrationResponse) (responseMapping, error) {
-	m := responseMapping{templates: compileTemplates(r.ResponseTemplates), handling: r.ContentHandling}
+	m := responseMapping{code: r.StatusCode, templates: compileTemplates(r.ResponseTemplates), handling: r.ContentHandling}
 	var err error
 	if r.SelectionPattern != "" && r.SelectionPattern != "default" {
 		if m.pattern, err = regexp.Compile("^(?:" + r.SelectionPattern + `)\z`); err != nil {
@@ -124,6 +125,9 @@ func (x *Exchange) mapAnswer(all []responseMapping, a *integrationAnswer) error 
 	m := selectResponse(all, a.selection)
 	if m == nil {
 		return refuse(APIConfigurationError, "no integration response matches "+clip([]byte(a.selection))+" and there is no default")
+	}
+	if declared := x.route.def.MethodResponses; declared != nil && !slices.Contains(declared, m.code) {
+		return refuse(APIConfigurationError, "Output mapping refers to an invalid method response: "+m.code)
 	}
 	x.reply.status = m.status
 	typed := false

@@ -15,7 +15,7 @@ func serviceAPI(role string) string {
 		return `
           ` + path + `:
             get:
-              responses: {"200": {description: ok}}
+              responses: {"200": {description: ok}, "403": {description: no}, "404": {description: no}}
               x-amazon-apigateway-integration:
                 type: aws
                 httpMethod: ` + method + `

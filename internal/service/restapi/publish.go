@@ -269,6 +269,10 @@ func (d *definition) route(r apigatewayapi.Resource, verb string, m apigatewayap
 			CacheKeyParameters: i.CacheKeyParameters, CacheNamespace: wire.Value(i.CacheNamespace),
 		},
 	}
+	route.MethodResponses = []string{}
+	for _, mr := range byKey(m.MethodResponses) {
+		route.MethodResponses = append(route.MethodResponses, wire.Value(mr.StatusCode))
+	}
 	for _, ir := range byKey(i.IntegrationResponses) {
 		route.Integration.Responses = append(route.Integration.Responses, gateway.IntegrationResponse{
 			StatusCode: wire.Value(ir.StatusCode), SelectionPattern: wire.Value(ir.SelectionPattern), ContentHandling: string(ir.ContentHandling),
