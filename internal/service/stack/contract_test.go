@@ -28,6 +28,10 @@ func TestService_Deploy_foreseen(t *testing.T) {
   C: {Type: AWS::Cognito::UserPoolClient, Properties: {UserPoolId: !Ref P, ExplicitAuthFlows: [!Sub "${P}", ALLOW_USER_SRP_AUTH]}}`, ""},
 		{"integration", `M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: a, ResourceId: r, HttpMethod: GET, Integration: {Type: PROXY}}}`, "M: Properties.Integration.Type: value 'PROXY'"},
 		{"integration response", `M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: a, ResourceId: r, HttpMethod: GET, Integration: {Type: MOCK, IntegrationResponses: [{StatusCode: 200}, {StatusCode: 2000}]}}}`, "Properties.Integration.IntegrationResponses.1.StatusCode"},
+		{"enum of the schema", `M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: a, ResourceId: r, HttpMethod: GET, AuthorizationType: JWT}}`, "M: Properties.AuthorizationType: expected"},
+		{"enum of a list", `P: {Type: AWS::Cognito::UserPool, Properties: {EnabledMfas: [SMS_MFA, FACE]}}`, `P: Properties.EnabledMfas.1: expected`},
+		{"enum of numbers", `L: {Type: AWS::Logs::LogGroup, Properties: {RetentionInDays: 2}}`, "L: Properties.RetentionInDays: expected"},
+		{"enum of settings", `S: {Type: AWS::ApiGateway::Stage, Properties: {RestApiId: a, StageName: v1, DeploymentId: d, MethodSettings: [{HttpMethod: GET, ResourcePath: /, LoggingLevel: DEBUG}]}}`, "S: Properties.MethodSettings.0.LoggingLevel: expected"},
 		{"domain", `D: {Type: AWS::ApiGateway::DomainName, Properties: {DomainName: x.example, SecurityPolicy: TLS_0_9}}`, "D: Properties.SecurityPolicy: value 'TLS_0_9'"},
 		{"renamed", `A: {Type: AWS::ApiGateway::RestApi, Properties: {Name: x, ApiKeySourceType: COOKIE}}`, "A: Properties.ApiKeySourceType: value 'COOKIE'"},
 	} {

@@ -74,13 +74,12 @@ func domainName(c apigatewayapi.Service) Handler {
 
 // domain patches what changed of a custom domain name.
 func (p *patch) domain(r *Request) {
-	for _, m := range [][3]string{
-		{"CertificateArn", "/certificateArn"}, {"RegionalCertificateArn", "/regionalCertificateArn"},
-		{"OwnershipVerificationCertificateArn", "/ownershipVerificationCertificateArn"},
-		{"SecurityPolicy", "/securityPolicy", "TLS_1_2"}, {"RoutingMode", "/routingMode", "BASE_PATH_MAPPING_ONLY"}, {"EndpointAccessMode", "/endpointAccessMode", "BASIC"},
-	} {
-		p.or(r, m[0], m[1], m[2])
-	}
+	p.optional(r, "CertificateArn", "/certificateArn")
+	p.optional(r, "RegionalCertificateArn", "/regionalCertificateArn")
+	p.optional(r, "OwnershipVerificationCertificateArn", "/ownershipVerificationCertificateArn")
+	p.or(r, "SecurityPolicy", "/securityPolicy", "TLS_1_2")
+	p.or(r, "RoutingMode", "/routingMode", "BASE_PATH_MAPPING_ONLY")
+	p.or(r, "EndpointAccessMode", "/endpointAccessMode", "BASIC")
 	p.endpoint(r)
 	if !r.changed("MutualTlsAuthentication") {
 		return

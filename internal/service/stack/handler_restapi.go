@@ -81,11 +81,13 @@ var restAPIOnly = map[string]string{
 }
 
 func refusedOfRestAPI(known *template.Value) []Refusal {
-	out := refusals(known, map[string]string{
-		"BodyS3Location":     "there is no S3 here; give the definition as Body",
-		"SecurityPolicy":     "the security policy is that of Moat's own endpoint, or of a custom domain name",
-		"EndpointAccessMode": "access modes of endpoints are not built",
-	})
+	out := refusals(known, map[string]string{"BodyS3Location": "there is no S3 here; give the definition as Body"})
+	if strings.HasPrefix(known.Get("SecurityPolicy").Str(), "SecurityPolicy_") {
+		out = append(out, Refusal{"SecurityPolicy", "an API's own endpoint is Moat's, which has one list of ciphers"})
+	}
+	if known.Get("EndpointAccessMode").Str() == "STRICT" {
+		out = append(out, Refusal{"EndpointAccessMode", "strict access to endpoints is not built"})
+	}
 	if known.Has("CloneFrom") && known.Has("Body") {
 		out = append(out, Refusal{"CloneFrom", "an API is made from another one or from a definition, not from both"})
 	}
@@ -159,6 +161,11 @@ func (p *patch) restAPI(r *Request) {
 	p.document(r, "Policy", "/policy")
 	p.members(textsOf(r.Previous.Get("BinaryMediaTypes")), textsOf(r.Properties.Get("BinaryMediaTypes")), "/binaryMediaTypes/")
 	p.endpoint(r)
+	for _, m := range [][2]string{{"SecurityPolicy", "/securityPolicy"}, {"EndpointAccessMode", "/endpointAccessMode"}} {
+		if r.Properties.Has(m[0]) { // what is gone stays as it was: there is no way back to none
+			p.scalar(r, m[0], m[1])
+		}
+	}
 }
 
 func patchRestAPI(ctx context.Context, c apigatewayapi.Service, id string, p patch) error {
@@ -212,16 +219,25 @@ func (p *patch) scalar(r *Request, property, path string) {
 	p.add("replace", path, v)
 }
 
-// or patches a property that changed. One that is gone takes its default, or is removed where it has none.
+// or patches a property that changed; one that is gone takes its default.
 func (p *patch) or(r *Request, property, path, absent string) {
 	switch v := r.Properties.Get(property); {
 	case !r.changed(property):
 	case v != nil:
 		p.add("replace", path, decimal(v))
-	case absent == "":
-		p.add("remove", path, "")
 	default:
 		p.add("replace", path, absent)
+	}
+}
+
+// optional patches a property that changed; one that is gone is removed.
+func (p *patch) optional(r *Request, property, path string) {
+	switch v := r.Properties.Get(property); {
+	case !r.changed(property):
+	case v != nil:
+		p.add("replace", path, jsonText(v))
+	default:
+		p.add("remove", path, "")
 	}
 }
 
@@ -411,11 +427,7 @@ func gatewayResponse(c apigatewayapi.Service) Handler {
 func apiAccount(c apigatewayapi.Service) Handler {
 	put := func(ctx context.Context, r *Request) (State, error) {
 		p := patch{}
-		if role := r.text("CloudWatchRoleArn"); role != "" {
-			p.add("replace", "/cloudwatchRoleArn", role)
-		} else {
-			p.add("remove", "/cloudwatchRoleArn", "")
-		}
+		p.add("replace", "/cloudwatchRoleArn", r.text("CloudWatchRoleArn"))
 		if _, err := c.UpdateAccount(ctx, &apigatewayapi.UpdateAccountRequest{PatchOperations: p.ops}); err != nil {
 			return State{}, err
 		}

@@ -307,6 +307,24 @@ func TestHandler_Update(t *testing.T) {
 			`UpdateStage {` + patch(op("remove", "/canarySettings", "")) + `,"RestApiId":"a","StageName":"id1"}`,
 		},
 		{
+			"domain to regional", "AWS::ApiGateway::DomainName",
+			`{"DomainName": "x.example", "CertificateArn": "arn:1", "MutualTlsAuthentication": {"TruststoreUri": "a", "TruststoreVersion": "1"}}`,
+			`{"DomainName": "x.example", "RegionalCertificateArn": "arn:2", "EndpointConfiguration": {"Types": ["REGIONAL"]}, "MutualTlsAuthentication": {"TruststoreUri": "b"}}`,
+			`UpdateDomainName {"DomainName":"id1",` + patch(op("remove", "/certificateArn", ""), op("replace", "/regionalCertificateArn", "arn:2"), op("replace", "/endpointConfiguration/types/EDGE", "REGIONAL"),
+				op("replace", "/mutualTlsAuthentication/truststoreUri", "b"), op("remove", "/mutualTlsAuthentication/truststoreVersion", "")) + "}\nGetDomainName {\"DomainName\":\"id1\"}",
+		},
+		{
+			"mapping", "AWS::ApiGateway::BasePathMapping",
+			`{"DomainName": "x.example", "RestApiId": "a", "Stage": "v1"}`, `{"DomainName": "x.example", "RestApiId": "b", "Stage": "v2"}`,
+			`UpdateBasePathMapping {"BasePath":"(none)","DomainName":"x.example",` + patch(op("replace", "/restapiId", "b"), op("replace", "/stage", "v2")) + "}",
+		},
+		{
+			"API without its settings", "AWS::ApiGateway::RestApi",
+			`{"Name": "x", "MinimumCompressionSize": 5, "DisableExecuteApiEndpoint": true, "ApiKeySourceType": "AUTHORIZER", "BinaryMediaTypes": ["a/b"], "Policy": {"x": 1}}`, `{"Name": "y"}`,
+			`UpdateRestApi {` + patch(op("replace", "/name", "y"), op("replace", "/apiKeySource", "HEADER"), op("replace", "/minimumCompressionSize", ""), op("replace", "/disableExecuteApiEndpoint", "false"),
+				op("replace", "/policy", ""), op("remove", "/binaryMediaTypes/a~1b", "")) + `,"RestApiId":"id1"}`,
+		},
+		{
 			"identity pool", "AWS::Cognito::IdentityPool",
 			`{"AllowUnauthenticatedIdentities": true}`,
 			`{"AllowUnauthenticatedIdentities": false, "IdentityPoolName": "p", "DeveloperProviderName": "login.example", "SupportedLoginProviders": {"graph.facebook.com": 7700},

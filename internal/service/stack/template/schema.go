@@ -35,6 +35,9 @@ type property struct {
 	Type     string `json:"t"` // string, integer, number, boolean, json, [T], {T}, #structure, A|B
 	Required bool   `json:"r"`
 	Replace  string `json:"c"` // "yes": a change replaces the resource; "maybe": it can
+	// Enum are the values that it, or each of its elements, may have, where no contract of an API
+	// says so.
+	Enum []string `json:"e"`
 }
 
 // NewSchema reads the embedded schema.
@@ -118,6 +121,9 @@ func (c *checker) fields(v *Value, props map[string]property, path, owner string
 			continue
 		}
 		c.value(f.Value, p.Type, join(path, f.Key))
+		if p.Enum != nil {
+			c.enum(f.Value, p.Enum, join(path, f.Key))
+		}
 	}
 	sort.Strings(names)
 	for _, n := range names {
@@ -182,6 +188,20 @@ func (c *checker) value(v *Value, typ, path string) {
 		if !fits(v, typ) {
 			c.fail(v.Pos, path, "expected %s, found %s", c.describe(typ), shown(v))
 		}
+	}
+}
+
+// enum compares the values that are written in the template.
+func (c *checker) enum(v *Value, allowed []string, path string) {
+	if v.IsIntrinsic() {
+		c.branches(v, path, func(x *Value) { c.enum(x, allowed, path) })
+		return
+	}
+	for i, x := range v.Elements() {
+		c.enum(x, allowed, join(path, strconv.Itoa(i)))
+	}
+	if text, ok := v.Scalar(); ok && !strings.Contains(text, "{{resolve:") && !contains(allowed, strings.TrimSuffix(text, ".0")) {
+		c.fail(v.Pos, path, "expected %s, found %s", oneOf(allowed), shown(v))
 	}
 }
 
