@@ -201,12 +201,11 @@ func (p *Pool) connect(ctx context.Context) (net.Conn, error) {
 	return t, nil
 }
 
-// put gives back a connection that may be used again.
+// put gives back a connection that may be used again. The time since it waits is that of its last
+// call's beginning: after a long one, it is kept less long.
 func (p *Pool) put(u *upstream) {
-	now := p.c.cfg.Now()
-	u.since = now
 	p.mu.Lock()
-	if now.Sub(u.born) >= p.c.cfg.Lifetime || len(p.idle) >= p.c.cfg.MaxIdle {
+	if u.since.Sub(u.born) >= p.c.cfg.Lifetime || len(p.idle) >= p.c.cfg.MaxIdle {
 		p.pass(nil)
 		p.mu.Unlock()
 		u.close()

@@ -112,6 +112,7 @@ func (u *upstream) do(call *Call, now time.Time) (*Reply, error) {
 	if err := u.head(call); err != nil {
 		return nil, err
 	}
+	u.since = now
 	u.stream.base, u.stream.r, u.stream.w = 0, 0, 0
 	u.reply.ctx = call.Context
 	u.reply.pace(call)
