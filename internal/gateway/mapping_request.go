@@ -189,6 +189,9 @@ func (m *requestMapping) mapBody(x *Exchange, out *mappedRequest) error {
 		out.body = body
 		return nil
 	}
+	if m.handling != convertToText && x.snap.isBinary(contentType) { // reports of AWS: an empty body, too
+		return refuse(APIConfigurationError, "Unable to transform request: a template reads text, and the content type is binary")
+	}
 	out.templated = true
 	out.body, err = x.render(t, x.mapState().requestInput(body))
 	return mapFailure(err, true)
