@@ -52,7 +52,7 @@ func (s *Service) CreateApiKey(ctx context.Context, in *apigatewayapi.CreateApiK
 	p := s.place(ctx)
 	rec := key{Account: p.account, Region: p.region, ID: id, Key: k, Value: sealed, Hash: hashKey(value)}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
-		if err := room(s, tx, s.tables.keys, "api-keys", "API Keys", "", p.account, p.region); err != nil {
+		if err := s.roomForKey(tx, p); err != nil {
 			return err
 		}
 		rec.Key.StageKeys = []string{}

@@ -170,7 +170,7 @@ func (s *Service) importKey(tx *store.Tx, k key, r keyRow) (id, warning string, 
 		k.Plans = old.Plans
 	}
 	if len(same) == 0 {
-		if err := room(s, tx, s.tables.keys, "api-keys", "API Keys", "", p.account, p.region); err != nil {
+		if err := s.roomForKey(tx, p); err != nil {
 			return "", "", err
 		}
 	}

@@ -73,6 +73,9 @@ func (s *Service) deleteKey(tx *store.Tx, k key) error {
 	if err := s.tables.keys.Delete(tx, k.Account, k.Region, k.ID); err != nil {
 		return err
 	}
+	if _, _, err := s.tables.keyCount.Add(tx, -1, anyTotal, k.Account, k.Region); err != nil {
+		return err
+	}
 	return s.noteChange(tx, k.change())
 }
 
@@ -250,6 +253,9 @@ func (s *Service) loadPlans(tx *store.Tx) error {
 // moveKeys writes into keys which plans they are in, where plans still say which keys they have.
 func (s *Service) moveKeys(ctx context.Context) error {
 	return s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := s.countKeys(tx); err != nil {
+			return err
+		}
 		all, err := s.tables.plans.List(tx, store.Query{})
 		if err != nil {
 			return err
@@ -280,6 +286,46 @@ func (s *Service) moveKeys(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// roomForKey counts one key more, or refuses it where the account's quota is reached. What is counted is
+// not looked up: it costs the same among a million.
+func (s *Service) roomForKey(tx *store.Tx, p place) error {
+	granted, _, err := s.tables.keyCount.Add(tx, 1, int64(s.quota("api-keys")), p.account, p.region)
+	if err == nil && granted == 0 {
+		return exceeded("API Keys", "")
+	}
+	return err
+}
+
+// counted marks that the keys of this database have been counted; no account has such a name.
+const counted = "counted"
+
+// countKeys counts the keys of a database that was written when nobody counted them.
+func (s *Service) countKeys(tx *store.Tx) error {
+	if done, err := s.tables.keyCount.Get(tx, counted); err != nil || done > 0 {
+		return err
+	}
+	n, q := map[place]int64{}, store.Query{Limit: loadBatch}
+	for {
+		keys, err := s.tables.keys.List(tx, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			n[place{k.Account, k.Region}]++
+			q.After = []string{k.Account, k.Region, k.ID}
+		}
+		if len(keys) < loadBatch {
+			break
+		}
+	}
+	for p, total := range n {
+		if err := s.tables.keyCount.Set(tx, total, p.account, p.region); err != nil {
+			return err
+		}
+	}
+	return s.tables.keyCount.Set(tx, 1, counted)
 }
 
 // plansOf are the plans that a key is in, or all.

@@ -155,6 +155,41 @@ func TestNew_movesKeys(t *testing.T) {
 	}
 }
 
+// TestKeys_counted: the quota of keys holds by a count, which a database that has none is given.
+func TestKeys_counted(t *testing.T) {
+	t.Parallel()
+	s, b, ctx := newService(t)
+	s.cfg.Quotas = map[string]int{"api-keys": 2}
+	more := func(what string, refused bool) {
+		t.Helper()
+		_, err := s.CreateApiKey(ctx, &apigatewayapi.CreateApiKeyRequest{Name: wire.String("k")})
+		var limit *apigatewayapi.LimitExceededException
+		if isA(err, &limit) != refused || !refused && err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	k := newKey(t, s, ctx, "first")
+	more("a second", false)
+	more("a third", true)
+	if _, err := s.DeleteApiKey(ctx, &apigatewayapi.DeleteApiKeyRequest{ApiKey: *k.Id}); err != nil {
+		t.Fatal(err)
+	}
+	more("one after another is gone", false)
+	err := s.db.Update(ctx, func(tx *store.Tx) error {
+		if err := s.tables.keyCount.Delete(tx, "000000000000", "us-east-1"); err != nil {
+			return err
+		}
+		return s.tables.keyCount.Delete(tx, counted)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = New(Config{DB: s.db, Now: s.cfg.Now, Account: "000000000000", Publisher: b, Quotas: s.cfg.Quotas}); err != nil {
+		t.Fatal(err)
+	}
+	more("one in a database that was counted again", true)
+}
+
 // BenchmarkKeys: what a change of a key costs until it is served, and what a start costs, among few and
 // many keys. The store is in memory: a change waits for no disk.
 func BenchmarkKeys(b *testing.B) {

@@ -94,6 +94,7 @@ type tables struct {
 	domains       *store.Table[domain]
 	mappings      *store.Table[mapping]
 	links         *store.Table[link]
+	keyCount      *store.Counter // keys by account and region
 	planRevisions *store.Counter // the number of the last change of a plan or a key
 	usage         *store.Counter // leased, by plan, key and window
 	days          *store.Counter // used, by plan, key and day
@@ -136,7 +137,7 @@ func newTables() tables {
 			Name: "restapi_plan", Key: regional("id"),
 			KeyOf: func(p *plan) []string { return []string{p.Account, p.Region, p.ID} },
 		}),
-		planChanges: newPlanChanges(), planRevisions: store.NewCounter("restapi_plan_revision"),
+		keyCount: store.NewCounter("restapi_key_count"), planChanges: newPlanChanges(), planRevisions: store.NewCounter("restapi_plan_revision"),
 		settings: store.NewTable(store.Schema[settings]{
 			Name: "restapi_settings", Key: regional(), Topic: topic,
 			KeyOf: func(s *settings) []string { return []string{s.Account, s.Region} },
