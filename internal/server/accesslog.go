@@ -52,9 +52,11 @@ type accessLog struct {
 	wake   chan struct{}
 	form   *logs.Form // of records
 
-	// Of run alone: lines that are to be written, and spare buffers.
+	// Of run alone: lines that are to be written, and room for them.
 	unsaved map[accessPlace][]accessText
 	spare   []accessBuffer
+	lists   [][]accessText
+	events  []logs.Event
 }
 
 // accessPlace is a log stream: the one of a day (days since 1970, UTC) in a stage's group, or in
@@ -216,7 +218,9 @@ func (a *accessLog) sort(b *accessBuffer) {
 	text, begin := string(b.text), int32(0)
 	lists := make([][]accessText, len(b.places))
 	for i, p := range b.places {
-		lists[i] = a.unsaved[p]
+		if lists[i] = a.unsaved[p]; lists[i] == nil && len(a.lists) > 0 {
+			lists[i], a.lists = a.lists[len(a.lists)-1], a.lists[:len(a.lists)-1]
+		}
 	}
 	for _, l := range b.lines {
 		list := lists[l.place]
@@ -238,6 +242,7 @@ func (a *accessLog) save(ctx context.Context) {
 			}
 			return x.seq - y.seq
 		})
+		whole := list
 		group, stream, form := p.group, time.Unix(p.day*86_400, 0).UTC().Format("2006/01/02"), (*logs.Form)(nil)
 		if group == "" {
 			group, form = "/moat/api/"+p.api+"/"+p.stage, a.form
@@ -248,11 +253,13 @@ func (a *accessLog) save(ctx context.Context) {
 				size += len(list[n].text)
 				n++
 			}
-			events := make([]logs.Event, n)
-			for i := range events {
-				events[i] = logs.Event{Time: time.UnixMilli(list[i].at), Message: list[i].text, Form: form}
+			a.events = a.events[:0]
+			for _, l := range list[:n] {
+				a.events = append(a.events, logs.Event{Time: time.UnixMilli(l.at), Message: l.text, Form: form})
 			}
-			if err := a.keep(ctx, p.region, group, stream, events); err != nil {
+			err := a.keep(ctx, p.region, group, stream, a.events)
+			clear(a.events)
+			if err != nil {
 				a.log.Error("access log: lines could not be written", "group", group, "lines", len(list), "error", err)
 				break
 			}
@@ -260,6 +267,9 @@ func (a *accessLog) save(ctx context.Context) {
 		}
 		if len(list) == 0 {
 			delete(a.unsaved, p)
+			if clear(whole); len(a.lists) < accessShards && cap(whole) <= accessRoom/256 {
+				a.lists = append(a.lists, whole[:0])
+			}
 			continue
 		}
 		left += a.hold(p, list, accessUnsaved-left)

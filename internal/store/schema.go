@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"moat/internal/pure/lazyregexp"
@@ -75,6 +76,7 @@ type Table[T any] struct {
 	s      Schema[T]
 	sql    statements
 	looked looked[T]
+	room   sync.Pool // of *[]byte, for documents
 }
 
 // statements holds a table's SQL, which is the same in both dialects.

@@ -159,11 +159,24 @@ type Document interface {
 	ReadDocument(doc []byte) error
 }
 
-func encode[T any](v *T) ([]byte, error) {
-	if d, ok := any(v).(Document); ok {
-		return d.AppendDocument(nil)
+// encode writes a record's document.
+func (t *Table[T]) encode(v *T) (string, error) {
+	d, ok := any(v).(Document)
+	if !ok {
+		doc, err := json.Marshal(v)
+		return string(doc), err
 	}
-	return json.Marshal(v)
+	room, _ := t.room.Get().(*[]byte)
+	if room == nil {
+		room = new([]byte)
+	}
+	doc, err := d.AppendDocument((*room)[:0])
+	text := string(doc)
+	if cap(doc) <= 256<<10 {
+		*room = doc
+	}
+	t.room.Put(room)
+	return text, err
 }
 
 // written is a record on its way into the database.
@@ -178,7 +191,7 @@ func (t *Table[T]) written(v *T) (*written, error) {
 	if len(w.key) != len(t.s.Key) {
 		return nil, fmt.Errorf("store: a record of %s has %d key values for %d columns", t.s.Name, len(w.key), len(t.s.Key))
 	}
-	doc, err := encode(v)
+	doc, err := t.encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("store: encode a record of %s: %w", t.s.Name, err)
 	}
@@ -201,7 +214,7 @@ func (t *Table[T]) written(v *T) (*written, error) {
 			expires = max(at.UnixMilli(), 1)
 		}
 	}
-	w.args = append(w.args, string(doc), int64(len(t.s.Upgrades)), expires, packed)
+	w.args = append(w.args, doc, int64(len(t.s.Upgrades)), expires, packed)
 	return w, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"moat/internal/store"
@@ -39,6 +40,7 @@ type Service struct {
 	now     func() time.Time
 	log     *slog.Logger
 	account string
+	lists   sync.Pool // of *[]event, for Append
 	tables
 }
 

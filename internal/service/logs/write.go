@@ -45,10 +45,21 @@ func (s *Service) Append(ctx context.Context, region, group, stream string, even
 	if len(events) == 0 {
 		return nil
 	}
-	list := make([]event, len(events))
-	for i := range events {
-		list[i] = event{Time: events[i].Time.UnixMilli(), Message: events[i].Message, form: events[i].Form}
+	room, _ := s.lists.Get().(*[]event)
+	if room == nil {
+		room = new([]event)
 	}
+	list := (*room)[:0]
+	for i := range events {
+		list = append(list, event{Time: events[i].Time.UnixMilli(), Message: events[i].Message, form: events[i].Form})
+	}
+	defer func() {
+		clear(list)
+		if cap(list) <= 8192 {
+			*room = list
+		}
+		s.lists.Put(room)
+	}()
 	byTime(list)
 	return s.db.Update(ctx, func(tx *store.Tx) error {
 		g, err := s.groups.Get(tx, s.account, region, group)
