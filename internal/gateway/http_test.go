@@ -180,7 +180,7 @@ func TestHTTP_failures(t *testing.T) {
 	network := want{504, `{"message": "Network error communicating with endpoint"}`, "InternalServerErrorException"}
 	check(t, k.serve(request("GET", "/files/x")), network)
 	check(t, k.serve(request("GET", "/slow")), want{504, `{"message": "Endpoint request timed out"}`, "InternalServerErrorException"})
-	for _, path := range []string{"/metadata", "/mapped"} {
+	for _, path := range []string{"/metadata", "/mapped", "/metadata", "/metadata", "/metadata", "/metadata"} { // the reason stays the same
 		check(t, k.serve(request("GET", path)), network)
 		if g := k.last().Grounds; !strings.Contains(g, "may not reach") {
 			t.Errorf("%s: %s", path, g)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"moat/internal/outbound"
 )
 
 // Bounds of health: after so many failures in a row to connect, the target is left alone
@@ -87,7 +89,8 @@ func (p *Pool) dial(call *Call, now time.Time) (*upstream, error) {
 	}
 	nc, err := p.connect(ctx)
 	if err != nil {
-		if base.Err() == nil && (ctx.Err() == nil || !limit.Equal(call.Deadline)) { // who waits only a moment learns nothing about the target
+		// That an address may not be reached is our own rule, which each call is told of.
+		if !errors.Is(err, outbound.ErrForbidden) && base.Err() == nil && (ctx.Err() == nil || !limit.Equal(call.Deadline)) { // who waits only a moment learns nothing about the target
 			p.settle(false)
 		}
 		p.leave()
