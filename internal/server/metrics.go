@@ -211,7 +211,18 @@ func appendLabels(b []byte, pairs ...string) []byte {
 	sep := byte('{')
 	for i := 0; i < len(pairs); i += 2 {
 		b = append(append(append(b, sep), pairs[i]...), '=', '"')
-		b = append(append(b, strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pairs[i+1], "?"))...), '"')
+		value := strings.ToValidUTF8(pairs[i+1], "?")
+		for at := range len(value) {
+			switch c := value[at]; c {
+			case '\\', '"':
+				b = append(b, '\\', c)
+			case '\n':
+				b = append(b, '\\', 'n')
+			default:
+				b = append(b, c)
+			}
+		}
+		b = append(b, '"')
 		sep = ','
 	}
 	return append(b, '}')

@@ -110,6 +110,13 @@ func TestMetrics_Serve(t *testing.T) {
 	}
 }
 
+func TestAppendLabels(t *testing.T) {
+	t.Parallel()
+	if got, want := string(appendLabels(nil, "a", "x\\\"\n\xff}", "b", "")), `{a="x\\\"\n?}",b=""}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestAppendMetrics_Buckets(t *testing.T) {
 	t.Parallel()
 	m := gateway.Metrics{APIID: "a", Stage: "s", Count: 3}
