@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"strconv"
 
 	"moat/internal/pure/policy"
@@ -104,60 +105,73 @@ func (x *Exchange) methodARN() string {
 
 // conditions are the keys that the request brings, for whoever keeps them.
 func (x *Exchange) conditions() policy.Context {
-	return x.setConditions(make(policy.Context, maxConditions), new([maxConditions]string))
-}
-
-const timeLayout = "2006-01-02T15:04:05Z"
-
-// maxConditions is how many keys a request can bring.
-const maxConditions = 9
-
-// conditionRoom is where the keys of a decision stand, kept for the next exchange.
-type conditionRoom struct {
-	keys   policy.Context
-	values [maxConditions]string
-	filled bool // for the exchange under way
+	r := newConditionRoom()
+	r.fill(x)
+	return r.keys
 }
 
 // asked are the conditions for a decision that is over before the exchange is.
 func (x *Exchange) asked() policy.Context {
-	r := x.room
-	if r == nil {
-		r = &conditionRoom{keys: make(policy.Context, maxConditions)}
-		x.room = r
+	if x.room == nil {
+		x.room = newConditionRoom()
 	}
-	if !r.filled {
-		clear(r.keys)
-		x.setConditions(r.keys, &r.values)
-		r.filled = true
+	if !x.room.filled {
+		x.room.fill(x)
 	}
-	return r.keys
+	return x.room.keys
 }
 
-// setConditions fills c. Each value is cut out of the array so that whoever appends gets a copy.
-func (x *Exchange) setConditions(c policy.Context, values *[maxConditions]string) policy.Context {
-	n := 0
-	set := func(key, value string) {
-		values[n] = value
-		c[key] = values[n : n+1 : n+1]
-		n++
+// conditionRoom is where the keys of decisions stand. It is kept from exchange to exchange:
+// the keys are the same but for a few, and what they stand for is written over.
+type conditionRoom struct {
+	keys   policy.Context
+	values [9]string // one of each name
+	filled bool      // for the exchange under way
+	second int64     // the time that values has in words
+}
+
+const timeLayout = "2006-01-02T15:04:05Z"
+
+// conditionName names what stands at a place of a conditionRoom. The last two are there only
+// if the client sent them.
+func conditionName(place int) string {
+	return [...]string{"aws:sourceip", "aws:securetransport", "aws:currenttime", "aws:epochtime", "aws:requestedregion", "aws:resourceaccount", "aws:viaawsservice",
+		"aws:useragent", "aws:referer"}[place]
+}
+
+func newConditionRoom() *conditionRoom {
+	r := &conditionRoom{keys: make(policy.Context, 9), second: math.MinInt64}
+	for i := range r.values[:7] {
+		r.set(i)
 	}
-	set("aws:sourceip", x.RemoteIP)
-	set("aws:securetransport", strconv.FormatBool(x.Secure))
-	var room [40]byte
-	times := string(strconv.AppendInt(x.start.UTC().AppendFormat(room[:0], timeLayout), x.start.Unix(), 10))
-	set("aws:currenttime", times[:len(timeLayout)])
-	set("aws:epochtime", times[len(timeLayout):])
-	set("aws:requestedregion", x.snap.def.Region)
-	set("aws:resourceaccount", x.snap.def.Account)
-	set("aws:viaawsservice", "false")
-	if v := x.get("User-Agent"); v != "" {
-		set("aws:useragent", v)
+	r.values[6] = "false"
+	return r
+}
+
+// set gives a place its key. The value is cut out of the array so that whoever appends gets a copy.
+func (r *conditionRoom) set(place int) {
+	r.keys[conditionName(place)] = r.values[place : place+1 : place+1]
+}
+
+func (r *conditionRoom) fill(x *Exchange) {
+	r.filled = true
+	r.values[0], r.values[1] = x.RemoteIP, strconv.FormatBool(x.Secure)
+	if now := x.start.Unix(); now != r.second {
+		var buf [40]byte
+		times := string(strconv.AppendInt(x.start.UTC().AppendFormat(buf[:0], timeLayout), now, 10))
+		r.second, r.values[2], r.values[3] = now, times[:len(timeLayout)], times[len(timeLayout):]
 	}
-	if v := x.get("Referer"); v != "" {
-		set("aws:referer", v)
+	r.values[4], r.values[5] = x.snap.def.Region, x.snap.def.Account
+	for i, name := range [...]string{"User-Agent", "Referer"} {
+		place := 7 + i
+		had := r.values[place] != ""
+		switch r.values[place] = x.get(name); {
+		case r.values[place] == "" && had:
+			delete(r.keys, conditionName(place))
+		case r.values[place] != "" && !had:
+			r.set(place)
+		}
 	}
-	return c
 }
 
 // denied is AWS's refusal by policy; the account in the ARN is masked, as AWS masks it.

@@ -24,6 +24,8 @@ func authoriseIAM(x *Exchange) error {
 	if x.g.cfg.Authority == nil {
 		return refuse(Default5XX, "there is nobody who knows access keys")
 	}
+	// The id becomes the caller's, whom records keep.
+	auth.AccessKeyID = strings.Clone(auth.AccessKeyID)
 	cred, err := x.g.cfg.Authority.Credential(x.Context, auth.AccessKeyID, auth.SecurityToken)
 	if err != nil {
 		return unknownKey(err)

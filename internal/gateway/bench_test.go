@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
 
@@ -49,7 +48,7 @@ func exchange(path string, fields ...Field) func() *Exchange {
 	all := append([]Field{{"User-Agent", "bench"}, {"Accept", "*/*"}}, fields...)
 	target, segs := "/api"+path, make([]segment, 0, 16)
 	replies := make([]Field, 0, 16)
-	room := &conditionRoom{keys: policy.Context{}}
+	room := newConditionRoom()
 	return func() *Exchange {
 		room.filled = false
 		*x = Exchange{Context: context.Background(), APIID: apiID, Stage: "api", Method: "GET", Path: path, Target: target, Host: "h", Proto: "HTTP/1.1", RemoteIP: "203.0.113.7",

@@ -121,7 +121,7 @@ func Compile(d Definition) (*Snapshot, error) {
 // found, the cache and the logs copy what they keep, and the request is passed on as it came.
 func (s *Snapshot) passes(rt *route) bool {
 	_, proxy := rt.serve.(*httpProxy)
-	return proxy && s.policy == nil && rt.settings.Logging == "" && (rt.def.AuthorizationType == "NONE" || rt.def.AuthorizationType == "COGNITO_USER_POOLS")
+	return proxy && s.policy == nil && rt.settings.Logging == "" && rt.def.AuthorizationType != "CUSTOM"
 }
 
 // compilePolicy reads the resource policy. Its resources may be written short

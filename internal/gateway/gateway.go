@@ -37,6 +37,7 @@ var (
 // Authority knows access keys and decides on execute-api:Invoke. The shapes are those
 // of [wire.Authority].
 type Authority interface {
+	// Credential may keep the id; the token is the request's and ends with it.
 	Credential(ctx context.Context, accessKeyID, sessionToken string) (wire.Credential, error)
 	Authorize(ctx context.Context, caller wire.Caller, action, resource, account string, keys policy.Context) (policy.Decision, error)
 }

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"moat/internal/pure/policy"
@@ -84,7 +85,7 @@ func remember[T any](mu *sync.RWMutex, m map[string]*T, bound int, key string, l
 	if bound > 0 && len(m) >= bound {
 		clear(m)
 	}
-	m[key] = v
+	m[strings.Clone(key)] = v // it may be a view of a request
 	return v, nil
 }
 
