@@ -2,6 +2,8 @@ package stack
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -98,5 +100,45 @@ func TestHandlers_shapes(t *testing.T) {
 		}[typ]; without != (len(handlers[typ].Shapes) == 0) {
 			t.Errorf("%s: shapes %v", typ, handlers[typ].Shapes)
 		}
+	}
+}
+
+// Nothing of AWS's own expansions is taken for a mistake. What cannot be carried is refused as such,
+// and of AWS's test templates a few values are none that its services take.
+func TestService_foreseen_golden(t *testing.T) {
+	t.Parallel()
+	s := serviceWith(t, &services{})
+	files, err := filepath.Glob("sam/testdata/golden/output/*.json")
+	if err != nil || len(files) < 100 {
+		t.Fatal(len(files), err)
+	}
+	seen := 0
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := template.ParseValue(body, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range root.Get("Resources").Entries() {
+			r := template.Resource{LogicalID: f.Key, Type: f.Value.Get("Type").Str(), Properties: f.Value.Get("Properties")}
+			h, ok := s.handlers[r.Type]
+			if !ok {
+				continue
+			}
+			seen++
+			scope := template.Scope{}
+			for _, e := range s.foreseen(r, h, scope.Known(r.Properties)) {
+				// A command that is no list, and a path that IAM refuses.
+				if mistaken := strings.HasSuffix(e.Property, "ImageConfig.Command") || strings.Contains(e.Message, "'/foo/bar'"); !e.NotBuilt && !mistaken {
+					t.Errorf("%s: %v", filepath.Base(file), e)
+				}
+			}
+		}
+	}
+	if seen < 500 {
+		t.Errorf("only %d resources were looked at", seen)
 	}
 }
