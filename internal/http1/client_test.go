@@ -44,7 +44,7 @@ func play(t *testing.T, f func(n int, c *net.TCPConn, r *bufio.Reader)) (*upstre
 			n := int(u.conns.Add(1))
 			wait.Go(func() {
 				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(time.Minute))
 				f(n, c.(*net.TCPConn), bufio.NewReader(c))
 			})
 		}

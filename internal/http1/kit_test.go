@@ -141,7 +141,7 @@ func (s *server) dial() *net.TCPConn {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // what takes longer hangs
 	return c.(*net.TCPConn)
 }
 

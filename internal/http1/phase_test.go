@@ -41,6 +41,8 @@ func (s *slowly) Read(p []byte) (int, error) {
 // A Timeout is for each phase: to take a piece, to begin the answer, for each piece of it.
 func TestPhases(t *testing.T) {
 	t.Parallel()
+	// A pause is far below it, so that a busy machine is no timeout, and all pauses of a phase together above it.
+	const timeout = 450 * time.Millisecond
 	hold := make(chan struct{})
 	defer close(hold)
 	_, client, p := play(t, func(_ int, c *net.TCPConn, r *bufio.Reader) {
@@ -64,14 +66,13 @@ func TestPhases(t *testing.T) {
 				return
 			}
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-			for i := range 5 {
-				pass(40 * time.Millisecond)
+			for i := range 8 {
+				pass(timeout / 6)
 				_, _ = fmt.Fprintf(c, "%x\r\n%d\r\n", 1, (len(b)+i)%10)
 			}
 			_, _ = io.WriteString(c, "0\r\n\r\n")
 		}
 	})
-	const timeout = 120 * time.Millisecond
 	do := func(c *Call) (string, error) {
 		c.Host, c.Timeout = "a", timeout
 		if c.Method == "" {
@@ -88,12 +89,12 @@ func TestPhases(t *testing.T) {
 	for range 2 {
 		for name, c := range map[string]*Call{
 			"the answer takes longer":  {Target: "/"},
-			"the content takes longer": {Target: "/", Body: &slowly{[]string{"ab", "cd", "ef", "gh", "ij"}, 50 * time.Millisecond}, Length: 10},
-			"one pause is longer":      {Target: "/", Body: &slowly{[]string{"abcde", "fghij"}, 2 * timeout}, Length: 10},
+			"the content takes longer": {Target: "/", Body: &slowly{[]string{"a", "b", "c", "d", "e", "f", "g", "hij"}, timeout / 6}, Length: 10},
+			"one pause is longer":      {Target: "/", Body: &slowly{[]string{"abcdefghij"}, 2 * timeout}, Length: 10},
 			"a beginning in memory":    {Target: "/", Content: []byte("abcde"), Body: &slowly{[]string{"fghij"}, 2 * timeout}, Length: 10},
 			"a beginning, in chunks":   {Target: "/", Content: []byte("abcde"), Body: &slowly{[]string{"fghij"}, 2 * timeout}, Length: -1},
 		} {
-			if got, err := do(c); err != nil || got != "01234" {
+			if got, err := do(c); err != nil || got != "01234567" {
 				t.Errorf("%s: %q %v", name, got, err)
 			}
 		}
@@ -131,7 +132,7 @@ func TestPhases_IdleConnection(t *testing.T) {
 		}
 	})
 	for range 3 {
-		r, err := p.Do(&Call{Method: "GET", Target: "/", Host: "a", Timeout: 100 * time.Millisecond})
+		r, err := p.Do(&Call{Method: "GET", Target: "/", Host: "a", Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +140,7 @@ func TestPhases_IdleConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Close()
-		pass(150 * time.Millisecond)
+		pass(1100 * time.Millisecond)
 	}
 	if n := u.conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)

@@ -255,7 +255,7 @@ func TestServer_HalfClose(t *testing.T) {
 // until waits for something that other goroutines bring about.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); {
+	for end := time.Now().Add(time.Minute); !f(); {
 		if time.Now().After(end) {
 			t.Fatal(what)
 		}

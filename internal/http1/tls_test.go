@@ -56,7 +56,7 @@ func playTLS(t *testing.T, c *tls.Config, f func(n int, c *tls.Conn, r *bufio.Re
 			n := int(conns.Add(1))
 			wait.Go(func() {
 				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(time.Minute))
 				f(n, c.(*tls.Conn), bufio.NewReader(c))
 			})
 		}
