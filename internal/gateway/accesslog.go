@@ -3,6 +3,8 @@ package gateway
 import (
 	"html"
 	"strings"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // AccessLog is where a stage's access log goes, and the format of its lines.
@@ -58,11 +60,11 @@ func (f *accessFormat) render(b []byte, o *outcome) []byte {
 		case !ok || value == "":
 			b = append(b, '-')
 		case p.name == "error.messageString":
-			b = appendJSON(b, value)
+			b = jsonstring.Append(b, value)
 		case f.xml:
 			b = append(b, html.EscapeString(strings.Map(printable, value))...)
 		default:
-			b = appendEscaped(b, value)
+			b = jsonstring.AppendInside(b, value)
 		}
 	}
 	return b

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
@@ -181,10 +182,10 @@ func (x *Exchange) consult(a *authorizer, values []string) ([]byte, error) {
 // authorizerEvent is the input of an authorizer function (API Gateway Developer
 // Guide, "Input to an API Gateway Lambda authorizer").
 func (x *Exchange) authorizerEvent(a *authorizer, values []string) []byte {
-	b := appendJSON([]byte(`{"type":`), a.kind)
-	b = appendJSON(append(b, `,"methodArn":`...), x.methodARN())
+	b := jsonstring.Append([]byte(`{"type":`), a.kind)
+	b = jsonstring.Append(append(b, `,"methodArn":`...), x.methodARN())
 	if a.kind == "TOKEN" {
-		b = appendJSON(append(b, `,"authorizationToken":`...), values[0])
+		b = jsonstring.Append(append(b, `,"authorizationToken":`...), values[0])
 		return append(b, '}')
 	}
 	event := x.event(nil)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/pure/token"
 )
 
@@ -93,8 +94,8 @@ func appendStrings(b []byte, in map[string]string) []byte {
 	sep := byte('{')
 	for _, name := range names {
 		b = append(b, sep)
-		b = append(appendJSON(b, name), ':')
-		b = appendJSON(b, in[name])
+		b = append(jsonstring.Append(b, name), ':')
+		b = jsonstring.Append(b, in[name])
 		sep = ','
 	}
 	return append(b, '}')

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"moat/internal/pure/jsonpath"
+	"moat/internal/pure/jsonstring"
 )
 
 // clientCert gives a member of $context.identity.clientCert (API Gateway Developer Guide,
@@ -54,7 +55,7 @@ func (x *Exchange) appendClientCert(b []byte) []byte {
 	}
 	member := func(b []byte, lead, name string) []byte {
 		v, _ := x.clientCert(name)
-		return appendJSON(append(b, lead...), v)
+		return jsonstring.Append(append(b, lead...), v)
 	}
 	b = member(b, `,"clientCert":{"clientCertPem":`, "clientCertPem")
 	b = member(b, `,"subjectDN":`, "subjectDN")

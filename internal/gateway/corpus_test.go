@@ -1,13 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,26 +59,7 @@ type corpusCaller struct {
 
 func TestExchangeCorpus(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/exchange/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &corpusCase{}
-			d := json.NewDecoder(bytes.NewReader(text))
-			d.DisallowUnknownFields()
-			if err := d.Decode(c); err != nil {
-				t.Fatal(err)
-			}
-			c.run(t)
-		})
-	}
+	eachCase(t, "testdata/exchange", (*corpusCase).run)
 }
 
 func (c *corpusCase) run(t *testing.T) {

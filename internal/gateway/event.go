@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // forwarded yields the fields that an integration gets to see: those of the client
@@ -175,9 +177,9 @@ func (s *Snapshot) isBinary(contentType string) bool {
 // details as recorded answers show them: paths stay escaped, absent maps are null.
 func (x *Exchange) event(body []byte) []byte {
 	b := make([]byte, 0, 4096+len(body)*4/3)
-	b = append(appendJSON(append(b, `{"resource":`...), x.resource.path), `,"path":`...)
-	b = append(appendJSON(b, x.fullPath()), `,"httpMethod":`...)
-	b = append(appendJSON(b, x.Method), `,"headers":`...)
+	b = append(jsonstring.Append(append(b, `{"resource":`...), x.resource.path), `,"path":`...)
+	b = append(jsonstring.Append(b, x.fullPath()), `,"httpMethod":`...)
+	b = append(jsonstring.Append(b, x.Method), `,"headers":`...)
 	b = x.appendHeaders(b)
 	b = x.appendQuery(append(b, `,"queryStringParameters":`...))
 	b = x.appendParams(append(b, `,"pathParameters":`...))
@@ -194,9 +196,9 @@ func (x *Exchange) appendBody(b, body []byte) []byte {
 		b = base64.StdEncoding.AppendEncode(append(b, '"'), body)
 		return append(b, `","isBase64Encoded":true`...)
 	case x.route.def.Integration.ContentHandling == convertToBinary: // what the text stands for, in the same text
-		return append(appendJSON(b, string(body)), `,"isBase64Encoded":true`...)
+		return append(jsonstring.Append(b, string(body)), `,"isBase64Encoded":true`...)
 	}
-	return append(appendJSON(b, strings.ToValidUTF8(string(body), "\uFFFD")), `,"isBase64Encoded":false`...)
+	return append(jsonstring.Append(b, strings.ToValidUTF8(string(body), "\uFFFD")), `,"isBase64Encoded":false`...)
 }
 
 // appendHeaders writes headers (the last value of each) and multiValueHeaders.
@@ -280,13 +282,13 @@ func grouped(all []pair, equal func(a, b string) bool) [][]pair {
 
 // appendGroup writes a member: the first's name, and the last value or all of them.
 func appendGroup(b []byte, group []pair, last bool) []byte {
-	b = append(appendJSON(b, group[0].name), ':')
+	b = append(jsonstring.Append(b, group[0].name), ':')
 	if last {
-		return appendJSON(b, group[len(group)-1].value)
+		return jsonstring.Append(b, group[len(group)-1].value)
 	}
 	inner := byte('[')
 	for _, p := range group {
-		b = appendJSON(append(b, inner), p.value)
+		b = jsonstring.Append(append(b, inner), p.value)
 		inner = ','
 	}
 	return append(b, ']')
@@ -298,8 +300,8 @@ func (x *Exchange) appendParams(b []byte) []byte {
 		if p.name == "" {
 			continue
 		}
-		b = append(appendJSON(append(b, sep), p.name), ':')
-		b = appendJSON(b, x.paramAt(i))
+		b = append(jsonstring.Append(append(b, sep), p.name), ':')
+		b = jsonstring.Append(b, x.paramAt(i))
 		sep = ','
 	}
 	if sep == '{' {
@@ -309,7 +311,7 @@ func (x *Exchange) appendParams(b []byte) []byte {
 }
 
 func (x *Exchange) appendContext(b []byte) []byte {
-	b = appendJSON(append(b, `{"resourceId":`...), x.resource.id)
+	b = jsonstring.Append(append(b, `{"resourceId":`...), x.resource.id)
 	switch {
 	case x.claims != nil:
 		b = append(append(append(b, `,"authorizer":{"claims":`...), x.claimSet().json...), '}')
@@ -317,7 +319,7 @@ func (x *Exchange) appendContext(b []byte) []byte {
 		b = append(append(b, `,"authorizer":`...), x.custom.json...)
 	}
 	if x.route.def.OperationName != "" {
-		b = appendJSON(append(b, `,"operationName":`...), x.route.def.OperationName)
+		b = jsonstring.Append(append(b, `,"operationName":`...), x.route.def.OperationName)
 	}
 	domain := x.domain()
 	prefix, _, _ := strings.Cut(domain, ".")
@@ -327,7 +329,7 @@ func (x *Exchange) appendContext(b []byte) []byte {
 		{`,"protocol":`, x.Proto}, {`,"stage":`, x.Stage}, {`,"domainPrefix":`, prefix}, {`,"requestId":`, x.requestID},
 		{`,"domainName":`, domain}, {`,"deploymentId":`, x.snap.def.DeploymentID}, {`,"apiId":`, x.APIID},
 	} {
-		b = appendJSON(append(b, f.name...), f.value)
+		b = jsonstring.Append(append(b, f.name...), f.value)
 	}
 	b = strconv.AppendInt(append(b, `,"requestTimeEpoch":`...), x.start.UnixMilli(), 10)
 	b = append(b, `,"identity":{`...)
@@ -342,7 +344,7 @@ func (x *Exchange) appendContext(b []byte) []byte {
 		}
 		b = append(append(append(b, '"'), name...), `":`...)
 		if ok {
-			b = appendJSON(b, value)
+			b = jsonstring.Append(b, value)
 		} else {
 			b = append(b, "null"...)
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"moat/internal/pure/jsonpath"
+	"moat/internal/pure/jsonstring"
 )
 
 // functionMapped is an integration of type AWS with a function: the mapped body is its
@@ -97,7 +98,7 @@ func kindHeader(kind string) http.Header {
 
 // lambdaError is an error of Lambda's own.
 func lambdaError(status int, message string) *integrationAnswer {
-	body := append(appendJSON([]byte(`{"Type":"User","message":`), message), '}')
+	body := append(jsonstring.Append([]byte(`{"Type":"User","message":`), message), '}')
 	return &integrationAnswer{status: status, selection: strconv.Itoa(status), fields: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 

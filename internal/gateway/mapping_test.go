@@ -135,7 +135,12 @@ func (m *mappingMessage) body() string {
 
 func TestMapping(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/mapping/*.json")
+	eachCase(t, "testdata/mapping", (*mappingCase).run)
+}
+
+// eachCase reads the cases of a folder, a file each, and runs them side by side.
+func eachCase[C any](t *testing.T, folder string, run func(*C, *testing.T)) {
+	files, err := filepath.Glob(folder + "/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases", err)
 	}
@@ -146,13 +151,13 @@ func TestMapping(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := &mappingCase{}
+			c := new(C)
 			d := json.NewDecoder(bytes.NewReader(text))
 			d.DisallowUnknownFields()
 			if err := d.Decode(c); err != nil {
 				t.Fatal(err)
 			}
-			c.run(t)
+			run(c, t)
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // validating is an API whose POST /things must fit a model.
@@ -75,7 +77,7 @@ func TestValidateBody(t *testing.T) {
 				t.Errorf("%s: status %d, %s", c.good, w.Code, w.Body)
 			}
 			w := k.serve(post("/things", "application/json; charset=utf-8", c.bad))
-			want := `{"message":"Invalid request body","errors":"` + string(appendEscaped(nil, "["+c.found+"]")) + `"}`
+			want := `{"message":"Invalid request body","errors":"` + string(jsonstring.AppendInside(nil, "["+c.found+"]")) + `"}`
 			if w.Code != 400 || w.Body.String() != want {
 				t.Errorf("%s: status %d\n got %s\nwant %s", c.bad, w.Code, w.Body, want)
 			}

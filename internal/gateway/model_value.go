@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // equalJSON compares two JSON values as JSON Schema does: numbers by their value, objects
@@ -47,7 +49,7 @@ func appendValue(b []byte, v any, canonical bool) []byte {
 	case bool:
 		return strconv.AppendBool(b, v)
 	case string:
-		return appendJSON(b, v)
+		return jsonstring.Append(b, v)
 	case json.Number:
 		if n, ok := new(big.Rat).SetString(string(v)); ok && canonical {
 			return append(b, n.RatString()...)
@@ -59,7 +61,7 @@ func appendValue(b []byte, v any, canonical bool) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendJSON(b, s)
+			b = jsonstring.Append(b, s)
 		}
 		return append(b, ']')
 	case []any:
@@ -77,7 +79,7 @@ func appendValue(b []byte, v any, canonical bool) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendValue(append(appendJSON(b, name), ':'), v[name], canonical)
+			b = appendValue(append(jsonstring.Append(b, name), ':'), v[name], canonical)
 		}
 		return append(b, '}')
 	}

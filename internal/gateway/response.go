@@ -1,11 +1,12 @@
 package gateway
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // answer is a compiled gateway response.
@@ -212,7 +213,7 @@ func (r *Refusal) variable(name string) string {
 	case "context.error.message":
 		return r.message()
 	case "context.error.messageString":
-		return string(appendJSON(nil, r.message()))
+		return string(jsonstring.Append(nil, r.message()))
 	case "context.error.validationErrorString":
 		return r.Validation
 	}
@@ -233,12 +234,12 @@ func (a *answer) render(x *Exchange, r *Refusal) []byte {
 			if r.Message == "" && r.Kind.info().message == "" {
 				out = append(out, "null"...)
 			} else {
-				out = appendJSON(out, r.message())
+				out = jsonstring.Append(out, r.message())
 			}
 		case "context.error.message", "context.error.validationErrorString", "context.error.responseType":
-			out = appendEscaped(out, r.variable(p.name))
+			out = jsonstring.AppendInside(out, r.variable(p.name))
 		default:
-			out = appendEscaped(out, x.answerValue(p.name))
+			out = jsonstring.AppendInside(out, x.answerValue(p.name))
 		}
 	}
 	return out
@@ -271,36 +272,9 @@ func defaultBody(r *Refusal) []byte {
 	case message == "":
 		return []byte(`{"message":null}`)
 	case r.Capital:
-		return append(appendJSON([]byte(`{"Message":`), message), '}')
+		return append(jsonstring.Append([]byte(`{"Message":`), message), '}')
 	case r.Kind.info().status >= 500, r.Kind == RequestTooLarge:
-		return append(appendJSON([]byte(`{"message": `), message), '}')
+		return append(jsonstring.Append([]byte(`{"message": `), message), '}')
 	}
-	return append(appendJSON([]byte(`{"message":`), message), '}')
-}
-
-func appendJSON(b []byte, s string) []byte {
-	b = append(b, '"')
-	b = appendEscaped(b, s)
-	return append(b, '"')
-}
-
-// appendEscaped writes the inside of a JSON string: what a caller sent cannot end it.
-func appendEscaped(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			return append(b, quoteSlow(s)...)
-		}
-	}
-	return append(b, s...)
-}
-
-func quoteSlow(s string) []byte {
-	var buf strings.Builder
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(s) != nil {
-		return nil
-	}
-	text := strings.TrimSuffix(buf.String(), "\n")
-	return []byte(text[1 : len(text)-1])
+	return append(jsonstring.Append([]byte(`{"message":`), message), '}')
 }

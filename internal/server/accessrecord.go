@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/service/logs"
 	"moat/internal/wire"
 )
@@ -36,18 +37,18 @@ func accessForm() *logs.Form {
 // appendAccessRecord appends the values of a record's line in the order of [accessForm], each as
 // encoding/json would write it. It allocates nothing.
 func appendAccessRecord(b []byte, r *wire.Record, stamp *clfStamp) []byte {
-	b = logs.AppendString(append(b, '['), r.RequestID)
-	b = logs.AppendString(append(b, ','), r.SourceIP)
+	b = jsonstring.AppendHTML(append(b, '['), r.RequestID)
+	b = jsonstring.AppendHTML(append(b, ','), r.SourceIP)
 	b = append(stamp.append(append(b, ',', '"'), r.Time), '"')
-	b = logs.AppendString(append(b, ','), r.Method)
-	b = logs.AppendString(append(b, ','), r.Path)
-	b = logs.AppendString(append(b, ','), r.Route)
+	b = jsonstring.AppendHTML(append(b, ','), r.Method)
+	b = jsonstring.AppendHTML(append(b, ','), r.Path)
+	b = jsonstring.AppendHTML(append(b, ','), r.Route)
 	b = strconv.AppendInt(append(b, ','), int64(r.Status), 10)
-	b = logs.AppendString(append(b, ','), r.Who)
-	b = logs.AppendString(append(b, ','), r.Step)
-	b = logs.AppendString(append(b, ','), r.Grounds)
-	b = logs.AppendString(append(b, ','), r.KeyID)
-	b = logs.AppendString(append(b, ','), r.UserAgent)
+	b = jsonstring.AppendHTML(append(b, ','), r.Who)
+	b = jsonstring.AppendHTML(append(b, ','), r.Step)
+	b = jsonstring.AppendHTML(append(b, ','), r.Grounds)
+	b = jsonstring.AppendHTML(append(b, ','), r.KeyID)
+	b = jsonstring.AppendHTML(append(b, ','), r.UserAgent)
 	b = strconv.AppendInt(append(b, ','), r.BytesOut, 10)
 	b = appendMilliseconds(append(b, ','), r.Latency)
 	b = appendMilliseconds(append(b, ','), r.Integration)

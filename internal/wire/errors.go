@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+
+	"moat/internal/pure/jsonstring"
 )
 
 const internalMessage = "The request processing has failed because of an unknown error, exception or failure."
@@ -123,7 +125,7 @@ func (p *Pipeline) jsonError(e Exception, named, typed bool) []byte {
 	b := []byte{'{'}
 	if named {
 		b = append(b, `"__type":`...)
-		b = appendJSONString(b, e.ErrorCode())
+		b = jsonstring.Append(b, e.ErrorCode())
 	}
 	members := p.exceptionJSON(e, typed)
 	if len(b) > 1 && len(members) > 2 {
@@ -141,7 +143,7 @@ func (p *Pipeline) exceptionJSON(e Exception, typed bool) []byte {
 		}
 		b := append([]byte{'{'}, '"')
 		b = append(append(b, name...), '"', ':')
-		return append(appendJSONString(b, e.ErrorMessage()), '}')
+		return append(jsonstring.Append(b, e.ErrorMessage()), '}')
 	}
 	if i, has := plan.body["Type"]; has && typed {
 		v = cloneStruct(v)
@@ -153,7 +155,7 @@ func (p *Pipeline) exceptionJSON(e Exception, typed bool) []byte {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = append(appendJSONString(append(b, `"message":`...), e.ErrorMessage()), '}')
+		b = append(jsonstring.Append(append(b, `"message":`...), e.ErrorMessage()), '}')
 	}
 	return b
 }

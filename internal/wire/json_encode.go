@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // appendJSON writes the members of the structure v that belong in a body.
@@ -28,7 +29,7 @@ func appendJSON(b []byte, p *plan, v reflect.Value) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = appendJSONString(b, f.name)
+		b = jsonstring.Append(b, f.name)
 		b = append(b, ':')
 		b = f.appendJSON(b, x)
 	}
@@ -44,7 +45,7 @@ func (f *field) appendJSON(b []byte, v reflect.Value) []byte {
 	case kindMap:
 		return f.appendJSONMap(b, v)
 	case kindString:
-		return appendJSONString(b, v.String())
+		return jsonstring.Append(b, v.String())
 	case kindDocument:
 		if !json.Valid(v.Bytes()) {
 			return append(b, "null"...)
@@ -102,7 +103,7 @@ func (f *field) appendJSONMap(b []byte, v reflect.Value) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSONString(b, k.String())
+		b = jsonstring.Append(b, k.String())
 		b = append(b, ':')
 		b = elem.appendJSONElement(b, v.MapIndex(k))
 	}
@@ -114,50 +115,4 @@ func sortedKeys(v reflect.Value) []reflect.Value {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 	return keys
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendJSONString quotes s. Broken UTF-8 becomes U+FFFD; the two line separators
-// that end a line in old JavaScript are escaped.
-func appendJSONString(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c < utf8.RuneSelf {
-			b = append(b, s[start:i]...)
-			b = appendJSONEscape(b, c)
-			i++
-			start = i
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 || r == '\u2028' || r == '\u2029' {
-			b = append(b, s[start:i]...)
-			b = append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-			start = i + n
-		}
-		i += n
-	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
-}
-
-func appendJSONEscape(b []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(b, '\\', c)
-	case '\n':
-		return append(b, '\\', 'n')
-	case '\r':
-		return append(b, '\\', 'r')
-	case '\t':
-		return append(b, '\\', 't')
-	}
-	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/store"
 )
 
@@ -162,7 +163,7 @@ func (c *Chunk) AppendDocument(b []byte) ([]byte, error) {
 	if form != nil {
 		b = append(b, `],"Form":`...)
 		for i, p := range form.pieces {
-			b = AppendString(append(b, comma(i)), p)
+			b = jsonstring.AppendHTML(append(b, comma(i)), p)
 		}
 	}
 	b = append(b, `],"Messages":`...)
@@ -171,7 +172,7 @@ func (c *Chunk) AppendDocument(b []byte) ([]byte, error) {
 		if e := &c.events[i]; e.form != nil && e.form.same(form) {
 			b = append(b, e.Message...)
 		} else {
-			b = AppendString(b, e.text())
+			b = jsonstring.AppendHTML(b, e.text())
 		}
 	}
 	return append(b, "]}"...), nil

@@ -476,26 +476,3 @@ func FuzzChunk(f *testing.F) {
 		}
 	})
 }
-
-// FuzzAppendString: strings are quoted as encoding/json does it, and read as they were.
-func FuzzAppendString(f *testing.F) {
-	f.Add("\x00\x1f\"\\\b\f\n\r\t<script>&\u2028\u2029\x7f \xff\xc0ü\U0001F600\xed\xa0\x80")
-	f.Add("\xe2\x80")
-	f.Fuzz(func(t *testing.T, s string) {
-		want, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := AppendString(nil, s)
-		if string(got) != string(want) {
-			t.Fatalf("got %s, want %s", got, want)
-		}
-		var again string
-		if err := json.Unmarshal(got, &again); err != nil {
-			t.Fatal(err)
-		}
-		if text, ok := unquote(string(got)); !ok || text != again {
-			t.Fatalf("%s is read as %q, want %q", got, text, again)
-		}
-	})
-}
