@@ -48,6 +48,7 @@ func (w *http1Writer) Abort() { w.to().Abort() }
 // fieldsOf gives the engine's fields our name, without copying them: both types are the
 // same two strings.
 func fieldsOf(f []http1.Field) []Field {
+	_ = Field(http1.Field{}) // that they are, the compiler sees here
 	return unsafe.Slice((*Field)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
 }
 
