@@ -49,7 +49,7 @@ Outputs:
 var mistakes = map[string]struct{ old, new, want string }{
 	"unknown property":            {"      Value: \"3\"", "      Valeu: \"3\"", `template\.yaml:\d+.*Goal.*Val`},
 	"required property missing":   {"      Value: \"3\"\n", "", `template\.yaml:\d+.*Goal.*Value`},
-	"unknown value":               {"      Type: String", "      Type: Sting", `template\.yaml:4.*Goal.*'type'.*String`},
+	"unknown value":               {"      Type: String", "      Type: Sting", `template\.yaml:8:.*Goal.*Type.*Sting.*\[String, `},
 	"text where a number is due":  {"MinimumLength: 12", "MinimumLength: twelve", `template\.yaml:16.*Pool.*MinimumLength`},
 	"text where a list is due":    {"      UserPoolName: mistake", "      UsernameAttributes: email", `template\.yaml:13.*Pool.*UsernameAttributes`},
 	"unknown resource type":       {"AWS::Cognito::UserPoolClient", "AWS::Cognito::UserPoolKlient", `template\.yaml:\d+.*Client.*UserPoolKlient`},
@@ -60,7 +60,7 @@ var mistakes = map[string]struct{ old, new, want string }{
 	"no YAML":                     {"  Pool:\n", "  Pool: [\n", `template\.yaml:10:.*not well-formed YAML`},
 	"twice the same":              {"  Pool:\n", "  Goal:\n", `template\.yaml:\d+.*Goal`},
 	"code folder that is missing": {"CodeUri: code/", "CodeUri: nothing/", `template\.yaml.*Handler.*nothing`},
-	"unknown runtime":             {"nodejs20.x", "cobol85.x", `template\.yaml:\d+.*Handler.*cobol85.*'runtime'.*nodejs20`},
+	"unknown runtime":             {"nodejs20.x", "cobol85.x", `template\.yaml:\d+.*Handler.*Runtime.*cobol85.*nodejs20`},
 	"unknown function property":   {"      Runtime: nodejs20.x", "      Runtime: nodejs20.x\n      Memory: 128", `template\.yaml:\d+.*Handler.*Memory`},
 	"output of nothing":           {"    Value: !Ref Pool\n", "    Value: !Ref Nothing\n", `template\.yaml:\d+.*PoolId.*Nothing`},
 	// Found out only while it is made: the rest is taken back.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,6 @@ func (d *devSession) run(ctx context.Context) error {
 	if err := d.printReady(ctx, stacks); err != nil {
 		return err
 	}
-	d.lines.mute(false)
 	if !d.flags.noWatch && len(d.templates) > 0 {
 		stop, err := d.watch(ctx)
 		if err != nil {
@@ -228,13 +228,14 @@ func (d *devSession) progress(e stack.Event) {
 	fmt.Fprintf(d.app.stderr, "  %s %s: %s\n", e.LogicalID, e.Status, e.Reason)
 }
 
-// printReady tells the person, or the program, where everything is.
+// printReady tells the person, or the program, where everything is. The lines of requests follow.
 func (d *devSession) printReady(ctx context.Context, stacks []stackOutputs) error {
 	took := time.Since(d.started)
 	if d.app.json {
-		return d.printReadyJSON(stacks)
+		return d.lines.begin(func() error { return d.printReadyJSON(stacks) })
 	}
-	w, p := d.app.stdout, d.palette
+	var text bytes.Buffer // making it asks the server, which is none of the lines
+	w, p := &text, d.palette
 	fmt.Fprintf(w, "%s at %s  %s\n", p.bold("Moat is ready"), d.server.BaseURL(), p.dim(fmt.Sprintf("(%d ms, data in %s)", took.Milliseconds(), d.flags.data)))
 	if len(stacks) == 0 {
 		fmt.Fprintf(w, "\n  No template is deployed. Name one: moat dev TEMPLATE\n  Access key test, secret test: %s run -- aws sts get-caller-identity\n\n", d.app.name)
@@ -252,7 +253,10 @@ func (d *devSession) printReady(ctx context.Context, stacks []stackOutputs) erro
 		table(w, p, inv.rows(d.client.endpoint, demo))
 		printTries(w, p, inv.tries(d.app.name, d.client.endpoint, demo))
 	}
-	return nil
+	return d.lines.begin(func() error {
+		_, err := text.WriteTo(d.app.stdout)
+		return err
+	})
 }
 
 func (d *devSession) printReadyJSON(stacks []stackOutputs) error {

@@ -35,10 +35,13 @@ type requestEvent struct {
 	Millis    float64 `json:"ms"`
 }
 
-func (l *requestLines) mute(on bool) {
+// begin prints what comes before all lines, and then lets them be printed: none of a request that
+// comes in that moment is lost or stands in front of it.
+func (l *requestLines) begin(first func() error) error {
 	l.mu.Lock()
-	l.muted = on
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.muted = false
+	return first()
 }
 
 func (l *requestLines) print(r wire.Record) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"moat/internal/server"
+	"moat/internal/wire"
 )
 
 // `moat dev` shows each message with what is needed to go on by hand.
@@ -25,9 +26,20 @@ func TestRequestLines_message(t *testing.T) {
 			t.Errorf("got %q, want %q in one line", got, want)
 		}
 		out.Reset()
-		lines.mute(true)
+		lines.muted = true
 		if lines.message(in); out.Len() != 0 {
 			t.Errorf("a muted line: %q", out.String())
+		}
+		asked := make(chan struct{})
+		if err := lines.begin(func() error {
+			go func() { lines.print(wire.Record{Method: "GET", Path: "/early"}); close(asked) }() // it may ask as soon as it reads
+			_, err := out.WriteString("ready\n")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if <-asked; !strings.HasPrefix(out.String(), "ready\n") || !strings.Contains(out.String(), "/early") {
+			t.Errorf("got %q, want the ready line and the request's", out.String())
 		}
 	}
 	var out bytes.Buffer
