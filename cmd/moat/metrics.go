@@ -77,7 +77,7 @@ func (a *app) printMetrics(out *server.MetricsAnswer) error {
 		if n := m.CacheHits + m.CacheMisses; n > 0 {
 			hits = fmt.Sprintf("%d of %d", m.CacheHits, n)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.1f\t%.1f\t%s\n", m.Region, visible(m.Name)+" ("+m.API+")", visible(m.Stage), visible(method),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.1f ms\t%.1f ms\t%s\n", m.Region, visible(m.Name)+" ("+m.API+")", visible(m.Stage), visible(method),
 			m.Count, m.Error4XX, m.Error5XX, m.LatencyMS, m.IntegrationMS, hits)
 	}
 	return w.Flush()
