@@ -174,9 +174,6 @@ func AppendDouble(dst []byte, f float64) []byte {
 
 const hexDigits = "0123456789ABCDEF"
 
-// AppendQuoted writes s as a JSON string.
-func AppendQuoted(dst []byte, s string) []byte { return appendQuoted(dst, s, false) }
-
 func appendQuoted(dst []byte, s string, slash bool) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {

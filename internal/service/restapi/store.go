@@ -290,15 +290,5 @@ func (d *definition) sorted() []apigatewayapi.Resource {
 	return out
 }
 
-// byPath finds a resource by its path.
-func (d *definition) byPath(path string) (apigatewayapi.Resource, bool) {
-	for _, r := range d.Resources {
-		if wire.Value(r.Path) == path {
-			return r, true
-		}
-	}
-	return apigatewayapi.Resource{}, false
-}
-
 // now is the time in whole seconds, as API Gateway's answers have it.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Second) }

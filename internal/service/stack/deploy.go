@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"moat/internal/pure/lazyregexp"
-	"moat/internal/service/stack/template"
 	"moat/internal/store"
 	"moat/internal/wire"
 )
@@ -335,21 +334,3 @@ func inProgress(status string) bool {
 }
 
 var stackName = lazyregexp.New(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
-
-// FunctionDirs lists the local folders of a template with the code of its functions,
-// relative to the template, so that a watcher knows what to watch.
-func FunctionDirs(body []byte) []string {
-	root, err := template.ParseValue(body, "")
-	if err != nil {
-		return nil
-	}
-	var dirs []string
-	seen := map[string]bool{}
-	each(root, func(_ string, v *template.Value, property string, _ *template.Value) {
-		if d := v.Str(); !seen[d] {
-			seen[d] = true
-			dirs = append(dirs, d)
-		}
-	})
-	return dirs
-}

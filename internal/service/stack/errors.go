@@ -73,20 +73,6 @@ func missing(err error) bool {
 	return false
 }
 
-// exists reports that a resource of that name is there already.
-func exists(err error) bool {
-	var x wire.Exception
-	if !errors.As(err, &x) {
-		return false
-	}
-	switch x.ErrorCode() {
-	case "EntityAlreadyExists", "EntityAlreadyExistsException", "ResourceConflictException", "ParameterAlreadyExists", "ResourceAlreadyExistsException",
-		"GroupExistsException", "UsernameExistsException", "ConflictException":
-		return true
-	}
-	return false
-}
-
 // gone turns the answer of a deletion into nil when nothing was there.
 func gone(err error) error {
 	if missing(err) {

@@ -237,10 +237,6 @@ func list(items ...*template.Value) *template.Value {
 
 func ref(name string) *template.Value { return ordered("Ref", name) }
 
-func getAtt(id, attribute string) *template.Value {
-	return ordered("Fn::GetAtt", list(text(id), text(attribute)))
-}
-
 // sub is {"Fn::Sub": text} or, with variables, {"Fn::Sub": [text, variables]}.
 func sub(s *template.Value, variables *template.Value) *template.Value {
 	if variables == nil {
