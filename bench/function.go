@@ -116,7 +116,11 @@ func (r *rig) functionAPI(ctx context.Context, handlers []handler) (*api, error)
 	return a, a.deploy(ctx)
 }
 
+// functionRole is the role of all functions, made when the first is.
 func (r *rig) functionRole(ctx context.Context) (arn string, err error) {
+	if r.role != "" {
+		return r.role, nil
+	}
 	var made struct {
 		ARN string `xml:"CreateRoleResult>Role>Arn"`
 	}
@@ -124,7 +128,8 @@ func (r *rig) functionRole(ctx context.Context) (arn string, err error) {
 		"RoleName":                 "bench-function",
 		"AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
 	}, &made)
-	return made.ARN, err
+	r.role = made.ARN
+	return r.role, err
 }
 
 // addFunction creates a function, lets API Gateway call it, and makes a route for it.

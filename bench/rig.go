@@ -22,6 +22,7 @@ type rig struct {
 	backend       *backend
 	pool          pool
 	idTokens      []string // of sign-ins that were measured: not used yet
+	role          string   // of functions, once there is one
 }
 
 // pool is a user pool with its clients and users.
