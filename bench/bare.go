@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"moat/internal/pure/srp"
+	"moat/internal/pure/token"
 )
 
 // A sign-in's cryptography is done bareCount times at least beside each load, with a pause after each that leaves the machine to the load.
@@ -23,8 +23,7 @@ const (
 // arithmetic of the server's side, and the two signatures. What a sign-in costs above that is Moat's own.
 type bare struct {
 	server         *srp.Server
-	key            *rsa.PrivateKey
-	curveKey       *ecdsa.PrivateKey
+	key, curveKey  *token.SigningKey
 	curve          bool // it signs with curveKey
 	id             srp.Identity
 	salt, verifier []byte
@@ -33,11 +32,18 @@ type bare struct {
 
 func newBare() (*bare, error) {
 	c := &bare{server: srp.NewServer(), id: srp.Identity{Pool: "pool", User: "user"}}
-	var err error
-	if c.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
 		return nil, err
 	}
-	if c.curveKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if c.key, err = token.NewSigningKey("a", private); err != nil {
+		return nil, err
+	}
+	if c.curveKey, err = token.NewCurveKey("b", curve); err != nil {
 		return nil, err
 	}
 	if c.salt, err = srp.NewSalt(rand.Reader); err != nil {
@@ -54,14 +60,12 @@ func newBare() (*bare, error) {
 
 // signatures signs n tokens.
 func (c *bare) signatures(n int) error {
+	key := c.key
+	if c.curve {
+		key = c.curveKey
+	}
 	for range n {
-		if c.curve {
-			if _, err := c.curveKey.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := rsa.SignPKCS1v15(nil, c.key, crypto.SHA256, make([]byte, 32)); err != nil {
+		if _, err := token.Sign(key, []byte("{}")); err != nil {
 			return err
 		}
 	}

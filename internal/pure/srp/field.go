@@ -3,6 +3,8 @@ package srp
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"moat/internal/pure/montgomery"
 )
 
 // limbs is the length of a group element in words of 64 bits.
@@ -17,7 +19,8 @@ type element [limbs]uint64
 // field is N with what Montgomery's method wants to know of it. -1/N modulo 2^64, by which others multiply in
 // each row, is 1 here: the lowest word of N is all ones.
 type field struct {
-	n, one, rr element // N; 2^3072 and 2^6144 modulo N
+	n, one, rr element             // N; 2^3072 and 2^6144 modulo N
+	vector     *montgomery.Modulus // N once more, for exponentiations where the processor does them faster so; or nil
 }
 
 func newField() *field {
@@ -32,6 +35,9 @@ func newField() *field {
 		f.square(&rr, &rr) // 2^(3 * 2^10)
 	}
 	f.rr = rr
+	if montgomery.Available() {
+		f.vector, _ = montgomery.NewModulus(modulus().Bytes()) // N is odd and has 3,072 bits
+	}
 	return f
 }
 
@@ -168,6 +174,12 @@ func (f *field) square(z, x *element) {
 
 // exp sets z to x to the power of e, the highest byte first, in a time that depends on the length of e alone.
 func (f *field) exp(z, x *element, e []byte) {
+	if f.vector != nil {
+		v := f.toVector(x)
+		f.vector.Exp(&v, &v, e)
+		*z = f.fromVector(&v)
+		return
+	}
 	var powers [16]element
 	powers[0], powers[1] = f.one, *x
 	for i := 2; i < 16; i += 2 {
@@ -185,6 +197,20 @@ func (f *field) exp(z, x *element, e []byte) {
 			f.mul(z, z, &t)
 		}
 	}
+}
+
+// toVector and fromVector change the form of a value, by way of the number that it stands for.
+func (f *field) toVector(x *element) montgomery.Number {
+	t := *x
+	v, _ := f.vector.Enter(f.leave(&t)) // what leaves is below N
+	return v
+}
+
+func (f *field) fromVector(v *montgomery.Number) element {
+	var b [Size]byte
+	f.vector.Leave(b[:], v)
+	x, _ := f.enter(b[:])
+	return x
 }
 
 // choose sets x to the element of a table with a secret index, by reading all of them.

@@ -34,6 +34,17 @@ func raw(x *big.Int) (e element) {
 	return e
 }
 
+// fields are the ways to compute that this processor has.
+func fields() map[string]*field {
+	words := newField()
+	words.vector = nil
+	all := map[string]*field{"words": words}
+	if f := newField(); f.vector != nil {
+		all["vector"] = f
+	}
+	return all
+}
+
 // Each operation equals that of math/big, of all pairs of numbers, also where the result is written over an operand.
 func TestField_arithmetic(t *testing.T) {
 	t.Parallel()
@@ -68,7 +79,6 @@ func TestField_arithmetic(t *testing.T) {
 // Powers equal those of filippo.io/bigmod, of any base and of the generator by its table.
 func TestField_powers(t *testing.T) {
 	t.Parallel()
-	f, table := newField(), newPowers(newField())
 	n, err := bigmod.NewModulus(modulus().Bytes())
 	if err != nil {
 		t.Fatal(err)
@@ -81,25 +91,28 @@ func TestField_powers(t *testing.T) {
 		}
 		exponents = append(exponents, e)
 	}
-	for _, e := range exponents {
-		two := bigmod.NewNat().SetUint(2).ExpandFor(n)
-		got := table.exp(f, (*[SecretSize]byte)(e))
-		if want := bigmod.NewNat().Exp(two, e, n).Bytes(n); !bytes.Equal(f.leave(&got), want) {
-			t.Errorf("g^%x by the table: got %x, want %x", e, got.bytes(), want)
-		}
-		for _, x := range edges() {
-			b, ok := f.enter(x.Bytes())
-			if !ok {
-				t.Fatalf("%x is refused", x)
+	for name, f := range fields() {
+		table := newPowers(f)
+		for _, e := range exponents {
+			two := bigmod.NewNat().SetUint(2).ExpandFor(n)
+			got := table.exp(f, (*[SecretSize]byte)(e))
+			if want := bigmod.NewNat().Exp(two, e, n).Bytes(n); !bytes.Equal(f.leave(&got), want) {
+				t.Errorf("%s: g^%x by the table: got %x, want %x", name, e, got.bytes(), want)
 			}
-			nat, err := bigmod.NewNat().SetBytes(x.Bytes(), n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var z element
-			f.exp(&z, &b, e)
-			if want := bigmod.NewNat().Exp(nat, e, n).Bytes(n); !bytes.Equal(f.leave(&z), want) {
-				t.Errorf("%x^%x: want %x", x, e, want)
+			for _, x := range edges() {
+				b, ok := f.enter(x.Bytes())
+				if !ok {
+					t.Fatalf("%s: %x is refused", name, x)
+				}
+				nat, err := bigmod.NewNat().SetBytes(x.Bytes(), n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var z element
+				f.exp(&z, &b, e)
+				if want := bigmod.NewNat().Exp(nat, e, n).Bytes(n); !bytes.Equal(f.leave(&z), want) {
+					t.Errorf("%s: %x^%x: want %x", name, x, e, want)
+				}
 			}
 		}
 	}
@@ -145,24 +158,18 @@ func TestServer_allocations(t *testing.T) {
 }
 
 func BenchmarkField(b *testing.B) {
-	f := newField()
-	x, e := f.rr, bytes.Repeat([]byte{0xa5}, SecretSize)
-	for name, do := range map[string]func(){
-		"mul":    func() { f.mul(&x, &x, &f.rr) },
-		"square": func() { f.square(&x, &x) },
-		"exp":    func() { f.exp(&x, &x, e) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				do()
-			}
-		})
-	}
-	n, _ := bigmod.NewModulus(modulus().Bytes())
-	y, _ := bigmod.NewNat().SetBytes(f.rr.bytes(), n)
-	b.Run("exp of bigmod", func(b *testing.B) {
-		for b.Loop() {
-			y = bigmod.NewNat().Exp(y, e, n)
+	for name, f := range fields() {
+		x, e := f.rr, bytes.Repeat([]byte{0xa5}, SecretSize)
+		for what, do := range map[string]func(){
+			"mul":    func() { f.mul(&x, &x, &f.rr) },
+			"square": func() { f.square(&x, &x) },
+			"exp":    func() { f.exp(&x, &x, e) },
+		} {
+			b.Run(name+"/"+what, func(b *testing.B) {
+				for b.Loop() {
+					do()
+				}
+			})
 		}
-	})
+	}
 }

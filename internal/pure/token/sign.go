@@ -18,6 +18,7 @@ import (
 type SigningKey struct {
 	ID      string
 	Private *rsa.PrivateKey // nil for ES256
+	rsa     *rsaKey
 	curve   *ecdsa.PrivateKey
 	public  *Key
 	header  string
@@ -28,7 +29,7 @@ func NewSigningKey(id string, private *rsa.PrivateKey) (*SigningKey, error) {
 	if private == nil {
 		return nil, errors.New("token: no private key")
 	}
-	return newSigningKey(&SigningKey{ID: id, Private: private}, &private.PublicKey)
+	return newSigningKey(&SigningKey{ID: id, Private: private, rsa: newRSAKey(private)}, &private.PublicKey)
 }
 
 // NewCurveKey precomputes what signing under ES256 needs; the key must be on P-256.
@@ -65,20 +66,20 @@ func (k *SigningKey) GoString() string { return k.String() }
 func Sign(k *SigningKey, claims []byte) (string, error) {
 	payload := k.header + base64.RawURLEncoding.EncodeToString(claims)
 	sum := sha256.Sum256([]byte(payload))
-	sig, err := k.sign(sum[:])
+	sig, err := k.sign(&sum)
 	if err != nil {
 		return "", err
 	}
 	return payload + "." + base64.RawURLEncoding.EncodeToString(sig), nil
 }
 
-func (k *SigningKey) sign(sum []byte) ([]byte, error) {
-	if k.curve == nil {
-		return rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum)
+func (k *SigningKey) sign(sum *[sha256.Size]byte) ([]byte, error) {
+	if k.rsa != nil {
+		return k.rsa.sign(sum)
 	}
 	// Without a source of chance the nonce follows from key and text (RFC 6979): a bad
 	// source cannot give the key away.
-	der, err := k.curve.Sign(nil, sum, crypto.SHA256)
+	der, err := k.curve.Sign(nil, sum[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
