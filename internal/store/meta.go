@@ -218,23 +218,29 @@ func (c *created) dropIndexes(tx *Tx, keys string) error {
 
 // rebuild decodes every record and writes it again with its index rows.
 func (t *Table[T]) rebuild(tx *Tx) error {
-	records, err := t.List(tx, Query{})
-	if err != nil {
-		return err
-	}
-	for i := range records {
-		w, err := t.written(&records[i])
+	const batch = 1000
+	for q := (Query{Limit: batch}); ; {
+		records, err := t.List(tx, q)
 		if err != nil {
 			return err
 		}
-		if err := t.addRows(tx, w.key, w.rows); err != nil {
-			return fmt.Errorf("index a record: %w", err)
+		for i := range records {
+			w, err := t.written(&records[i])
+			if err != nil {
+				return err
+			}
+			if _, err := t.addRows(tx, w.key, w.rows); err != nil {
+				return fmt.Errorf("index a record: %w", err)
+			}
+			if _, err := tx.exec(t.sql.upsert, w.args...); err != nil {
+				return err
+			}
+			q.After = w.key
 		}
-		if _, err := tx.exec(t.sql.upsert, w.args...); err != nil {
-			return err
+		if len(records) < batch {
+			return nil
 		}
 	}
-	return nil
 }
 
 // Sweep deletes expired records of all tables now and returns how many; Run calls

@@ -46,6 +46,26 @@ func (t *Table[T]) List(tx *Tx, q Query) ([]T, error) {
 	return out, err
 }
 
+// Scan calls each for all rows of an index that carries something, in no order, without holding
+// them: it is for who needs a little of very many records. What it hands over is valid until each
+// returns, which must not use the transaction.
+func (t *Table[T]) Scan(tx *Tx, index string, each func(values []string, carries string) error) error {
+	for _, ix := range t.s.Indexes {
+		if ix.Name != index || ix.Carries == nil {
+			continue
+		}
+		columns, _ := ix.columns(nil)
+		values, text := make([]string, len(columns)), ""
+		dest := make([]any, 0, len(columns)+1)
+		for i := range values {
+			dest = append(dest, &values[i])
+		}
+		query := fmt.Sprintf("SELECT %s FROM %q", list(append(columns, carried)), ix.table(t.s.Name))
+		return tx.query(query, nil, append(dest, &text), func() error { return each(values, text) })
+	}
+	return fmt.Errorf("store: %s has no index %q that carries anything", t.s.Name, index)
+}
+
 // Count returns how many records a query selects; Limit and Reverse do not count.
 func (t *Table[T]) Count(tx *Tx, q Query) (int, error) {
 	q.Limit = 0

@@ -40,7 +40,13 @@ type Index[T any] struct {
 	Columns []string
 	Of      func(*T) [][]string
 	Unique  bool
+	// Carries, when set, is a text that stands in the index beside each row of a record. It spares
+	// [Table.Scan] the record.
+	Carries func(*T) string
 }
+
+// carried is the column of what an index carries.
+const carried = "carried"
 
 // Definer is a table that [DB.Create] can create: *Table[T] or *Counter.
 type Definer interface {
@@ -83,6 +89,7 @@ type Table[T any] struct {
 type statements struct {
 	get, insert, upsert, replace, remove, take, rows string
 	indexInsert, indexDelete                         []string
+	indexCarry                                       []string // empty for an index that carries nothing
 }
 
 var sqlName = lazyregexp.New(`^[a-z][a-z0-9_]*$`)
@@ -174,9 +181,15 @@ func newStatements[T any](s Schema[T]) statements {
 	for _, ix := range s.Indexes {
 		a, b := ix.columns(s.Key)
 		both := append(append([]string{}, a...), b...)
+		all, carry := both, ""
+		if ix.Carries != nil {
+			all = append(append(append([]string{}, a...), carried), b...)
+			carry = fmt.Sprintf("UPDATE %q SET %s = $%d WHERE %s", ix.table(s.Name), carried, len(both)+1, equals("", both, 1))
+		}
 		st.indexInsert = append(st.indexInsert, fmt.Sprintf("INSERT INTO %q (%s) VALUES (%s) ON CONFLICT DO NOTHING",
-			ix.table(s.Name), list(both), params(1, len(both))))
+			ix.table(s.Name), list(all), params(1, len(all))))
 		st.indexDelete = append(st.indexDelete, fmt.Sprintf("DELETE FROM %q WHERE %s", ix.table(s.Name), equals("", both, 1)))
+		st.indexCarry = append(st.indexCarry, carry)
 	}
 	return st
 }
@@ -201,6 +214,9 @@ func (t *Table[T]) define(d dialect) *created {
 		fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %q (", ix.table(s.Name))
 		for _, col := range quoted(both) {
 			fmt.Fprintf(&b, "%s %s NOT NULL, ", col, d.text)
+		}
+		if ix.Carries != nil {
+			fmt.Fprintf(&b, "%s TEXT NOT NULL, ", carried)
 		}
 		primary := both
 		if ix.Unique {

@@ -34,7 +34,8 @@ func (t *Table[T]) Insert(tx *Tx, v T) error {
 	if err != nil {
 		return err
 	}
-	if err := t.addRows(tx, w.key, w.rows); err != nil {
+	added, err := t.addRows(tx, w.key, w.rows)
+	if err != nil {
 		return err
 	}
 	n, err := tx.exec(t.sql.insert, w.args...)
@@ -42,7 +43,7 @@ func (t *Table[T]) Insert(tx *Tx, v T) error {
 		return err
 	}
 	if n == 0 {
-		return errors.Join(t.dropRows(tx, w.key, w.rows), ErrExists)
+		return errors.Join(t.dropRows(tx, w.key, added), ErrExists)
 	}
 	tx.touch(t.s.Topic)
 	return nil
@@ -245,15 +246,32 @@ func (t *Table[T]) indexRows(v *T) ([][][]string, error) {
 			if len(row) != len(ix.Columns) {
 				return nil, fmt.Errorf("store: index %s of %s has %d values for %d columns", ix.Name, t.s.Name, len(row), len(ix.Columns))
 			}
-			if !slices.ContainsFunc(row, func(s string) bool { return !storable(s) }) {
-				continue
+			if slices.ContainsFunc(row, func(s string) bool { return !storable(s) }) {
+				return nil, fmt.Errorf("store: a value of index %s of %s is not valid text", ix.Name, t.s.Name)
 			}
-			return nil, fmt.Errorf("store: a value of index %s of %s is not valid text", ix.Name, t.s.Name)
 		}
 		slices.SortFunc(rows, slices.Compare[[]string])
 		all[i] = slices.CompactFunc(rows, slices.Equal[[]string])
+		if err := ix.carry(v, all[i]); err != nil {
+			return nil, fmt.Errorf("store: index %s of %s: %w", ix.Name, t.s.Name, err)
+		}
 	}
 	return all, nil
+}
+
+// carry puts what the index carries behind the values of each row.
+func (ix *Index[T]) carry(v *T, rows [][]string) error {
+	if ix.Carries == nil {
+		return nil
+	}
+	text := ix.Carries(v)
+	if !storable(text) {
+		return errors.New("what it carries is not valid text")
+	}
+	for i, row := range rows {
+		rows[i] = append(slices.Clone(row), text)
+	}
+	return nil
 }
 
 // packRows writes index rows into the record, so that a later change knows what
@@ -277,33 +295,39 @@ func parseRows(packed string) ([][][]string, error) {
 	return rows, nil
 }
 
-// addRows adds index rows; when one is taken it removes those it added.
-func (t *Table[T]) addRows(tx *Tx, key []string, rows [][][]string) error {
+// addRows adds index rows and returns those that were not there; when one is taken it removes them.
+func (t *Table[T]) addRows(tx *Tx, key []string, rows [][][]string) (added [][][]string, err error) {
+	added = make([][][]string, len(rows))
 	for i := range rows {
-		for j, row := range rows[i] {
+		for _, row := range rows[i] {
 			n, err := tx.exec(t.sql.indexInsert[i], indexArgs(row, key)...)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if n == 0 && t.s.Indexes[i].Unique {
-				added := slices.Clone(rows[:i+1])
-				added[i] = rows[i][:j]
-				return errors.Join(t.dropRows(tx, key, added), ErrExists)
+			if n > 0 {
+				added[i] = append(added[i], row)
+			} else if t.s.Indexes[i].Unique {
+				return nil, errors.Join(t.dropRows(tx, key, added), ErrExists)
+			}
+		}
+	}
+	return added, nil
+}
+
+func (t *Table[T]) dropRows(tx *Tx, key []string, rows [][][]string) error {
+	for i := range min(len(rows), len(t.sql.indexDelete)) {
+		for _, row := range rows[i] {
+			if _, err := tx.exec(t.sql.indexDelete[i], indexArgs(t.values(i, row), key)...); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-func (t *Table[T]) dropRows(tx *Tx, key []string, rows [][][]string) error {
-	for i := range min(len(rows), len(t.sql.indexDelete)) {
-		for _, row := range rows[i] {
-			if _, err := tx.exec(t.sql.indexDelete[i], indexArgs(row, key)...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// values are a row of an index without what it carries.
+func (t *Table[T]) values(index int, row []string) []string {
+	return row[:min(len(row), len(t.s.Indexes[index].Columns))]
 }
 
 // replaceRows changes the index rows from the stored ones to those of w.
@@ -315,22 +339,45 @@ func (t *Table[T]) replaceRows(tx *Tx, w *written, packed string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.addRows(tx, w.key, without(w.rows, old)); err != nil {
+	if _, err := t.addRows(tx, w.key, t.without(w.rows, old)); err != nil {
 		return err
 	}
-	return t.dropRows(tx, w.key, without(old, w.rows))
+	if err := t.dropRows(tx, w.key, t.without(old, w.rows)); err != nil {
+		return err
+	}
+	return t.carryAnew(tx, w, old)
 }
 
-// without returns the rows of a that b does not have.
-func without(a, b [][][]string) [][][]string {
+// carryAnew writes what the rows carry that stay.
+func (t *Table[T]) carryAnew(tx *Tx, w *written, old [][][]string) error {
+	for i, update := range t.sql.indexCarry {
+		if update == "" || i >= len(old) {
+			continue
+		}
+		for _, row := range w.rows[i] {
+			values := t.values(i, row)
+			stays := slices.ContainsFunc(old[i], func(r []string) bool { return slices.Equal(t.values(i, r), values) && !slices.Equal(r, row) })
+			if !stays {
+				continue
+			}
+			if _, err := tx.exec(update, append(indexArgs(values, w.key), row[len(row)-1])...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// without returns the rows of a that b does not have, whatever they carry.
+func (t *Table[T]) without(a, b [][][]string) [][][]string {
 	out := make([][][]string, len(a))
 	for i := range a {
-		if i >= len(b) {
+		if i >= len(b) || i >= len(t.s.Indexes) {
 			out[i] = a[i]
 			continue
 		}
 		for _, row := range a[i] {
-			if !slices.ContainsFunc(b[i], func(r []string) bool { return slices.Equal(r, row) }) {
+			if !slices.ContainsFunc(b[i], func(r []string) bool { return slices.Equal(t.values(i, r), t.values(i, row)) }) {
 				out[i] = append(out[i], row)
 			}
 		}

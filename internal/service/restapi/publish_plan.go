@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,17 +203,42 @@ func (s *Service) keyHash(text string) (gateway.KeyHash, error) {
 	return s.cfg.Publisher.HashDigest(digest), nil
 }
 
-// servedKey is what the gateway needs to know of a key: a smaller view of the same table, read when
-// all keys are.
-type servedKey struct {
-	Account, Region, ID string
-	Key                 struct{ Enabled bool }
-	Hash                string
-	Plans               []string
+// served is what the gateway needs to know of a key besides its hash: its id, whether it is enabled, and
+// its plans. The index of the values carries it, so that a start reads no more than that.
+func (k *key) served() string {
+	state := disabled
+	if wire.Value(k.Key.Enabled) {
+		state = enabled
+	}
+	return strings.Join(append([]string{k.ID, state}, k.Plans...), " ")
 }
 
-// loadBatch is how many keys are held at once while all are read.
-const loadBatch = 1000
+const enabled, disabled = "enabled", "disabled"
+
+var errServed = errors.New("restapi: what the index says of an API key is not to be understood")
+
+// servedReader reads what [key.served] wrote. Keys of the same plans share the list of them.
+type servedReader struct {
+	text  string
+	plans []string
+}
+
+func (r *servedReader) read(text string) (k gateway.Key, err error) {
+	id, rest, ok := strings.Cut(text, " ")
+	state, plans, _ := strings.Cut(rest, " ")
+	if !ok || id == "" || state != enabled && state != disabled {
+		return k, errServed
+	}
+	if plans != r.text {
+		r.text = strings.Clone(plans)
+		r.plans = strings.Fields(r.text)
+	}
+	k = gateway.Key{ID: strings.Clone(id), Enabled: state == enabled}
+	if plans != "" {
+		k.Plans = r.plans
+	}
+	return k, nil
+}
 
 // loadPlans hands the gateway every plan and key.
 func (s *Service) loadPlans(tx *store.Tx) error {
@@ -224,29 +250,19 @@ func (s *Service) loadPlans(tx *store.Tx) error {
 	for _, p := range all {
 		plans[p.ID] = gatewayPlan(p)
 	}
-	served := store.NewTable(store.Schema[servedKey]{
-		Name: "restapi_key", Key: []string{"account", "region", "id"}, KeyOf: func(k *servedKey) []string { return []string{k.Account, k.Region, k.ID} },
-	})
+	var served servedReader
 	return s.cfg.Publisher.LoadPlans(plans, func(yield func(gateway.KeyHash, gateway.Key)) error {
-		q := store.Query{Limit: loadBatch}
-		for {
-			keys, err := served.List(tx, q)
+		return s.tables.keys.Scan(tx, "value", func(values []string, carries string) error {
+			hash, err := s.keyHash(values[0])
 			if err != nil {
 				return err
 			}
-			for _, k := range keys {
-				hash, err := s.keyHash(k.Hash)
-				if err != nil {
-					return err
-				}
-				yield(hash, gateway.Key{ID: k.ID, Enabled: k.Key.Enabled, Plans: k.Plans})
+			k, err := served.read(carries)
+			if err == nil {
+				yield(hash, k)
 			}
-			if len(keys) < loadBatch {
-				return nil
-			}
-			last := keys[len(keys)-1]
-			q.After = []string{last.Account, last.Region, last.ID}
-		}
+			return err
+		})
 	})
 }
 
@@ -300,6 +316,9 @@ func (s *Service) roomForKey(tx *store.Tx, p place) error {
 
 // counted marks that the keys of this database have been counted; no account has such a name.
 const counted = "counted"
+
+// loadBatch is how many keys are held at once while all are counted.
+const loadBatch = 1000
 
 // countKeys counts the keys of a database that was written when nobody counted them.
 func (s *Service) countKeys(tx *store.Tx) error {

@@ -2,7 +2,10 @@ package restapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -152,6 +155,100 @@ func TestNew_movesKeys(t *testing.T) {
 	out, err := s.GetUsagePlanKeys(ctx, &apigatewayapi.GetUsagePlanKeysRequest{UsagePlanId: "p1"})
 	if err != nil || len(out.Items) != 1 || *out.Items[0].Id != *k.Id {
 		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// TestNew_oldKeys: keys of a database whose index said nothing of them are published as ever, and go on.
+func TestNew_oldKeys(t *testing.T) {
+	t.Parallel()
+	s, b, ctx := newService(t)
+	var made []*apigatewayapi.ApiKey
+	for _, name := range []string{"one", "two"} {
+		made = append(made, newKey(t, s, ctx, name))
+	}
+	up, err := s.CreateUsagePlan(ctx, &apigatewayapi.CreateUsagePlanRequest{Name: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateUsagePlanKey(ctx, &apigatewayapi.CreateUsagePlanKeyRequest{UsagePlanId: *up.Id, KeyId: *made[1].Id, KeyType: "API_KEY"}); err != nil {
+		t.Fatal(err)
+	}
+	disable := &apigatewayapi.UpdateApiKeyRequest{ApiKey: *made[0].Id, PatchOperations: []apigatewayapi.PatchOperation{{Op: replace, Path: wire.String("/enabled"), Value: wire.String("false")}}}
+	if _, err := s.UpdateApiKey(ctx, disable); err != nil {
+		t.Fatal(err)
+	}
+	cfg := store.Config{Path: filepath.Join(t.TempDir(), "moat.db"), MasterKey: make([]byte, 32)}
+	var records []key
+	if err := s.db.View(ctx, func(tx *store.Tx) (err error) { records, err = s.tables.keys.List(tx, store.Query{}); return err }); err != nil {
+		t.Fatal(err)
+	}
+	writeOldKeys(t, cfg, records)
+
+	db, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	other := &board{served: map[string]int{}}
+	node, err := New(Config{DB: db, Now: s.cfg.Now, Account: "000000000000", Publisher: other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.PublishAll(ctx); err != nil || len(other.plans.Keys) != 2 {
+		t.Fatalf("%d keys, %v", len(other.plans.Keys), err)
+	}
+	for i, want := range []gateway.Key{{ID: *made[0].Id}, {ID: *made[1].Id, Enabled: true, Plans: []string{*up.Id}}} {
+		if got := other.key(*made[i].Value); !reflect.DeepEqual(got, want) || !reflect.DeepEqual(got, b.key(*made[i].Value)) {
+			t.Errorf("key %d: got %+v, want %+v", i, got, want)
+		}
+	}
+}
+
+// writeOldKeys writes keys as a Moat before this one did.
+func writeOldKeys(t *testing.T, cfg store.Config, records []key) {
+	t.Helper()
+	db, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := store.NewTable(store.Schema[key]{
+		Name: "restapi_key", Key: []string{"account", "region", "id"},
+		KeyOf: func(k *key) []string { return []string{k.Account, k.Region, k.ID} },
+		Indexes: []store.Index[key]{{
+			Name: "value", Columns: []string{"hash"}, Unique: true,
+			Of: func(k *key) [][]string { return [][]string{{k.Hash}} },
+		}},
+	})
+	if err := db.Create(old); err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(t.Context(), func(tx *store.Tx) error {
+		for _, k := range records {
+			if err := old.Insert(tx, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestServed: what the index says of a key is read as it was written, and nothing else is.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	var r servedReader
+	for _, want := range []gateway.Key{{ID: "a", Enabled: true}, {ID: "b", Plans: []string{"p", "q"}}, {ID: "c", Enabled: true, Plans: []string{"p", "q"}}, {ID: "d"}, {ID: "e", Plans: []string{"p"}}} {
+		k := key{ID: want.ID, Key: apigatewayapi.ApiKey{Enabled: &want.Enabled}, Plans: want.Plans}
+		if got, err := r.read(k.served()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %+v, %v, want %+v", k.served(), got, err, want)
+		}
+	}
+	for _, text := range []string{"", "a", "a ", " enabled", "a on", "a Enabled p", "a enabledp"} {
+		if k, err := r.read(text); err == nil {
+			t.Errorf("%q is read as %+v", text, k)
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ func newTables() tables {
 			Name: "restapi_key", Key: regional("id"),
 			KeyOf: func(k *key) []string { return []string{k.Account, k.Region, k.ID} },
 			Indexes: []store.Index[key]{{
-				Name: "value", Columns: []string{"hash"}, Unique: true,
+				Name: "value", Columns: []string{"hash"}, Unique: true, Carries: (*key).served,
 				Of: func(k *key) [][]string { return [][]string{{k.Hash}} },
 			}, {
 				Name: "plan", Columns: []string{"account", "region", "plan"},

@@ -25,7 +25,7 @@ func RunPersistent(t *testing.T, fresh func(t *testing.T) store.Config) {
 	}{
 		{"reopen", testReopen}, {"master key", testMasterKey}, {"key rotation", testRotation},
 		{"newer layout", testNewerLayout}, {"upgrade", testUpgrade}, {"newer record", testNewerRecord},
-		{"changed indexes", testChangedIndexes}, {"changed key", testChangedKey}, {"two declarations", testTwoDeclarations},
+		{"changed indexes", testChangedIndexes}, {"index that begins to carry", testBeginsToCarry}, {"changed key", testChangedKey}, {"two declarations", testTwoDeclarations},
 		{"readable", testReadable},
 	}
 	for _, c := range cases {

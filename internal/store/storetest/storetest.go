@@ -22,7 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		f    func(t *testing.T, f *fixture)
 	}{
 		{"records", testRecords}, {"unique index", testUnique}, {"multi-valued index", testMultiValued},
-		{"list by key", testListKey}, {"list by index", testListIndex}, {"byte order", testOrder},
+		{"carrying index", testCarrying}, {"list by key", testListKey}, {"list by index", testListIndex}, {"byte order", testOrder},
 		{"delete all", testDeleteAll}, {"strange text", testStrangeText}, {"wrong use", testWrongUse},
 		{"failing update", testFailing}, {"panicking update", testPanic}, {"ended goroutine", testGoexit},
 		{"read only", testReadOnly}, {"snapshot", testSnapshot}, {"read and modify", testReadModify},
