@@ -84,21 +84,29 @@ func (a *api) authorizer(ctx context.Context) (id string, err error) {
 	return made.Id, err
 }
 
-// apiKey makes a usage plan that is never reached, and a key in it.
-func (a *api) apiKey(ctx context.Context) (value string, err error) {
+// plan makes a usage plan of the API that is never reached; without a quota when that is nil.
+func (a *api) plan(ctx context.Context, quota map[string]any) (id string, err error) {
 	var plan struct{ Id string }
-	err = a.call(ctx, http.MethodPost, "/usageplans", map[string]any{
-		"name": "bench", "apiStages": []map[string]string{{"apiId": a.id, "stage": stage}},
-		"throttle": map[string]any{"rateLimit": 1e6, "burstLimit": 1000000}, "quota": map[string]any{"limit": 1000000000, "period": "DAY"},
-	}, &plan)
-	if err != nil {
-		return "", err
+	in := map[string]any{
+		"name": "bench", "apiStages": []map[string]string{{"apiId": a.id, "stage": stage}}, "throttle": map[string]any{"rateLimit": 1e6, "burstLimit": 1000000},
 	}
+	if quota != nil {
+		in["quota"] = quota
+	}
+	err = a.call(ctx, http.MethodPost, "/usageplans", in, &plan)
+	return plan.Id, err
+}
+
+// endless is a quota that is never reached.
+func endless() map[string]any { return map[string]any{"limit": 1000000000, "period": "DAY"} }
+
+// apiKey makes a key in a usage plan.
+func (a *api) apiKey(ctx context.Context, plan string) (value string, err error) {
 	var key struct{ Id, Value string }
 	if err := a.call(ctx, http.MethodPost, "/apikeys", map[string]any{"name": "bench", "enabled": true}, &key); err != nil {
 		return "", err
 	}
-	return key.Value, a.call(ctx, http.MethodPost, "/usageplans/"+plan.Id+"/keys", map[string]any{"keyId": key.Id, "keyType": "API_KEY"}, nil)
+	return key.Value, a.call(ctx, http.MethodPost, "/usageplans/"+plan+"/keys", map[string]any{"keyId": key.Id, "keyType": "API_KEY"}, nil)
 }
 
 // invoker makes an IAM user who may call the API and nothing else.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // processClock reads the CPU clock of a process: what /proc/PID/stat says in ticks, in
@@ -19,6 +22,19 @@ func processClock(pid int) (time.Duration, error) {
 
 // flushDisks writes out what was written before, so that nobody's sync waits for it.
 func flushDisks() { syscall.Sync() }
+
+// forget has the kernel drop what it keeps of a file in memory (posix_fadvise(2)): the next reader waits for the disk.
+func forget(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil { // what is not written cannot be dropped
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
 
 // threadClock reads the CPU clock of the calling thread.
 func threadClock() (time.Duration, error) {

@@ -38,7 +38,11 @@ func (r *rig) guardedRoutes(ctx context.Context, b *bench) ([]*contender, error)
 	if err := a.deploy(ctx); err != nil {
 		return nil, err
 	}
-	key, err := a.apiKey(ctx)
+	plan, err := a.plan(ctx, endless())
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.apiKey(ctx, plan)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ type bench struct {
 	binary, example string // bin/moat and the example's template
 	dir             string // scratch folder on a real disk, removed at the end
 	starts          int    // starts per figure
-	million         bool   // measure among a million users, too
+	million         bool   // measure among a million users and keys, too
 	picture         string // file for a picture of the gateway's figures
 	progress        io.Writer
 	report          report
@@ -47,6 +47,7 @@ func chapters() []chapter {
 		{name: "assume", on: measureAssumeRole},
 		{name: "gateway", on: measureGateway},
 		{name: "function", on: measureFunctions},
+		{name: "keys", alone: measureKeys},
 		{name: "writes", on: measureWrites},
 	}
 }
@@ -66,12 +67,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&b.binary, "binary", "bin/moat", "the program to measure")
 	flags.StringVar(&b.example, "example", "examples/courses/template.yaml", "the template to start with")
 	flags.IntVar(&b.starts, "starts", 15, "starts per figure")
-	flags.BoolVar(&b.million, "million", false, "let the chapter users go on to a million of them: some minutes, and 3 GB")
+	flags.BoolVar(&b.million, "million", false, "let the chapters users and keys go on to a million of them: some minutes each, and 3 GB")
 	flags.StringVar(&b.picture, "picture", "", "file for a picture of the gateway's figures (SVG)")
 	proxy := flags.String("proxy", "", "be Go's reverse proxy on this address and nothing else: the gateway's chapter starts it")
 	behind := flags.String("backend", "", "where -proxy forwards to")
 	scratch := flags.String("dir", "bench/out", "folder for data; it must be on the disk that is meant")
-	only := flags.String("only", "", "chapters to run, separated by commas: start, signin, users, assume, gateway, function, writes")
+	only := flags.String("only", "", "chapters to run, separated by commas: start, signin, users, assume, gateway, function, keys, writes")
 	asJSON := flags.Bool("json", false, "print JSON instead of tables")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (b *bench) newRig(ctx context.Context) (r *rig, err error) {
 
 // serve starts the server on the rig's data.
 func (r *rig) serve(ctx context.Context, b *bench, ready func(string, *readyEvent) bool) error {
-	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", r.dir, "--allow-private-targets", "--isolation", "prefer", "--quota", "resources=10000"}
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--data", r.dir, "--allow-private-targets", "--isolation", "prefer", "--quota", "resources=10000", "--quota", "api-keys=2000000"}
 	p, err := b.start(ctx, ready, nil, args...)
 	if err != nil {
 		return err
