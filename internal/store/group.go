@@ -16,7 +16,8 @@ import (
 // callers queue up and form the next transaction. Nobody is answered before the
 // commit that holds its writes.
 type group struct {
-	conn *sqliteConn // used by who has the turn
+	conn    *sqliteConn // used by who has the turn
+	history *history
 
 	mu     sync.Mutex
 	taken  bool
@@ -31,8 +32,9 @@ type group struct {
 type batch struct {
 	members int
 	done    chan struct{} // closed after the commit
-	err     error         // of the commit
-	broken  error         // a member that could not be undone: nothing may be committed
+	written writtenTables
+	err     error // of the commit
+	broken  error // a member that could not be undone: nothing may be committed
 }
 
 // maxBatch bounds how long the first caller of a batch waits for the last.
@@ -132,6 +134,7 @@ func (g *group) commit() {
 	}
 	g.open, g.last = nil, b.members
 	b.err = g.end(b)
+	g.history.changed(b.written)
 	close(b.done)
 }
 
@@ -168,7 +171,7 @@ func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	if err := g.acquire(ctx); err != nil {
 		return err
 	}
-	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true}
+	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true, asOf: e.db.history.now()}
 	b, err := g.member(tx, fn)
 	if err != nil {
 		return err
@@ -194,8 +197,10 @@ func (e *sqliteEngine) define(ctx context.Context, fn func(*Tx) error) error {
 		return e.update(ctx, fn)
 	}
 	defer g.release()
-	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true}
-	if err := g.alone(tx, fn); err != nil {
+	tx := &Tx{ctx: ctx, db: e.db, conn: g.conn, write: true, dirty: new(writtenTables)}
+	err := g.alone(tx, fn)
+	g.history.changed(*tx.dirty)
+	if err != nil {
 		return err
 	}
 	e.db.topics.notify(tx.topics)
@@ -253,6 +258,7 @@ func (g *group) member(tx *Tx, fn func(*Tx) error) (b *batch, err error) {
 		g.open = &batch{done: make(chan struct{})}
 	}
 	b0 := g.open
+	tx.dirty = &b0.written
 	kept := false
 	defer func() {
 		if kept {

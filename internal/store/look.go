@@ -1,57 +1,153 @@
 package store
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 	"sync"
 )
 
-// maxLooked bounds how many records of a table are kept decoded.
-const maxLooked = 512
+const (
+	// maxLooked bounds how many answers of a table are kept.
+	maxLooked = 512
+	// maxLookedList bounds the records of one answer that is kept.
+	maxLookedList = 32
+)
 
-// looked keeps records decoded, each with the document it was decoded from. The zero value is
-// empty and ready.
+// looked keeps answers decoded: records, each with the document it was decoded from, and lists.
+// The zero value is empty and ready.
 type looked[T any] struct {
-	mu   sync.Mutex
-	kept map[string]lookedAt[T]
+	mu    sync.Mutex
+	of    *DB
+	kept  map[string]lookedAt[T]
+	lists map[string]listedAt[T]
 }
 
 type lookedAt[T any] struct {
 	doc     string
 	version int64
 	value   T
+	none    bool
+	asOf    uint64 // it was so, and has been since unless the table has changed
 }
 
-// Look is Get for records that are read often and change seldom: the row is read as ever, but
-// decoded only when its document is another one than before. What it returns is shared with other
-// callers: neither it nor anything that it points to may be changed.
+type listedAt[T any] struct {
+	values []T
+	asOf   uint64
+}
+
+// begin returns the maps for a database, empty for another one than before. The caller holds mu.
+func (l *looked[T]) begin(db *DB) {
+	if l.of != db || l.kept == nil {
+		l.of, l.kept, l.lists = db, map[string]lookedAt[T]{}, map[string]listedAt[T]{}
+	}
+}
+
+// fresh says whether what was read at a time is still what the transaction would read. Within
+// an Update of which somebody has written to the table nothing is: neither is it kept.
+func (t *Table[T]) fresh(tx *Tx, asOf uint64) bool {
+	return t.keeps(tx) && asOf != 0 && tx.db.history.of(t.s.Name).Load() <= asOf
+}
+
+// keeps says whether what the transaction reads of this table can be kept with its time.
+func (t *Table[T]) keeps(tx *Tx) bool {
+	return tx.asOf != 0 && (tx.dirty == nil || !tx.dirty.has(t.s.Name))
+}
+
+// Look is Get for records that are read often and change seldom. What it returns is shared with
+// other callers: neither it nor anything that it points to may be changed.
+//
+// On SQLite, where nobody else writes, the row is not even read when no commit has changed the
+// table since it was; in a View the answer is then of some moment since the View began, which can
+// be later than that of other reads in it. Elsewhere the row is read as ever, but decoded only when
+// its document is another one than before.
 func (t *Table[T]) Look(tx *Tx, key ...string) (T, error) {
 	var v T
-	args, ok, err := t.keyArgs(key)
+	if err := tx.usable(false); err != nil {
+		return v, err
+	}
+	id := strings.Join(key, "\x00") // no key holds NUL
+	t.looked.mu.Lock()
+	t.looked.begin(tx.db)
+	found, ok := t.looked.kept[id]
+	t.looked.mu.Unlock()
+	if ok && t.fresh(tx, found.asOf) {
+		if found.none {
+			return v, ErrNotFound
+		}
+		return found.value, nil
+	}
+	args, good, err := t.keyArgs(key)
 	if err != nil {
 		return v, err
 	}
-	if !ok {
+	if !good {
 		return v, ErrNotFound
 	}
 	var row document
 	if err := tx.query(t.sql.get, args, []any{&row.doc, &row.version}, row.found); err != nil {
 		return v, err
 	}
-	id := strings.Join(key, "\x00") // no key holds NUL
-	t.looked.mu.Lock()
-	found, ok := t.looked.kept[id]
-	t.looked.mu.Unlock()
-	if ok && row.version == found.version && string(row.doc) == found.doc {
-		return found.value, nil
+	now := lookedAt[T]{doc: string(row.doc), version: row.version}
+	if t.keeps(tx) {
+		now.asOf = tx.asOf
 	}
-	if err := t.read(&row, &v); err != nil {
+	if ok && !found.none && row.ok && row.version == found.version && now.doc == found.doc {
+		now.value = found.value
+	} else if err = t.read(&row, &now.value); errors.Is(err, ErrNotFound) {
+		now.none = true
+	} else if err != nil {
+		return v, err
+	}
+	if now.asOf == 0 && now.none {
 		return v, err
 	}
 	t.looked.mu.Lock()
 	defer t.looked.mu.Unlock()
-	if t.looked.kept == nil || len(t.looked.kept) >= maxLooked {
+	if t.looked.begin(tx.db); len(t.looked.kept) >= maxLooked {
 		t.looked.kept = map[string]lookedAt[T]{}
 	}
-	t.looked.kept[id] = lookedAt[T]{string(row.doc), row.version, v}
-	return v, nil
+	t.looked.kept[id] = now
+	return now.value, err
+}
+
+// LookList is List as Look is Get. Only short lists are kept.
+func (t *Table[T]) LookList(tx *Tx, q Query) ([]T, error) {
+	if err := tx.usable(false); err != nil {
+		return nil, err
+	}
+	id := q.id()
+	t.looked.mu.Lock()
+	t.looked.begin(tx.db)
+	found, ok := t.looked.lists[id]
+	t.looked.mu.Unlock()
+	if ok && t.fresh(tx, found.asOf) {
+		return found.values, nil
+	}
+	values, err := t.List(tx, q)
+	if err != nil || !t.keeps(tx) || len(values) > maxLookedList {
+		return values, err
+	}
+	values = values[:len(values):len(values)]
+	t.looked.mu.Lock()
+	defer t.looked.mu.Unlock()
+	if t.looked.begin(tx.db); len(t.looked.lists) >= maxLooked {
+		t.looked.lists = map[string]listedAt[T]{}
+	}
+	t.looked.lists[id] = listedAt[T]{values, tx.asOf}
+	return values, nil
+}
+
+// id is another text for each query.
+func (q *Query) id() string {
+	b := make([]byte, 0, 128)
+	for _, list := range [][]string{q.Prefix, {q.Index, q.Begins}, q.Values, q.After} {
+		b = strconv.AppendInt(b, int64(len(list)), 10)
+		for _, s := range list {
+			b = strconv.AppendInt(append(b, ' '), int64(len(s)), 10)
+			b = append(append(b, ':'), s...)
+		}
+	}
+	b = strconv.AppendInt(append(b, ' '), int64(q.Limit), 10)
+	return string(strconv.AppendBool(b, q.Reverse))
 }

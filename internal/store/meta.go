@@ -303,7 +303,7 @@ func (db *DB) Reset(ctx context.Context, keepTables ...string) error {
 			for _, ix := range c.indexes {
 				fmt.Fprintf(&b, "DELETE FROM %q;\n", ix.table)
 			}
-			tx.touch(c.topic)
+			tx.touch(c.name, c.topic)
 		}
 		if err := tx.script(b.String()); err != nil {
 			return err

@@ -111,7 +111,7 @@ func (t *Table[T]) deleteWhere(tx *Tx, where string, args []any) (int, error) {
 	if len(t.s.Indexes) == 0 {
 		n, err := tx.exec(remove, args...)
 		if n > 0 {
-			tx.touch(t.s.Topic)
+			tx.touch(t.s.Name, t.s.Topic)
 		}
 		return int(n), err
 	}
@@ -143,7 +143,7 @@ func (t *Table[T]) deleteWhere(tx *Tx, where string, args []any) (int, error) {
 		}
 	}
 	if len(all) > 0 {
-		tx.touch(t.s.Topic)
+		tx.touch(t.s.Name, t.s.Topic)
 	}
 	return len(all), nil
 }

@@ -116,7 +116,7 @@ func (e *sqliteEngine) open(ctx context.Context, synchronous string) error {
 	if err != nil {
 		return err
 	}
-	e.group.conn, e.level = c, synchronous
+	e.group.conn, e.group.history, e.level = c, &e.db.history, synchronous
 	return nil
 }
 
@@ -186,30 +186,73 @@ func (e *sqliteEngine) shrinkReader(ctx context.Context) error {
 	return c.script(ctx, shrink)
 }
 
+// view implements engine. A connection is taken with the first statement: who only asks for
+// what is known needs none.
 func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v := &sqliteView{e: e}
+	defer v.end()
+	return (&Tx{ctx: ctx, db: e.db, conn: v, asOf: e.db.history.now()}).run(fn)
+}
+
+// sqliteView is the connection of a View.
+type sqliteView struct {
+	e *sqliteEngine
+	c *sqliteConn // nil until the first statement
+}
+
+func (v *sqliteView) begin(ctx context.Context) error {
 	select {
-	case <-e.free:
+	case <-v.e.free:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { e.free <- struct{}{} }()
-	c, err := e.reader(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := c.exec(ctx, "BEGIN", nil); err != nil {
-		e.put(c)
-		return err
-	}
-	defer func() {
-		// A read transaction ends the same way whatever came of it.
-		if _, err := c.exec(context.Background(), "ROLLBACK", nil); err != nil && !e.fixed {
-			e.db.log.Error("a read transaction did not end", "error", errors.Join(err, c.close()))
-			return
+	c, err := v.e.reader(ctx)
+	if err == nil {
+		if _, err = c.exec(ctx, "BEGIN", nil); err != nil {
+			v.e.put(c)
 		}
-		e.put(c)
-	}()
-	return (&Tx{ctx: ctx, db: e.db, conn: c}).run(fn)
+	}
+	if err != nil {
+		v.e.free <- struct{}{}
+		return err
+	}
+	v.c = c
+	return nil
+}
+
+func (v *sqliteView) query(ctx context.Context, query string, args, dest []any, each func() error) error {
+	if v.c == nil {
+		if err := v.begin(ctx); err != nil {
+			return err
+		}
+	}
+	return v.c.query(ctx, query, args, dest, each)
+}
+
+func (v *sqliteView) exec(context.Context, string, []any) (int64, error) { return 0, ErrReadOnly }
+func (v *sqliteView) script(context.Context, string) error               { return ErrReadOnly }
+
+// end gives the connection back, also when fn panics. A read transaction ends the same way
+// whatever came of it.
+func (v *sqliteView) end() {
+	if v.c == nil {
+		return
+	}
+	defer func() { v.e.free <- struct{}{} }()
+	if _, err := v.c.exec(context.Background(), "ROLLBACK", nil); err != nil && !v.e.fixed {
+		v.e.db.log.Error("a read transaction did not end", "error", errors.Join(err, v.c.close()))
+		return
+	}
+	v.e.put(v.c)
 }
 
 func (e *sqliteEngine) reader(ctx context.Context) (*sqliteConn, error) {

@@ -49,6 +49,7 @@ type DB struct {
 	engine  engine
 	keyring *keyring
 	topics  *topics
+	history history
 
 	mu      sync.Mutex
 	prints  map[string]string   // table name -> fingerprint that the database holds
@@ -86,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{now: cfg.Now, rand: cfg.Rand, log: cfg.Log, keyring: ring, topics: newTopics(), created: map[string]*created{}}
+	db := &DB{now: cfg.Now, rand: cfg.Rand, log: cfg.Log, keyring: ring, topics: newTopics(), history: newHistory(), created: map[string]*created{}}
 	if cfg.URL != "" {
 		db.engine, err = openPostgres(ctx, db, cfg)
 	} else {

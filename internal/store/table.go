@@ -45,7 +45,7 @@ func (t *Table[T]) Insert(tx *Tx, v T) error {
 	if n == 0 {
 		return errors.Join(t.dropRows(tx, w.key, added), ErrExists)
 	}
-	tx.touch(t.s.Topic)
+	tx.touch(t.s.Name, t.s.Topic)
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (t *Table[T]) Put(tx *Tx, v T) error {
 	if _, err := tx.exec(t.sql.upsert, w.args...); err != nil {
 		return err
 	}
-	tx.touch(t.s.Topic)
+	tx.touch(t.s.Name, t.s.Topic)
 	return nil
 }
 
@@ -111,7 +111,7 @@ func (t *Table[T]) remove(tx *Tx, query string, key []string, row *document, des
 	if err := t.dropRows(tx, key, rows); err != nil {
 		return err
 	}
-	tx.touch(t.s.Topic)
+	tx.touch(t.s.Name, t.s.Topic)
 	return nil
 }
 

@@ -14,7 +14,9 @@ type Tx struct {
 	write  bool
 	done   bool
 	topics []string
-	err    error // first failed statement; it dooms the transaction
+	err    error          // first failed statement; it dooms the transaction
+	asOf   uint64         // of [history]: what the transaction sees is no older; 0: it is not known
+	dirty  *writtenTables // by transactions that are not committed yet, this one among them; nil: none
 }
 
 // conn is one connection of a dialect. SQL is written with $1, $2 ...
@@ -90,7 +92,11 @@ func (tx *Tx) run(fn func(*Tx) error) error {
 	return err
 }
 
-func (tx *Tx) touch(topic string) {
+// touch notes a change of a table.
+func (tx *Tx) touch(table, topic string) {
+	if tx.dirty != nil {
+		tx.dirty.add(table)
+	}
 	if topic != "" && !slices.Contains(tx.topics, topic) {
 		tx.topics = append(tx.topics, topic)
 	}

@@ -148,13 +148,18 @@ func (s *Service) ListGroups(ctx context.Context, in *api.ListGroupsRequest) (*a
 
 // groupsOf lists a user's groups, the one with the lowest precedence value first.
 func (s *Service) groupsOf(tx *store.Tx, u *User) ([]Group, error) {
-	members, err := s.tables.members.List(tx, store.Query{Index: "user", Values: []string{u.Pool, u.Key}})
+	// A pool without groups has no members either, and costs no statement when that is known.
+	some, err := s.tables.groups.LookList(tx, store.Query{Prefix: []string{u.Pool}, Limit: 1})
+	if err != nil || len(some) == 0 {
+		return nil, err
+	}
+	members, err := s.tables.members.LookList(tx, store.Query{Index: "user", Values: []string{u.Pool, u.Key}})
 	if err != nil {
 		return nil, err
 	}
 	var out []Group
 	for _, m := range members {
-		g, err := s.tables.groups.Get(tx, m.Pool, m.Group)
+		g, err := s.tables.groups.Look(tx, m.Pool, m.Group)
 		if err != nil {
 			return nil, err
 		}

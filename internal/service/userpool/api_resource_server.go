@@ -10,7 +10,7 @@ import (
 
 // customScopes lists the scopes that a pool's resource servers define.
 func (s *Service) customScopes(tx *store.Tx, poolID string) ([]string, error) {
-	list, err := s.tables.servers.List(tx, store.Query{Prefix: []string{poolID}})
+	list, err := s.tables.servers.LookList(tx, store.Query{Prefix: []string{poolID}})
 	var out []string
 	for _, r := range list {
 		for _, sc := range r.Scopes {

@@ -97,7 +97,7 @@ func (s *Service) enter(ctx context.Context, st *step, poolID, clientID string) 
 			if _, err = s.poolHere(ctx, tx, poolID); err != nil {
 				return err
 			}
-			if _, err = s.clientOf(tx, poolID, clientID); err != nil {
+			if _, err = s.lookClient(tx, poolID, clientID); err != nil {
 				return err
 			}
 		}

@@ -102,11 +102,12 @@ func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
 	return s.conclude(ctx, st, &proof{user: u, factor: provesPassword, right: right && ch.Known && u.PasswordID == ch.PasswordID, from: &ch})
 }
 
-// challenged reads the user of a challenge; who was imaginary, or is gone, is imaginary.
+// challenged reads the user of a challenge; who was imaginary, or is gone, is imaginary. What
+// it returns is shared.
 func (s *Service) challenged(ctx context.Context, ch *challenge) (User, error) {
 	u := User{Pool: ch.Pool, Key: ch.User, Name: ch.Name}
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		found, err := s.tables.users.Get(tx, ch.Pool, ch.User)
+		found, err := s.tables.users.Look(tx, ch.Pool, ch.User)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}

@@ -41,6 +41,15 @@ func (s *Service) clientOf(tx *store.Tx, poolID, id string) (Client, error) {
 	return c, err
 }
 
+// lookClient is clientOf for who only reads the client: what it returns is shared.
+func (s *Service) lookClient(tx *store.Tx, poolID, id string) (Client, error) {
+	c, err := s.tables.clients.Look(tx, id)
+	if err == nil && c.Pool != poolID {
+		return Client{}, refuse(notFound, noClient(id))
+	}
+	return c, missing(err, notFound, noClient(id))
+}
+
 // both reads a client and its pool, for who only reads them: what it returns is shared.
 func (s *Service) both(tx *store.Tx, clientID string) (Pool, Client, error) {
 	c, err := s.tables.clients.Look(tx, clientID)

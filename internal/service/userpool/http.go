@@ -160,7 +160,7 @@ func (s *Service) serveOAuth(x *exchange, domain, path string) {
 	}
 	var poolID string
 	err := s.db.View(x.r.Context(), func(tx *store.Tx) error {
-		d, err := s.tables.domains.Get(tx, strings.ToLower(domain))
+		d, err := s.tables.domains.Look(tx, strings.ToLower(domain))
 		if err != nil {
 			return missing(err, notFound, "There is no such domain.")
 		}

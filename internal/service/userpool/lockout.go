@@ -44,7 +44,7 @@ func (s *Service) settle(tx *store.Tx, poolID, who string, right bool) (verdict,
 
 // lockedNow says whether who has to wait, whatever he brings.
 func (s *Service) lockedNow(tx *store.Tx, poolID, who string) (bool, error) {
-	l, err := s.tables.lockouts.Get(tx, poolID, who)
+	l, err := s.tables.lockouts.Look(tx, poolID, who)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -71,7 +71,10 @@ func (s *Service) failed(tx *store.Tx, poolID, who string) error {
 }
 
 func (s *Service) clearFailures(tx *store.Tx, poolID, who string) error {
-	err := s.tables.lockouts.Delete(tx, poolID, who)
+	_, err := s.tables.lockouts.Look(tx, poolID, who)
+	if err == nil {
+		err = s.tables.lockouts.Delete(tx, poolID, who)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

@@ -254,7 +254,7 @@ type concluded struct {
 
 // count is the transaction of conclude.
 func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevice string, out *concluded) (err error) {
-	if pr.from != nil {
+	if pr.from != nil && (pr.effect != nil || pr.retry) { // else nothing comes before spend
 		if err := s.unspent(tx, pr.from); err != nil {
 			return err
 		}
@@ -326,7 +326,11 @@ func (s *Service) stillRight(tx *store.Tx, pr *proof) (User, bool, error) {
 	if !pr.right {
 		return User{}, false, nil
 	}
-	u, err := s.tables.users.Get(tx, pr.user.Pool, pr.user.Key)
+	read := s.tables.users.Look
+	if pr.effect != nil {
+		read = s.tables.users.Get // it may be changed
+	}
+	u, err := read(tx, pr.user.Pool, pr.user.Key)
 	if errors.Is(err, store.ErrNotFound) {
 		return u, false, nil
 	}

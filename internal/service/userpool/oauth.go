@@ -66,7 +66,7 @@ func (s *Service) authenticate(x *exchange, f url.Values) (Client, error) {
 	x.who = id
 	var c Client
 	err := s.db.View(x.r.Context(), func(tx *store.Tx) (err error) {
-		c, err = s.clientOf(tx, x.pool.ID, id)
+		c, err = s.lookClient(tx, x.pool.ID, id)
 		return err
 	})
 	if is(err, notFound) {

@@ -127,7 +127,7 @@ func (s *Service) refresh(ctx context.Context, p *Pool, c *Client, text string, 
 	return s.issue(ctx, &issuance{pool: p, client: c, user: &u, groups: groups, session: &x, refresh: c.rotates(), why: issuedByRefresh, on: on})
 }
 
-// standing reads a session and its user and refuses what does not stand any more.
+// standing reads a session and its user, who is shared, and refuses what does not stand any more.
 func (s *Service) standing(tx *store.Tx, c *Client, id string) (Session, User, error) {
 	x, err := s.tables.sessions.Get(tx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -139,7 +139,7 @@ func (s *Service) standing(tx *store.Tx, c *Client, id string) (Session, User, e
 	if x.Client != c.ID || x.Pool != c.Pool {
 		return x, User{}, errInvalidRefresh()
 	}
-	u, err := s.tables.users.Get(tx, x.Pool, x.User)
+	u, err := s.tables.users.Look(tx, x.Pool, x.User)
 	if errors.Is(err, store.ErrNotFound) || (err == nil && u.Sub != x.Sub) {
 		return x, u, errInvalidRefresh()
 	}
@@ -242,14 +242,14 @@ func (s *Service) accessToken(ctx context.Context, raw string) (bearer, error) {
 	return b, err
 }
 
-// live finds the user of verified claims and says whether their session stands.
+// live finds the user of verified claims, who is shared, and says whether their session stands.
 func (s *Service) live(tx *store.Tx, p *Pool, claims token.Claims) (User, error) {
 	revoked := refuse(notAuthorized, "Access Token has been revoked")
 	name := claims.String("username")
 	if claims.String("token_use") == "id" {
 		name = claims.String("cognito:username")
 	}
-	u, err := s.tables.users.Get(tx, p.ID, p.fold(name))
+	u, err := s.tables.users.Look(tx, p.ID, p.fold(name))
 	if errors.Is(err, store.ErrNotFound) || (err == nil && u.Sub != claims.String("sub")) {
 		return u, refuse(userNotFound, "User does not exist.")
 	}
@@ -267,7 +267,7 @@ func (s *Service) live(tx *store.Tx, p *Pool, claims token.Claims) (User, error)
 		}
 		return u, nil
 	}
-	x, err := s.tables.sessions.Get(tx, id)
+	x, err := s.tables.sessions.Look(tx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return u, revoked
 	}
@@ -297,7 +297,7 @@ func (s *Service) TokenLive(ctx context.Context, claims token.Claims) error {
 		if claims.String("token_use") == "id" {
 			clientID = claims.String("aud")
 		}
-		if _, err := s.clientOf(tx, p.ID, clientID); err != nil {
+		if _, err := s.lookClient(tx, p.ID, clientID); err != nil {
 			return err
 		}
 		if claims.String("token_use") == "access" && claims.String("username") == "" && claims.String("sub") == clientID {

@@ -80,10 +80,11 @@ func (s *Service) threatOf(ctx context.Context, p *Pool, c *Client, from origin)
 	return t, err
 }
 
-// riskConfiguration is what applies to a client: its own configuration, or else the pool's.
+// riskConfiguration is what applies to a client: its own configuration, or else the pool's. It is
+// shared: nothing in it may be changed.
 func (s *Service) riskConfiguration(tx *store.Tx, poolID, clientID string) (RiskConfiguration, error) {
 	for _, id := range slices.Compact([]string{clientID, ""}) {
-		c, err := s.tables.risks.Get(tx, poolID, id)
+		c, err := s.tables.risks.Look(tx, poolID, id)
 		if err == nil || missing(err, notFound, "") == err {
 			return c, err
 		}
