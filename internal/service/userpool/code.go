@@ -1,6 +1,7 @@
 package userpool
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
@@ -102,6 +103,24 @@ func (s *Service) redeem(tx *store.Tx, poolID, who, purpose, given string) (c Co
 		return c, errCodeExpired(), nil
 	}
 	return c, refuse(codeMismatch, "Invalid verification code provided, please try again."), nil
+}
+
+// fits says whether a code would be right now. It neither counts nor uses it up: redeem decides.
+func (s *Service) fits(ctx context.Context, poolID, who, purpose, given string) (bool, error) {
+	var c Code
+	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
+		c, err = s.tables.codes.Get(tx, poolID, who, purpose)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	now := s.time()
+	if err != nil || c.Sealed == nil || !now.Before(c.ExpiresAt) || c.Attempts >= maxAttempts && now.Before(c.Window.Add(codeWindow)) {
+		return false, err
+	}
+	plain, err := s.db.Unseal(sealCode, c.Sealed)
+	return err == nil && subtle.ConstantTimeCompare(plain, []byte(given)) == 1, err
 }
 
 // prove marks the address that the code went to as verified. An address that was

@@ -143,7 +143,16 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 	who := u.Key
 	if refusal != nil {
 		who = s.nobody(&p, in.Username)
-	} else if err := s.checkHistory(&p, &u, in.Password); err != nil {
+	}
+	// Whether the password is an old one is looked at only for who has the code, and told when
+	// that is certain: to anybody else the answer, and its time, would tell which passwords the
+	// user has, and uncounted.
+	var used error
+	fits, err := s.fits(ctx, p.ID, who, purposeRecovery, in.ConfirmationCode)
+	if err == nil && fits {
+		used = s.checkHistory(&p, &u, in.Password)
+	}
+	if err != nil {
 		return err
 	}
 	var verdict error
@@ -153,6 +162,12 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 		code, verdict, err = s.redeem(tx, p.ID, who, purposeRecovery, in.ConfirmationCode)
 		if err != nil || verdict != nil || refusal != nil {
 			return err
+		}
+		if !fits { // it came in this moment, and the history was not looked at
+			used = errCodeExpired()
+		}
+		if used != nil {
+			return used // which undoes the transaction: the code can be used with another password
 		}
 		u, err := s.tables.users.Get(tx, p.ID, who)
 		if err != nil {

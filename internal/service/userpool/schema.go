@@ -265,6 +265,10 @@ func (p *Pool) valueFault(name, value string) (why string, err error) {
 		if !isPhone(value) {
 			return "", refuse(invalidParameter, "Invalid phone number format.")
 		}
+	case "preferred_username":
+		if format := p.likeAddress(value); format != "" && slices.Contains(p.AliasAttributes, name) {
+			return "", refuse(invalidParameter, "Preferred username cannot be of "+format+" format, since user pool is configured for "+format+" alias.")
+		}
 	}
 	switch a.AttributeDataType {
 	case api.AttributeDataTypeNumber:

@@ -100,7 +100,7 @@ type migrationResponse struct {
 // is nobody, and the request goes on as if there was no trigger.
 func (s *Service) migrate(ctx context.Context, p *Pool, name, password, source string, on occasion) (bool, error) {
 	function := deref(p.lambda().UserMigration)
-	if function == "" {
+	if function == "" || !isName(name) { // a name that no user can have
 		return false, nil
 	}
 	var found migrationResponse

@@ -57,7 +57,7 @@ func (p *Pool) logins(u *User) []Login {
 	}
 	for _, name := range p.AliasAttributes {
 		switch {
-		case name == "preferred_username" && u.Status != string(api.UserStatusTypeUNCONFIRMED):
+		case name == "preferred_username" && u.Status != string(api.UserStatusTypeUNCONFIRMED) && p.likeAddress(u.Attributes[name]) == "":
 			add(loginName, u.Attributes[name])
 		case name != "preferred_username" && u.verified(name):
 			add(name, u.Attributes[name])
@@ -96,15 +96,19 @@ func (s *Service) userByLogin(tx *store.Tx, p *Pool, kind, value string) (User, 
 	return list[0], nil
 }
 
-// userHere finds a user for an administrator: by any sign-in name or by sub.
+// userHere finds a user for an administrator: by sub or by any sign-in name. The sub comes first:
+// nobody chooses it, so that no name that somebody chose can stand in front of it.
 func (s *Service) userHere(ctx context.Context, tx *store.Tx, poolID, name string) (Pool, User, error) {
 	p, err := s.poolHere(ctx, tx, poolID)
 	if err != nil {
 		return p, User{}, err
 	}
-	u, err := s.findUser(tx, &p, name)
-	if errors.Is(err, store.ErrNotFound) {
+	u, err := User{}, store.ErrNotFound
+	if subShape.MatchString(name) {
 		u, err = s.userByLogin(tx, &p, loginSub, name)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		u, err = s.findUser(tx, &p, name)
 	}
 	return p, u, missing(err, userNotFound, "User does not exist.")
 }
@@ -206,13 +210,24 @@ func (p *Pool) usernameKind(name string) (string, error) {
 
 // checkUsername keeps usernames apart from aliases.
 func (p *Pool) checkUsername(name string) error {
-	if slices.Contains(p.AliasAttributes, loginEmail) && isEmail(name) {
-		return refuse(invalidParameter, "Username cannot be of email format, since user pool is configured for email alias.")
-	}
-	if slices.Contains(p.AliasAttributes, loginPhone) && isPhone(name) {
-		return refuse(invalidParameter, "Username cannot be of phone number format, since user pool is configured for phone number alias.")
+	if format := p.likeAddress(name); format != "" {
+		return refuse(invalidParameter, "Username cannot be of "+format+" format, since user pool is configured for "+format+" alias.")
 	}
 	return nil
+}
+
+// likeAddress says of which addresses a name has the form, where these are aliases: it would hide
+// somebody else's, since usernames are looked for first. The form in which names are compared
+// counts, too: there are more signs than one that fold into an @.
+func (p *Pool) likeAddress(name string) (format string) {
+	folded := p.fold(name)
+	switch {
+	case slices.Contains(p.AliasAttributes, loginEmail) && (isEmail(name) || isEmail(folded)):
+		return "email"
+	case slices.Contains(p.AliasAttributes, loginPhone) && (isPhone(name) || isPhone(folded)):
+		return "phone number"
+	}
+	return ""
 }
 
 // insertUser stores a new user. Whose name is taken is told so: registering is the
@@ -223,6 +238,15 @@ func (s *Service) insertUser(tx *store.Tx, p *Pool, u *User, force bool) error {
 			return err
 		}
 		return refuse(usernameExists, "User already exists")
+	}
+	if subShape.MatchString(u.Key) { // an administrator who names that sub means somebody else
+		other, err := s.userByLogin(tx, p, loginSub, u.Key)
+		if err == nil && other.Key != u.Key {
+			return refuse(usernameExists, "User already exists")
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 	}
 	err := s.putUser(tx, p, u, force)
 	if is(err, aliasExists) {
