@@ -194,7 +194,11 @@ func (s *Service) create(ctx context.Context, st *step, c *custom) (answer, erro
 	params := map[string]string{}
 	maps.Copy(params, r.Public)
 	params["USERNAME"] = c.user.Name
-	return s.offered(ch, params)
+	out, err := s.offered(ch, params)
+	if err == nil && len(*out.session) > maxSession { // nobody could answer it
+		err = refuse(lambdaUnreadable, "Unrecognizable lambda output")
+	}
+	return out, err
 }
 
 // takeCustom lets VerifyAuthChallengeResponse judge an answer. A wrong one counts as a

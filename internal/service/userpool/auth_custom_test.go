@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"moat/internal/wire"
@@ -151,4 +152,32 @@ func TestService_customAuth_thenMFA(t *testing.T) {
 	if out.AuthenticationResult == nil || wire.Value(out.AuthenticationResult.IdToken) == "" {
 		t.Errorf("got %+v", out)
 	}
+}
+
+// What functions keep for themselves, and a name as long as it may be, still make a session
+// that comes back; what is too long for any is told at once.
+func TestService_customAuth_longSession(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	secret := ""
+	define := h.function("define", func(ev map[string]any) (any, error) {
+		session, _ := at(ev, "request", "session").([]any)
+		return object{"challengeName": "CUSTOM_CHALLENGE", "issueTokens": len(session) > 0}, nil
+	})
+	create := h.function("create", func(map[string]any) (any, error) {
+		return object{"privateChallengeParameters": object{"word": secret}}, nil
+	})
+	verify := h.function("verify", func(ev map[string]any) (any, error) {
+		return object{"answerCorrect": at(ev, "request", "privateChallengeParameters", "word") == secret}, nil
+	})
+	pool, client := h.triggered(api.LambdaConfigType{DefineAuthChallenge: define, CreateAuthChallenge: create, VerifyAuthChallengeResponse: verify})
+	name := strings.Repeat("\u540d", 128)
+	h.member(pool, name)
+	secret = strings.Repeat("a long secret", 400)
+	out := must[*api.InitiateAuthResponse](t)(h.custom(client, name))
+	done := must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "CUSTOM_CHALLENGE", out.Session, "USERNAME", name, "ANSWER", "x"))
+	h.claims(done.AuthenticationResult.IdToken)
+	secret = strings.Repeat("a long secret", 1000)
+	_, err := h.custom(client, name)
+	want(t, err, "InvalidLambdaResponseException", "Unrecognizable lambda output")
 }

@@ -33,6 +33,10 @@ type challenge struct {
 	ExpiresAt  time.Time
 }
 
+// maxSession is how long a session can be that comes back. AWS says 2048 and keeps what a function
+// has told elsewhere; here it travels with the session.
+const maxSession = 16 << 10
+
 // newChallenge starts a challenge of the client's validity.
 func (s *Service) newChallenge(kind api.ChallengeNameType, c *Client, u *User, at attempt) (challenge, error) {
 	id, err := s.uuid()

@@ -5686,7 +5686,7 @@ var textSecretHashType = wire.Text{
 
 var textSessionType = wire.Text{
 	Min:       20,
-	Max:       2048,
+	Max:       16384,
 	Sensitive: true,
 }
 
