@@ -177,6 +177,8 @@ func (s *Service) changePassword(ctx context.Context, in *api.ChangePasswordRequ
 	if err != nil {
 		return err
 	}
+	// Who signs in without a password has none to show (ChangePassword, PreviousPassword).
+	right = right || in.PreviousPassword == nil && !b.user.hasPassword()
 	threat, err := s.threatOf(ctx, &b.pool, &b.client, origin{})
 	if err != nil {
 		return err
@@ -344,7 +346,9 @@ func (s *Service) GetTokensFromRefreshToken(ctx context.Context, in *api.GetToke
 	if err = errors.Join(err, threat.admit()); err != nil {
 		return nil, exception(err)
 	}
-	out, err := s.refresh(ctx, &p, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, nil)
+	out, err := s.refresh(ctx, &p, &c, in.RefreshToken, occasion{client: in.ClientId, metadata: in.ClientMetadata}, func(_ *User, x *Session) error {
+		return x.onDevice(deref(in.DeviceKey))
+	})
 	if err != nil {
 		return nil, exception(err)
 	}

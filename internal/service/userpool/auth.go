@@ -50,9 +50,15 @@ func (st *step) param(name string) (string, error) {
 	return v, nil
 }
 
+// begun is the occasion of a sign-in that begins. What the client says with it is for the
+// functions that judge who comes, and for no other (InitiateAuth, ClientMetadata).
+func begun(clientID string, metadata map[string]string) occasion {
+	return occasion{client: clientID, validation: metadata}
+}
+
 // InitiateAuth begins a sign-in for an app.
 func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest) (*api.InitiateAuthResponse, error) {
-	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{user: in.UserContextData}}
+	st := step{operation: "InitiateAuth", params: in.AuthParameters, session: in.Session, on: begun(in.ClientId, in.ClientMetadata), from: origin{user: in.UserContextData}}
 	a, err := s.initiate(ctx, &st, "", in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -62,7 +68,7 @@ func (s *Service) InitiateAuth(ctx context.Context, in *api.InitiateAuthRequest)
 
 // AdminInitiateAuth begins a sign-in for a server that has a key of its own.
 func (s *Service) AdminInitiateAuth(ctx context.Context, in *api.AdminInitiateAuthRequest) (*api.AdminInitiateAuthResponse, error) {
-	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session, on: occasion{client: in.ClientId, metadata: in.ClientMetadata}, from: origin{admin: in.ContextData}}
+	st := step{operation: "AdminInitiateAuth", admin: true, params: in.AuthParameters, session: in.Session, on: begun(in.ClientId, in.ClientMetadata), from: origin{admin: in.ContextData}}
 	a, err := s.initiate(ctx, &st, in.UserPoolId, in.ClientId, in.AuthFlow)
 	if err != nil {
 		return nil, exception(err)
@@ -171,9 +177,7 @@ func (s *Service) findOrMigrate(ctx context.Context, st *step, name, password st
 	if known || err != nil && !is(err, userNotFound) {
 		return u, known, err
 	}
-	on := st.on
-	on.validation = on.metadata
-	there, failed := s.migrate(ctx, &st.pool, name, password, "Authentication", on)
+	there, failed := s.migrate(ctx, &st.pool, name, password, "Authentication", st.on)
 	if failed != nil {
 		return u, false, failed
 	}

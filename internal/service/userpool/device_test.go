@@ -177,3 +177,40 @@ func TestService_ConfirmDevice_refused(t *testing.T) {
 	_, err = h.c.ConfirmDevice(t.Context(), &api.ConfirmDeviceRequest{AccessToken: *plain.AccessToken, DeviceKey: key, DeviceSecretVerifierConfig: &api.DeviceSecretVerifierConfigType{}})
 	want(t, err, "InvalidUserPoolConfigurationException", "")
 }
+
+// A refresh token that is shown together with another device's key is refused, by both operations;
+// and a function hears whether the device is new.
+func TestService_device_refreshAndTrigger(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	pool, client := h.devicePool(false, false)
+	var fresh []any
+	post := h.function("post", func(ev map[string]any) (any, error) {
+		fresh = append(fresh, at(ev, "request", "newDeviceUsed"))
+		return object{}, nil
+	})
+	must[*api.UpdateUserPoolResponse](t)(h.c.UpdateUserPool(ctx, &api.UpdateUserPoolRequest{
+		UserPoolId: pool, LambdaConfig: &api.LambdaConfigType{PostAuthentication: post},
+		DeviceConfiguration: &api.DeviceConfigurationType{DeviceOnlyRememberedOnUserPrompt: wire.Bool(false)},
+	}))
+	h.member(pool, "ann")
+	r := h.mustSignIn(client, "ann")
+	m := r.NewDeviceMetadata
+	h.confirmDevice(r.AccessToken, m)
+	refresh := func(key *string) error {
+		_, err := h.c.GetTokensFromRefreshToken(ctx, &api.GetTokensFromRefreshTokenRequest{ClientId: client, RefreshToken: *r.RefreshToken, DeviceKey: key})
+		return err
+	}
+	want(t, refresh(wire.String("eu-central-1_0d9fd4ee-7d1c-4d3e-9d3b-0d4c1c9f6a01")), "NotAuthorizedException", "Invalid Refresh Token")
+	for _, key := range []*string{m.DeviceKey, nil} {
+		if err := refresh(key); err != nil {
+			t.Error(err)
+		}
+	}
+	begun := must[*api.InitiateAuthResponse](t)(h.beginOn(client, "ann", *m.DeviceKey))
+	must[*api.RespondToAuthChallengeResponse](t)(h.deviceSignIn(client, "ann", m, begun.Session, devicePassword))
+	if len(fresh) != 2 || fresh[0] != true || fresh[1] != false {
+		t.Errorf("the function heard of new devices: %v", fresh)
+	}
+}

@@ -205,7 +205,7 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 
 // welcome asks the functions that have the last word, and issues the tokens.
 func (s *Service) welcome(ctx context.Context, st *step, out *concluded, at attempt) (*api.AuthenticationResultType, error) {
-	if err := s.postAuthentication(ctx, st, &out.user); err != nil {
+	if err := s.postAuthentication(ctx, st, &out.user, out.newDevice); err != nil {
 		return nil, err
 	}
 	why := issuedBySignIn

@@ -142,3 +142,30 @@ func TestService_ChangePassword(t *testing.T) {
 	}
 	want(t, change(goodPass, "Another-horse-8"), "NotAuthorizedException", "Password attempts exceeded")
 }
+
+// Who has no password shows none when he gives himself one; who has one shows it.
+func TestService_ChangePassword_first(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	pool := h.newPoolID(func(in *api.CreateUserPoolRequest) {
+		in.Policies.SignInPolicy = &api.SignInPolicyType{AllowedFirstAuthFactors: []api.AuthFactorType{"PASSWORD", "EMAIL_OTP"}}
+	})
+	client := *h.newClient(pool, func(in *api.CreateUserPoolClientRequest) {
+		in.ExplicitAuthFlows = append(in.ExplicitAuthFlows, "ALLOW_USER_AUTH")
+	}).ClientId
+	must[*api.AdminCreateUserResponse](t)(h.c.AdminCreateUser(ctx, &api.AdminCreateUserRequest{UserPoolId: pool, Username: "ann@example.com", UserAttributes: []api.AttributeType{attr("email_verified", "true")}}))
+	out := must[*api.InitiateAuthResponse](t)(h.c.InitiateAuth(ctx, &api.InitiateAuthRequest{AuthFlow: "USER_AUTH", ClientId: client, AuthParameters: map[string]string{"USERNAME": "ann@example.com", "PREFERRED_CHALLENGE": "EMAIL_OTP"}}))
+	in := must[*api.RespondToAuthChallengeResponse](t)(h.answer(client, "EMAIL_OTP", out.Session, "USERNAME", "ann@example.com", "EMAIL_OTP_CODE", h.box.last(t).Code))
+	change := func(from *string, to string) error {
+		_, err := h.c.ChangePassword(ctx, &api.ChangePasswordRequest{AccessToken: *in.AuthenticationResult.AccessToken, PreviousPassword: from, ProposedPassword: to})
+		return err
+	}
+	want(t, change(wire.String("guess"), goodPass), "NotAuthorizedException", "Incorrect username or password.")
+	want(t, change(nil, "short"), "InvalidPasswordException", "")
+	if err := change(nil, goodPass); err != nil {
+		t.Fatal(err)
+	}
+	h.mustSignIn(client, "ann@example.com")
+	want(t, change(nil, goodPass+"x"), "NotAuthorizedException", "Incorrect username or password.")
+}

@@ -66,6 +66,15 @@ func (s *Service) readRefreshToken(c *Client, text string) (id string, generatio
 	return id, binary.BigEndian.Uint32(head[16:]), true
 }
 
+// onDevice refuses a device that is not the one on which the session was begun. Who names none
+// is let through.
+func (x *Session) onDevice(key string) error {
+	if key != "" && x.Device != "" && key != x.Device {
+		return errInvalidRefresh()
+	}
+	return nil
+}
+
 func errInvalidRefresh() error { return refuse(notAuthorized, "Invalid Refresh Token") }
 func errRevokedRefresh() error { return refuse(notAuthorized, "Refresh Token has been revoked") }
 
@@ -76,8 +85,8 @@ func (s *Service) refreshStep(ctx context.Context, st *step) (answer, error) {
 		return answer{}, err
 	}
 	result, err := s.refresh(ctx, &st.pool, &st.client, text, st.on, func(u *User, x *Session) error {
-		if key := st.params["DEVICE_KEY"]; key != "" && x.Device != "" && key != x.Device {
-			return errInvalidRefresh()
+		if err := x.onDevice(st.params["DEVICE_KEY"]); err != nil {
+			return err
 		}
 		return s.checkSecretHash(&st.client, st.params["SECRET_HASH"], u.Name, u.Sub)
 	})

@@ -15,7 +15,7 @@ func (s *Service) preAuthentication(ctx context.Context, st *step, u *User, know
 	if function == "" {
 		return nil
 	}
-	request := preAuthenticationRequest{ValidationData: st.on.metadata, UserNotFound: !known}
+	request := preAuthenticationRequest{ValidationData: st.on.validation, UserNotFound: !known}
 	if known {
 		request.UserAttributes = eventAttributes(u)
 	}
@@ -32,13 +32,13 @@ type postAuthenticationRequest struct {
 
 // postAuthentication tells the pool's function of a whole sign-in, before the tokens
 // leave: when it fails they do not.
-func (s *Service) postAuthentication(ctx context.Context, st *step, u *User) error {
+func (s *Service) postAuthentication(ctx context.Context, st *step, u *User, newDevice bool) error {
 	function := deref(st.pool.lambda().PostAuthentication)
 	if function == "" {
 		return nil
 	}
 	return s.fire(ctx, &st.pool, call{
 		name: "PostAuthentication", source: "Authentication", function: function, user: u.Name, on: st.on,
-		request: postAuthenticationRequest{UserAttributes: eventAttributes(u), ClientMetadata: st.on.metadata}, response: &struct{}{},
+		request: postAuthenticationRequest{UserAttributes: eventAttributes(u), NewDeviceUsed: newDevice, ClientMetadata: st.on.metadata}, response: &struct{}{},
 	})
 }
