@@ -87,6 +87,9 @@ func (s *Service) CreateUserPoolClient(ctx context.Context, in *api.CreateUserPo
 		if c.Settings, err = s.clientSettings(tx, "CreateUserPoolClient", same, &p, len(c.Secrets) > 0); err != nil {
 			return err
 		}
+		if err := room(tx, s.tables.clients, store.Query{Index: "pool", Values: []string{p.ID}}, maxClients, "app clients of a user pool"); err != nil {
+			return err
+		}
 		return s.tables.clients.Insert(tx, c)
 	})
 	if err != nil {

@@ -48,6 +48,9 @@ func (s *Service) CreateGroup(ctx context.Context, in *api.CreateGroupRequest) (
 		if _, err := s.poolHere(ctx, tx, in.UserPoolId); err != nil {
 			return err
 		}
+		if err := room(tx, s.tables.groups, store.Query{Prefix: []string{g.Pool}}, maxGroups, "groups of a user pool"); err != nil {
+			return err
+		}
 		err := s.tables.groups.Insert(tx, g)
 		if errors.Is(err, store.ErrExists) {
 			return refuse(groupExists, "A group with the name already exists.")
@@ -189,6 +192,17 @@ func (s *Service) AdminAddUserToGroup(ctx context.Context, in *api.AdminAddUserT
 			return err
 		}
 		g, err := s.group(ctx, tx, p.ID, in.GroupName)
+		if err != nil {
+			return err
+		}
+		_, err = s.tables.members.Get(tx, p.ID, g.Name, u.Key)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err // a member already
+		}
+		err = room(tx, s.tables.members, store.Query{Index: "user", Values: []string{p.ID, u.Key}}, maxUserGroups, "groups to which a user belongs")
+		if is(err, limitExceeded) { // which the model does not have here
+			err = refuse(invalidParameter, err.Error())
+		}
 		if err != nil {
 			return err
 		}

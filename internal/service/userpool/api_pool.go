@@ -22,6 +22,9 @@ func (s *Service) CreateUserPool(ctx context.Context, in *api.CreateUserPoolRequ
 		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx *store.Tx) (err error) {
+		if err := room(tx, s.tables.pools, store.Query{Prefix: []string{p.Account, p.Region}}, maxPools, "user pools in a region"); err != nil {
+			return err
+		}
 		if p.Keys, err = first(tx); err != nil {
 			return err
 		}
@@ -58,7 +61,7 @@ func (s *Service) newPool(ctx context.Context, in *api.CreateUserPoolRequest) (P
 	}
 	schema, err := newSchema(in.Schema)
 	if err == nil {
-		err = checkSigningAlgorithm(in.UserPoolTags)
+		err = checkTags(ctx, nil, in.UserPoolTags)
 	}
 	if err != nil {
 		return p, err
@@ -128,9 +131,6 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 	if err == nil {
 		settings.SenderKey, err = s.senderKey(ctx, "UpdateUserPool", in.LambdaConfig)
 	}
-	if err == nil {
-		err = checkSigningAlgorithm(in.UserPoolTags)
-	}
 	if err != nil {
 		return nil, exception(err)
 	}
@@ -143,6 +143,9 @@ func (s *Service) UpdateUserPool(ctx context.Context, in *api.UpdateUserPoolRequ
 			return err
 		}
 		if err := settings.checkFactors(); err != nil {
+			return err
+		}
+		if err := checkTags(ctx, p.Tags, in.UserPoolTags); err != nil {
 			return err
 		}
 		p.Settings, p.ModifiedAt = settings, s.time()
@@ -291,10 +294,7 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceRequest) (
 		tags := map[string]string{}
 		maps.Copy(tags, p.Tags)
 		maps.Copy(tags, in.Tags)
-		if len(tags) > 50 {
-			return refuse(invalidParameter, "A user pool can have at most 50 tags.")
-		}
-		if err := checkSigningAlgorithm(in.Tags); err != nil {
+		if err := checkTags(ctx, p.Tags, tags); err != nil {
 			return err
 		}
 		p.setTags(tags)

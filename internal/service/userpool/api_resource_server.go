@@ -49,6 +49,9 @@ func (s *Service) CreateResourceServer(ctx context.Context, in *api.CreateResour
 		if _, err := s.poolHere(ctx, tx, in.UserPoolId); err != nil {
 			return err
 		}
+		if err := room(tx, s.tables.servers, store.Query{Prefix: []string{r.Pool}}, maxServers, "resource servers of a user pool"); err != nil {
+			return err
+		}
 		err := s.tables.servers.Insert(tx, r)
 		if errors.Is(err, store.ErrExists) {
 			return refuse(invalidParameter, in.Identifier+" already exists in user pool "+in.UserPoolId+".")
