@@ -124,6 +124,9 @@ func (b *bridgeBody) end() {
 	b.reads.Unlock()
 }
 
+// Interrupt takes the body back before the handler has ended; see [Interruptible].
+func (b *bridgeBody) Interrupt() { b.end() }
+
 // bridgeWriter is a ResponseWriter over a [Response].
 type bridgeWriter struct {
 	w      *Response

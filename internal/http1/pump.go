@@ -30,6 +30,13 @@ func (e *SourceError) Error() string { return "http1: the content: " + e.Err.Err
 // Unwrap gives the cause.
 func (e *SourceError) Unwrap() error { return e.Err }
 
+// Interruptible is a content that can be taken back from who reads it. Interrupt makes a read
+// that waits return, and each later one fail; when it returns, nobody reads any more.
+type Interruptible interface {
+	io.Reader
+	Interrupt()
+}
+
 func startPump(u *upstream, call *Call) *pump {
 	p := &pump{u: u, done: make(chan struct{}), call: Call{Timeout: call.Timeout, Context: call.Context, phased: call.phased}}
 	body, length, first := call.Body, call.Length, call.Content
@@ -81,8 +88,8 @@ func (p *pump) reason(err error) error {
 	return err
 }
 
-// end stops a pump whose connection was closed. A body of this package is not read any more
-// when it returns; others must bear to be read after their handler.
+// end stops a pump whose connection was closed. A body of this package, or an [Interruptible], is
+// not read any more when it returns; others must bear to be read after their handler.
 func (p *pump) end() {
 	switch b := p.body.(type) {
 	case *Body:
@@ -90,6 +97,11 @@ func (p *pump) end() {
 			b.interrupt()
 			<-p.done
 			b.resume()
+		}
+	case Interruptible:
+		if !p.finished() {
+			b.Interrupt()
+			<-p.done
 		}
 	case *bytes.Reader: // the caller's content, which is its own again
 		<-p.done

@@ -315,9 +315,10 @@ func (u *upstream) abandon(p *pump, err error) error {
 	if p == nil {
 		return err
 	}
+	err = p.reason(err) // before the content is taken from its reader, which is no reason
 	u.nc.Close()
 	p.end()
-	return p.reason(err)
+	return err
 }
 
 func (u *upstream) letGo() {
