@@ -18,7 +18,7 @@ func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage,
 	x := g.pool.Get().(*Exchange)
 	fields := x.Fields[:0]
 	x.renew()
-	out := netWriter{w: w}
+	out := netWriter{w: w, proto: r.Proto}
 	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = r.Context(), apiID, stage, r.Method, path, target(r), r.URL.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Body, r.ContentLength
 	x.TLS = r.TLS
@@ -89,8 +89,10 @@ func remoteIP(addr string) string {
 
 // netWriter is a [Writer] over net/http.
 type netWriter struct {
-	w     http.ResponseWriter
-	begun bool
+	w      http.ResponseWriter
+	proto  string
+	begun  bool
+	upload passed // that is passed on as it comes
 }
 
 // Head sends status and fields. Names keep their case but where net/http itself looks
@@ -110,6 +112,9 @@ func (n *netWriter) Head(status int, fields []Field, length int64) {
 	}
 	if length >= 0 && !bodyless(status) {
 		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
+	if n.closing() {
+		h["Connection"] = []string{"close"}
 	}
 	n.begun = true
 	n.w.WriteHeader(status)

@@ -21,9 +21,6 @@ const (
 	smallBody = 64 << 10
 	maxRoomed = 512 << 20
 	maxShare  = maxRoomed / 4 // of one address
-	// maxUploads is how many bodies may be on their way to one target at once. Whoever sends
-	// slowly holds a connection to it meanwhile, and must not hold them all.
-	maxUploads = 256
 )
 
 // room is what longer bodies take of memory, all together and those of one address: who sends
@@ -178,50 +175,6 @@ func (x *Exchange) leaveRoom() {
 	if x.held > 0 {
 		x.g.room.give(x.RemoteIP, x.held)
 		x.held = 0
-	}
-}
-
-// outgoing gives the body for an integration that takes it as it comes. What is long and has not
-// been asked for by a step is not held: rest is what follows body then.
-func (x *Exchange) outgoing(w *way) (body []byte, rest *http1.Body, err error) {
-	b, ok := x.Body.(*http1.Body)
-	handling := x.route.def.Integration.ContentHandling
-	if !ok || x.bodyRead || x.Length >= 0 && x.Length <= smallBody || handling != "" || x.route.settings.DataTrace {
-		if body, err = x.payload(); err == nil {
-			body, err = x.convertRequest(handling, x.get("Content-Type"), body)
-		}
-		return body, nil, err
-	}
-	if w.uploads.Add(1) > maxUploads {
-		w.uploads.Add(-1)
-		body, err = x.payload()
-		return body, nil, err
-	}
-	x.direct.uploading = w
-	b.Limit(maxBody)
-	if x.Length < 0 { // it may be short
-		body = make([]byte, smallBody)
-		n, err := io.ReadFull(b, body)
-		switch body = body[:n]; {
-		case err == io.EOF, err == io.ErrUnexpectedEOF && b.Over():
-			x.bodyRead, x.body = true, body
-			return body, nil, nil
-		case err != nil:
-			return nil, nil, unread(err)
-		}
-	}
-	x.bodyRead = true
-	return body, b, nil
-}
-
-// uploaded ends the count of a body on its way.
-func (x *Exchange) uploaded() {
-	if w := x.direct.uploading; w != nil {
-		x.direct.uploading = nil
-		w.uploads.Add(-1)
-		if b, ok := x.Body.(*http1.Body); ok && x.Length < 0 {
-			x.Length = b.Count() // for the record
-		}
 	}
 }
 

@@ -23,6 +23,7 @@ type direct struct {
 	call      http1.Call
 	reply     *http1.Reply
 	uploading *way
+	upload    passed // on its way there
 	target    []byte
 	names     []byte // of the call's fields, in canonical form
 	text      []byte // of the reply's fields

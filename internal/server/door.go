@@ -51,7 +51,10 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		delete(r.Header, "Upgrade")
 		delete(r.Header, "Http2-Settings")
 	}
-	d.Server.ServeHTTP(w, r)
+	r, body := withDeadline(w, r)
+	timed := newTimedWriter(w, body)
+	defer timed.last()
+	d.Server.ServeHTTP(timed, r)
 }
 
 // turnAway answers with a status and one sentence.

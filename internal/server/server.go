@@ -32,6 +32,8 @@ const (
 	drainTimeout  = 25 * time.Second
 	trailTimeout  = 10 * time.Second
 	maxHeader     = 64 << 10
+	maxStreams    = 128       // of a connection of HTTP/2
+	maxUnread     = 256 << 10 // of a stream, which we hold until somebody reads it
 )
 
 // Server is a running Moat.
@@ -135,6 +137,7 @@ func (s *Server) serve(l net.Listener) {
 	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
 		Handler: door{s}, ConnContext: s.born, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
+		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread, WriteByteTimeout: bodyPause},
 		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	if !s.cfg.NetHTTP {
@@ -220,7 +223,6 @@ func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string,
 // ServeHTTP sends a request to who serves it. See [Server.classify].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked.Add(1)
-	withDeadline(w, r)
 	if len(r.TransferEncoding) > 0 {
 		// net/http hides whether the request gave a length, too, by which another reader of
 		// the connection would have split it otherwise (RFC 9112, section 6.1): it ends here.
