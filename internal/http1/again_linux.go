@@ -7,16 +7,16 @@ import (
 	"unsafe"
 )
 
-// readAgain is read(2) of a descriptor that does not block. The scheduler is not told: while it
+// readAgain reads from a socket that does not block. The scheduler is not told: while it
 // believes that a thread may block, it looks after it every few microseconds, and starts another.
-func readAgain(fd uintptr, p []byte) (int, error) { return again(syscall.SYS_READ, fd, p) }
+func readAgain(fd uintptr, p []byte) (int, error) { return again(trapRead, fd, p, 0) }
 
-// writeAgain is write(2) likewise.
-func writeAgain(fd uintptr, p []byte) (int, error) { return again(syscall.SYS_WRITE, fd, p) }
+// writeAgain writes to one likewise.
+func writeAgain(fd uintptr, p []byte) (int, error) { return again(trapWrite, fd, p, writeFlags) }
 
-func again(trap, fd uintptr, p []byte) (int, error) {
+func again(trap, fd uintptr, p []byte, flags uintptr) (int, error) {
 	for {
-		n, _, err := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, err := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 		switch err {
 		case 0:
 			return int(n), nil

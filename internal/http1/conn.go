@@ -38,6 +38,9 @@ type conn struct {
 	bound  bool        // keeps its goroutine
 	counts bool        // for its address's limit
 	direct bool        // raw may be read and written by itself
+	looked bool        // for the end of the client's side along with its first request, see tryRead
+	ended  bool        // by the answer of a turn
+	parts  bool        // its last answer was given: what the client still sends is read away
 	fd     int32       // while it is parked
 	stay   uint32      // the last time it was parked
 
@@ -57,6 +60,7 @@ type work struct {
 	extra  []byte  // for a body behind a head that leaves no room
 	out    []byte
 	fields []Field
+	head   int // length of the head of a request that is whole
 	socket socket
 	stream stream
 	req    Request
@@ -83,6 +87,9 @@ func (c *conn) serve() {
 	defer c.srv.forget(c)
 	if c.w != nil {
 		c.release()
+	}
+	if c.parts {
+		c.goodbye()
 	}
 	if !c.handed {
 		c.nc.Close()
@@ -120,13 +127,13 @@ func (c *conn) wait() int {
 	}
 	c.state.CompareAndSwap(stateBusy, stateIdle)
 	err := c.await()
-	if !c.state.CompareAndSwap(stateIdle, stateBusy) {
+	if c.state.Load() != stateBusy && !c.state.CompareAndSwap(stateIdle, stateBusy) {
 		var next int
 		if next, err = c.woken(err); next != comes {
 			return next
 		}
 	}
-	if err != nil || c.w == nil {
+	if err != nil || c.w == nil || c.ended {
 		return ends
 	}
 	if !c.served.Load() && c.w.in[0] == 0x16 { // a TLS record that opens a handshake (RFC 8446, section 5.1)
@@ -296,9 +303,14 @@ func (c *conn) readHead() (*Error, error) {
 
 // exchange serves one request and reports whether the connection goes on.
 func (c *conn) exchange() bool {
-	w := c.w
 	bad, err := c.readHead()
 	c.watch.done()
+	return c.reply(bad, err)
+}
+
+// reply serves a request whose head was read, or refuses it, and reports whether the connection goes on.
+func (c *conn) reply(bad *Error, err error) bool {
+	w := c.w
 	w.resp = Response{c: c, out: w.out[:0], length: -1}
 	switch {
 	case err == ErrTimeout:
@@ -385,7 +397,7 @@ func (c *conn) after(whole bool) bool {
 	}
 	c.watch.end.Store(0)
 	if w.resp.close || !bodyOver {
-		c.goodbye()
+		c.parts = true
 		return false
 	}
 	w.out = w.resp.out[:0]
@@ -415,7 +427,7 @@ func (c *conn) refuse(e *Error) {
 	w.resp.close = true
 	w.resp.fail(e.Status, e.Reason)
 	w.resp.Flush()
-	c.goodbye()
+	c.parts = true
 }
 
 // revive leaves a connection that is over its limit a moment for its answer. Whoever reads the

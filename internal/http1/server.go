@@ -389,7 +389,7 @@ func (s *Server) Close() {
 		parked = append(parked, c)
 	}
 	for c := range s.conns {
-		c.nc.Close()
+		c.breakOff()
 	}
 	for _, c := range parked {
 		s.unpark(c)
@@ -398,6 +398,18 @@ func (s *Server) Close() {
 	for _, c := range parked {
 		s.dismiss(c)
 	}
+}
+
+// breakOff closes a connection that somebody else serves. The other side learns of it at once; closing
+// a socket waits for who is in a turn at it.
+func (c *conn) breakOff() {
+	if half, ok := c.nc.(interface {
+		CloseRead() error
+		CloseWrite() error
+	}); ok {
+		_, _ = half.CloseWrite(), half.CloseRead()
+	}
+	go c.nc.Close()
 }
 
 // Connections gives the number of connections, those that were handed to TLS too.

@@ -15,7 +15,7 @@ func (c *conn) await() error {
 	if c.raw == nil {
 		return c.awaitAny()
 	}
-	c.err = nil
+	c.err, c.looked = nil, false
 	if c.try == nil {
 		c.try = c.tryRead
 	}
@@ -25,23 +25,83 @@ func (c *conn) await() error {
 	return c.err
 }
 
-// tryRead reads what is there; false waits for more.
+// tryRead is a turn at the socket: it reads what is there, and false waits for more. A request that
+// is there to its end is served within the turn. The poller notes from there on what comes, so when
+// the answer is given, nothing needs to be read to find that nothing has come.
 func (c *conn) tryRead(fd uintptr) bool {
-	w := c.acquire()
-	n, err := readAgain(fd, w.in)
-	if n > 0 {
+	for {
+		w := c.acquire()
+		n, err := readAgain(fd, w.in)
+		if n <= 0 {
+			c.srv.pool.Put(w)
+			if err == syscall.EAGAIN {
+				return false
+			}
+			if c.err = err; err == nil {
+				c.err = io.EOF
+			}
+			return true
+		}
 		w.stream.w = n
 		c.w = w
-		return true
+		full := n == len(w.in)
+		if !c.serveTurn() {
+			return true
+		}
+		// What came along with what was read is not told of: more than the buffer held, or the end of
+		// the client's side. Who ends along with a request that is not the first since it began or
+		// parked is closed when it would park.
+		if c.looked && !full {
+			return false
+		}
+		c.looked = true
 	}
-	c.srv.pool.Put(w)
-	if err == syscall.EAGAIN {
+}
+
+// serveTurn serves the requests that were read, as long as they are whole: in a turn nothing more can be
+// read from the socket. It reports whether the connection waits again; else its goroutine goes on with it.
+func (c *conn) serveTurn() bool {
+	if !c.direct || c.bound || !c.whole() || !c.state.CompareAndSwap(stateIdle, stateBusy) {
 		return false
 	}
-	if c.err = err; err == nil {
-		c.err = io.EOF
+	for {
+		if !c.watch.set(0) {
+			return false
+		}
+		s := &c.w.stream
+		s.r += c.w.head
+		s.base = s.r
+		if !c.reply(nil, nil) {
+			c.ended = true
+			return false
+		}
+		if !c.served.Load() {
+			c.served.Store(true)
+		}
+		if s.buffered() == 0 {
+			break
+		}
+		if !c.whole() {
+			return false
+		}
 	}
+	c.release()
+	if !c.watch.set(c.srv.clock.now.Load() + c.patience()) {
+		c.ended = true
+		return false
+	}
+	c.state.CompareAndSwap(stateBusy, stateIdle)
 	return true
+}
+
+// whole reports whether what is buffered begins with a request that is whole and that nothing is said against.
+func (c *conn) whole() bool {
+	w := c.w
+	s := &w.stream
+	w.req = Request{Fields: w.fields[:0], RemoteAddr: c.remote, Remote: c.addr, Body: &w.body}
+	n, bad := parseRequest(s.buf[s.r:s.w], &c.srv.cfg.Limits, &w.req)
+	w.fields, w.head = w.req.Fields, n
+	return bad == nil && n > 0 && !w.req.expect && w.req.Length >= 0 && w.req.Length <= int64(s.buffered()-n)
 }
 
 // glance reads what is there and does not wait.
