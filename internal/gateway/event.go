@@ -110,14 +110,12 @@ func (x *Exchange) trace() string {
 		return x.traceID
 	}
 	sent := x.get("X-Amzn-Trace-Id")
-	for part := range strings.SplitSeq(sent, ";") {
-		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok && validRoot(root) {
-			x.traceID = "Root=" + root
-			if x.snap != nil && x.snap.def.Tracing {
-				x.traceID += traceRest(sent)
-			}
-			return x.traceID
+	if root := traceRoot(sent); root != "" {
+		x.traceID = "Root=" + root
+		if x.snap != nil && x.snap.def.Tracing {
+			x.traceID += traceRest(sent)
 		}
+		return x.traceID
 	}
 	b := x.random[27:]
 	binary.BigEndian.PutUint32(b, uint32(x.start.Unix()))
@@ -128,16 +126,63 @@ func (x *Exchange) trace() string {
 	return x.traceID
 }
 
+// functionTrace is the trace of the functions that the request calls, which their answers tell
+// the client, too: the root with the client's parent and decision, or else with a parent of its
+// own that asks for no sampling. Tracing makes no difference to it (recorded).
+func (x *Exchange) functionTrace() string {
+	if x.calledTrace != "" {
+		return x.calledTrace
+	}
+	root, _, _ := strings.Cut(x.trace(), ";")
+	var parent, sampled string
+	if sent := x.get("X-Amzn-Trace-Id"); traceRoot(sent) != "" {
+		parent, sampled = traceParts(sent)
+	}
+	if parent == "" {
+		var b [8]byte
+		x.chance(b[:])
+		parent = hex.EncodeToString(b[:])
+	}
+	if sampled == "" {
+		sampled = "0"
+	}
+	x.calledTrace = root + ";Parent=" + parent + ";Sampled=" + sampled
+	return x.calledTrace
+}
+
 // traceRest is what a trace header says beside its root: the parent, and whether it is sampled.
 func traceRest(sent string) (rest string) {
+	parent, sampled := traceParts(sent)
+	if parent != "" {
+		rest = ";Parent=" + parent
+	}
+	if sampled != "" {
+		rest += ";Sampled=" + sampled
+	}
+	return rest
+}
+
+func traceParts(sent string) (parent, sampled string) {
 	for part := range strings.SplitSeq(sent, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		switch {
-		case name == "Parent" && len(value) == 16 && strings.Trim(value, "0123456789abcdefABCDEF") == "", name == "Sampled" && (value == "0" || value == "1" || value == "?"):
-			rest += ";" + name + "=" + value
+		case name == "Parent" && len(value) == 16 && strings.Trim(value, "0123456789abcdefABCDEF") == "":
+			parent = value
+		case name == "Sampled" && (value == "0" || value == "1" || value == "?"):
+			sampled = value
 		}
 	}
-	return rest
+	return parent, sampled
+}
+
+// traceRoot is the root of a trace header, if it is well formed.
+func traceRoot(sent string) string {
+	for part := range strings.SplitSeq(sent, ";") {
+		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok && validRoot(root) {
+			return root
+		}
+	}
+	return ""
 }
 
 func validRoot(s string) bool {
@@ -206,6 +251,9 @@ func (x *Exchange) appendHeaders(b []byte) []byte {
 	all := make([]pair, 0, len(x.Fields)+5)
 	all = append(all, pair{"Host", x.Host})
 	for name, value := range x.forwarded() {
+		if sameName(name, "Authorization") { // the one name that is written anew (recorded)
+			name = "Authorization"
+		}
 		all = append(all, pair{name, value})
 	}
 	b = appendPairs(b, all, true, strings.EqualFold)

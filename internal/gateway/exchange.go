@@ -55,6 +55,7 @@ type Exchange struct {
 	route    *route
 
 	requestID, extendedID, traceID string
+	calledTrace                    string // of functions
 	random                         [27 + 16]byte
 	idText                         [36 + 16 + 42]byte // of the three where nobody keeps them
 
@@ -337,7 +338,11 @@ func respond(x *Exchange) error {
 	streamed := x.reply.fields
 	fields := append(x.reply.fields, Field{"x-amzn-RequestId", x.requestID}, Field{"x-amz-apigw-id", x.extendedID})
 	if x.reply.trace {
-		fields = append(fields, Field{"X-Amzn-Trace-Id", x.trace()})
+		trace := x.calledTrace
+		if trace == "" { // an answer of the cache: no function was called
+			trace = x.trace()
+		}
+		fields = append(fields, Field{"X-Amzn-Trace-Id", trace})
 	}
 	if x.warning != "" {
 		fields = append(fields, Field{"Warning", x.warning})

@@ -72,7 +72,7 @@ func (f *function) ask(ctx context.Context, x *Exchange, payload []byte, source 
 		return Result{}, refuse(APIConfigurationError, "there is nobody who runs functions")
 	}
 	inv := Invocation{FunctionARN: f.arn, Payload: payload, Service: "apigateway.amazonaws.com", SourceARN: source,
-		SourceAccount: f.account, RequestID: x.requestID, Role: f.role, Event: event}
+		SourceAccount: f.account, RequestID: x.requestID, Trace: x.functionTrace(), Role: f.role, Event: event}
 	if f.asks {
 		if x.caller == nil {
 			return Result{}, refuse(APIConfigurationError, "the integration wants the caller's credentials and the route asks for none")

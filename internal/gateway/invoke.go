@@ -24,6 +24,8 @@ type Invocation struct {
 	SourceARN     string
 	SourceAccount string
 	RequestID     string
+	// Trace is the X-Ray trace header of the invocation.
+	Trace string
 	// Role, when set, is the role ARN with whose rights the function is called
 	// instead of by its resource policy.
 	Role string

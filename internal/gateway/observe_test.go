@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -301,25 +302,39 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestTracing: with tracing the client's trace is handed on whole.
+// TestTracing: functions, and so their answers, have the client's trace whole, or a parent that
+// the gateway made (recorded); logs have it with tracing.
 func TestTracing(t *testing.T) {
 	t.Parallel()
 	l := newLogged(t)
-	root := "1-5f84c7a1-0123456789abcdef01234567"
+	const root, parent = "Root=1-5f84c7a1-0123456789abcdef01234567", ";Parent=0123456789abcdef"
 	for _, on := range []bool{true, false} {
 		d := courses("http://localhost:1")
 		d.Tracing, d.AccessLog = on, &AccessLog{"api", "$context.xrayTraceId"}
+		d.Routes = append(d.Routes, Route{Path: "/still", Method: "GET", AuthorizationType: "NONE", Integration: Integration{
+			Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{"statusCode":200}`}, Responses: []IntegrationResponse{{StatusCode: "200"}}}})
 		l.publish(d)
-		w := l.serve(request("GET", "/open", "X-Amzn-Trace-Id", "Parent=0123456789abcdef;Root="+root+";Sampled=1;Evil=\"x"))
-		want, line := "Root="+root, "-\n"
-		if on {
-			want, line = "Root="+root+";Parent=0123456789abcdef;Sampled=1", root+"\n"
-		}
-		if got := w.Header().Get("X-Amzn-Trace-Id"); got != want {
-			t.Errorf("tracing %v: %s", on, got)
-		}
-		if got := l.text(); got != line {
-			t.Errorf("tracing %v: logged %s", on, got)
+		for sent, want := range map[string]string{
+			parent[1:] + ";" + root + `;Sampled=1;Evil="x`: "^" + root + parent + ";Sampled=1$",
+			root:                             "^" + root + ";Parent=[0-9a-f]{16};Sampled=0$",
+			root + ";Sampled=1;Parent=x":     "^" + root + ";Parent=[0-9a-f]{16};Sampled=1$",
+			"":                               "^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$",
+			"Root=x" + parent + ";Sampled=1": "^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$",
+		} {
+			got := l.serve(request("GET", "/open", "X-Amzn-Trace-Id", sent)).Header().Get("X-Amzn-Trace-Id")
+			if !regexp.MustCompile(want).MatchString(got) {
+				t.Errorf("tracing %v: %q gives %q, want %s", on, sent, got, want)
+			}
+			if called := l.invoker.calls[len(l.invoker.calls)-1].Trace; called != got {
+				t.Errorf("the function has %q, its answer %q", called, got)
+			}
+			if got := l.text(); on && strings.HasPrefix(sent, root) && got != root[5:]+"\n" || !on && got != "-\n" {
+				t.Errorf("tracing %v: logged %s", on, got)
+			}
+			if got := l.serve(request("GET", "/still", "X-Amzn-Trace-Id", sent)).Header()["X-Amzn-Trace-Id"]; got != nil {
+				t.Errorf("a mock has %q", got)
+			}
+			l.text()
 		}
 	}
 }

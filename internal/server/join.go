@@ -274,7 +274,7 @@ type gatewayInvoker struct {
 
 func (g gatewayInvoker) Invoke(ctx context.Context, inv gateway.Invocation) (gateway.Result, error) {
 	in := function.Invocation{
-		Function: inv.FunctionARN, Payload: inv.Payload, RequestID: inv.RequestID,
+		Function: inv.FunctionARN, Payload: inv.Payload, RequestID: inv.RequestID, Trace: inv.Trace,
 		Service: inv.Service, SourceARN: inv.SourceARN, SourceAccount: inv.SourceAccount, Caller: inv.Caller, Conditions: inv.Conditions,
 	}
 	if inv.Role != "" {

@@ -81,7 +81,7 @@ func (s *Server) apiOf(r *http1.Request) (api, stage, path string, ok bool) {
 		host = host[:i]
 	}
 	if api, ok = s.apiHost(strings.TrimSuffix(host, ".")); ok {
-		stage, rest := cutSegment(strings.TrimPrefix(r.Path, "/"))
+		stage, rest := cutSegment(strings.TrimLeft(r.Path, "/"))
 		return api, stage, orRoot(rest), true
 	}
 	if d, ok := s.classifyPath(r.Path); ok && !s.known(host) && s.customDomain(host) == nil {

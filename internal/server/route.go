@@ -85,7 +85,7 @@ func (s *Server) byHost(r *http.Request, path string) (destination, bool) {
 	}
 	switch {
 	case labels[1] == "execute-api":
-		stage, rest := cutSegment(strings.TrimPrefix(path, "/"))
+		stage, rest := cutSegment(strings.TrimLeft(path, "/")) // recorded: //stage/x is /stage/x
 		return destination{kind: toAPI, api: labels[0], stage: stage, path: orRoot(rest)}, true
 	case labels[1] == "auth" && len(labels) == 3:
 		if r.Header.Get("X-Amz-Target") != "" { // clients that take the login host for the API's

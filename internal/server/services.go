@@ -52,21 +52,26 @@ func (g gatewayServices) api(endpoint string) *wire.API {
 }
 
 // serviceRequest says the call in the way of the service's protocol: an action is the
-// target of a JSON service, a parameter of a query service.
+// target of a JSON service, a parameter of a query service, whose answer is asked for in
+// JSON. A JSON service that takes forms gets one when its parameters come as one (recorded of
+// Systems Manager).
 func serviceRequest(ctx context.Context, api *wire.API, call *gateway.ServiceCall) *http.Request {
 	path := call.Path
 	if call.Action != "" {
 		path = "/"
-		switch api.Protocol {
-		case "json":
+		switch {
+		case api.Protocol == "json" && !(api.HasForms() && asForm(call)):
 			call.Method = http.MethodPost
 			call.Header.Set("X-Amz-Target", api.TargetPrefix+"."+call.Action)
 			call.Header.Set("Content-Type", "application/x-amz-json-"+api.JSONVersion)
 			if call.RawQuery = ""; len(call.Body) == 0 {
 				call.Body = []byte("{}")
 			}
-		case "query":
+		case api.Protocol == "json" || api.Protocol == "query":
 			call.Method = http.MethodPost
+			if call.Header.Get("Accept") == "" {
+				call.Header.Set("Accept", "application/json")
+			}
 			call.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			call.Body, call.RawQuery = queryBody(api, call), ""
 		}
@@ -85,6 +90,15 @@ func serviceRequest(ctx context.Context, api *wire.API, call *gateway.ServiceCal
 		r.Body = readCloser{bytes.NewReader(call.Body)}
 	}
 	return r.WithContext(ctx)
+}
+
+// asForm reports whether the parameters of a call come as a form: in the query string, or in a
+// body of that type.
+func asForm(call *gateway.ServiceCall) bool {
+	if len(call.Body) == 0 {
+		return call.RawQuery != ""
+	}
+	return strings.HasPrefix(strings.ToLower(call.Header.Get("Content-Type")), "application/x-www-form-urlencoded")
 }
 
 // queryBody is the form of a query service: the action, its parameters from the URI's

@@ -25,6 +25,7 @@ type message struct {
 	labels map[string]string
 	header http.Header
 	body   []byte
+	form   bool // the call of an API of the protocol "json" is one of the query protocol
 }
 
 // decode reads a request into a new input. Members that are missing go to
@@ -33,10 +34,10 @@ func (ps *planner) decode(op *operation, m *message, violations *Violations) (an
 	in := op.NewInput()
 	v := reflect.ValueOf(in).Elem()
 	p := ps.of(v.Type())
-	switch op.end.api.Protocol {
-	case protocolJSON:
+	switch protocol := op.end.api.Protocol; {
+	case protocol == protocolJSON && !m.form:
 		return in, decodeJSON(m.body, p, v, violations, "")
-	case protocolQuery:
+	case protocol == protocolQuery, m.form:
 		tree, err := queryTree(m.params)
 		if err != nil {
 			return nil, err
@@ -76,8 +77,8 @@ func (r *restRequest) payload(op *operation, p *plan, v reflect.Value, violation
 	return decodeJSON(r.body, f.plan, f.slot(v), violations, Join(op.BodyPath, f.goName))
 }
 
-// encode writes an output; out is a pointer to it, or nil for an empty one.
-func (ps *planner) encode(op *operation, out any, requestID string) answer {
+// encode writes an output in the form of a protocol; out is a pointer to it, or nil for an empty one.
+func (ps *planner) encode(op *operation, out any, protocol, requestID string) answer {
 	a := answer{status: op.Status, header: http.Header{}}
 	if a.status == 0 {
 		a.status = http.StatusOK
@@ -89,10 +90,13 @@ func (ps *planner) encode(op *operation, out any, requestID string) answer {
 	v = v.Elem()
 	p := ps.of(v.Type())
 	api := op.end.api
-	switch api.Protocol {
+	switch protocol {
 	case protocolJSON:
 		a.setHeader("Content-Type", jsonType(api))
 		a.body = appendJSON(nil, p, v)
+	case protocolForm:
+		a.setHeader("Content-Type", "application/json")
+		a.body = appendFormAnswer(op, p, v, requestID)
 	case protocolQuery:
 		a.setHeader("Content-Type", "text/xml")
 		a.body = appendQueryAnswer(op, p, v, requestID)
@@ -112,12 +116,13 @@ func appendQueryAnswer(op *operation, p *plan, v reflect.Value, requestID string
 		b = append(appendXMLText(append(b, ` xmlns="`...), ns), '"')
 	}
 	b = append(b, '>')
-	if op.ResultWrapper != "" {
-		b = append(append(append(b, '<'), op.ResultWrapper...), '>')
+	wrapper := resultWrapper(op)
+	if wrapper != "" {
+		b = append(append(append(b, '<'), wrapper...), '>')
 	}
 	b = appendXML(b, p, v)
-	if op.ResultWrapper != "" {
-		b = appendXMLEnd(b, op.ResultWrapper)
+	if wrapper != "" {
+		b = appendXMLEnd(b, wrapper)
 	}
 	b = append(b, "<ResponseMetadata>"...)
 	b = appendXMLElement(b, "RequestId", requestID)

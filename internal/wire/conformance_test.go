@@ -181,7 +181,7 @@ func testOutputCase(t *testing.T, c protocoltest.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.planner.encode(op, out, "request-id")
+	a := p.planner.encode(op, out, op.end.api.Protocol, "request-id")
 	if want := max(c.Response.Status, 200); a.status != want {
 		t.Errorf("status %d, want %d", a.status, want)
 	}

@@ -48,9 +48,9 @@ func (r refusal) exception(protocol, message string) Exception {
 		message = w.message
 	}
 	switch {
-	case protocol == protocolQuery && r == refusedIncomplete:
+	case asksQuery(protocol) && r == refusedIncomplete:
 		return NewError(http.StatusBadRequest, w.query, message)
-	case protocol == protocolQuery:
+	case asksQuery(protocol):
 		return NewError(http.StatusForbidden, w.query, message)
 	case protocol == protocolJSON:
 		return NewError(http.StatusBadRequest, w.other, message)
@@ -61,7 +61,7 @@ func (r refusal) exception(protocol, message string) Exception {
 // AccessDenied is the answer to a caller that may not, as the API of the call has it.
 func (c *Call) AccessDenied(message string) Exception {
 	switch c.protocol {
-	case protocolQuery:
+	case protocolQuery, protocolForm:
 		return NewError(http.StatusForbidden, "AccessDenied", message)
 	case protocolJSON:
 		return NewError(http.StatusBadRequest, "AccessDeniedException", message)
@@ -104,6 +104,8 @@ func (p *Pipeline) encodeError(e Exception, protocol string, api *API, requestID
 		a.status = http.StatusInternalServerError
 	}
 	switch protocol {
+	case protocolForm:
+		a.formError(p, e, requestID)
 	case protocolQuery, protocolRESTXML:
 		a.xmlError(p, e, protocol, api, requestID)
 	case protocolJSON:

@@ -90,9 +90,18 @@ func (x *exchange) identify() error {
 	case end.isREST():
 		err = x.identifyREST()
 	case end.api.Protocol == protocolQuery:
+		x.protocol = x.queryProtocol()
 		err = x.identifyQuery()
 	default:
-		err = x.identifyJSON()
+		if x.message.form, err = x.isForm(); err != nil {
+			return err
+		}
+		if !x.message.form {
+			err = x.identifyJSON()
+			break
+		}
+		x.protocol = x.queryProtocol()
+		err = x.identifyQuery()
 	}
 	if err != nil {
 		return err
@@ -239,6 +248,9 @@ func (x *exchange) identifyQuery() error {
 		return NewError(http.StatusBadRequest, "MissingAction", "The request is missing an action or a required parameter.")
 	}
 	version, given := x.parameter("Version")
+	if !given && x.message.form { // recorded: Systems Manager asks for none
+		version, given = x.end.api.Version, true
+	}
 	if !given {
 		version = "NO_VERSION_SPECIFIED"
 	}

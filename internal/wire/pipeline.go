@@ -280,7 +280,7 @@ func (x *exchange) invoke() (err error) {
 
 // encode makes the answer of the output.
 func (x *exchange) encode() error {
-	x.answer = x.p.planner.encode(x.op, x.out, x.call.RequestID)
+	x.answer = x.p.planner.encode(x.op, x.out, x.protocol, x.call.RequestID)
 	return nil
 }
 
