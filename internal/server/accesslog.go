@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"moat/internal/gateway"
 	"moat/internal/service/logs"
@@ -17,14 +17,14 @@ import (
 const (
 	accessInterval = 200 * time.Millisecond
 	accessShards   = 8
-	// accessRoom is what a shard holds at most, in bytes of text.
-	accessRoom = 2 << 20
+	// accessRoom is what a shard holds at most, in bytes.
+	accessRoom = 4 << 20
 	// accessWake is what a shard holds before the log is written ahead of its time.
-	accessWake = 256 << 10
-	// accessGo is what is written in one transaction.
-	accessGo = 128 << 10
+	accessWake = 1 << 20
+	// accessGo is what is written in one transaction, and accessRows how many lines.
+	accessGo, accessRows = 256 << 10, 4096
 	// accessKept is what of an empty shard's room is kept for later.
-	accessKept = 512 << 10
+	accessKept = 2 << 20
 	// accessUnsaved is what is held of lines that could not be written.
 	accessUnsaved = 16 << 20
 )
@@ -34,13 +34,13 @@ const (
 // execution logs say in theirs. The record of a request that found no stage has no group; the
 // trail has it.
 //
-// A request never waits for a log. Its lines are written into one of some buffers, whichever
-// nobody else writes to, and every 200 ms, or when a buffer is a quarter of a megabyte, all of
-// them go into the store, some hundreds in a transaction. So this is what may be missing:
+// A request never waits for a log. Its record is put into one of some buffers, whichever
+// nobody else writes to, and every 200 ms, or when a buffer is a megabyte, all of
+// them go into the store, some thousands in a transaction. So this is what may be missing:
 //
 //   - after a crash, what had not been written: the lines of the last 200 ms, and those of the
 //     write under way;
-//   - while lines come faster than they can be written, those that a full buffer (2 MiB, eight of
+//   - while lines come faster than they can be written, those that a full buffer (4 MiB, eight of
 //     them) has no room for;
 //   - while the store fails, the oldest lines beyond 16 MiB of them.
 //
@@ -51,12 +51,19 @@ type accessLog struct {
 	shards [accessShards]accessShard
 	wake   chan struct{}
 	form   *logs.Form // of records
+	hints  sync.Pool  // of *uint32: which shard to try first
+	hinted atomic.Uint32
 
 	// Of run alone: lines that are to be written, and room for them.
 	unsaved map[accessPlace][]accessText
+	held    int // bytes of those that could not be
 	spare   []accessBuffer
-	lists   [][]accessText
+	fresh   []accessFresh
+	rows    map[accessPlace][]accessRef
 	events  []logs.Event
+	text    []byte
+	ends    []int
+	stamp   clfStamp
 }
 
 // accessPlace is a log stream: the one of a day (days since 1970, UTC) in a stage's group, or in
@@ -78,35 +85,49 @@ type accessShard struct {
 	mu sync.Mutex
 	accessBuffer
 	dropped int
-	stamp   clfStamp
-	_       [64]byte // two shards share no cache line
+	before  [accessTexts]accessCell // of the record before
+	_       [64]byte                // two shards share no cache line
 }
 
-// accessBuffer holds lines, one after the other.
+// accessBuffer holds records and lines, whose texts stand one after the other.
 type accessBuffer struct {
 	text   []byte
+	rows   []accessRow
 	lines  []accessLine
 	places []accessPlace
 }
 
-// accessLine is a line in a buffer: where its text ends, and which of the places is its.
+func (b *accessBuffer) size() int {
+	return len(b.text) + len(b.rows)*int(unsafe.Sizeof(accessRow{})) + len(b.lines)*int(unsafe.Sizeof(accessLine{}))
+}
+
+// accessLine is a line in a buffer: where its text is, and which of the places is its.
 type accessLine struct {
 	at    int64
-	end   int32
 	place int32
+	text  accessCell
 }
 
 func newAccessLog(log *slog.Logger, keep func(context.Context, string, string, string, []logs.Event) error) *accessLog {
-	return &accessLog{keep: keep, log: log, wake: make(chan struct{}, 1), form: accessForm(), unsaved: map[accessPlace][]accessText{}}
+	a := &accessLog{keep: keep, log: log, wake: make(chan struct{}, 1), form: accessForm(), unsaved: map[accessPlace][]accessText{}, rows: map[accessPlace][]accessRef{}}
+	a.hints.New = func() any {
+		hint := a.hinted.Add(1)
+		return &hint
+	}
+	return a
 }
 
-// record writes the line of one exchange.
+// record notes one exchange.
 func (a *accessLog) record(r *wire.Record) {
 	if r.Region == "" {
 		return
 	}
 	s := a.free()
-	s.add(accessPlace{region: r.Region, api: r.API, stage: r.Stage}, r.Time, func(b []byte) []byte { return appendAccessRecord(b, r, &s.stamp) })
+	if ms := r.Time.UnixMilli(); s.room() {
+		place := s.place(accessPlace{region: r.Region, api: r.API, stage: r.Stage, day: day(ms)})
+		s.rows = append(s.rows, accessRow{place: place})
+		s.text = s.rows[len(s.rows)-1].fill(s.text, &s.before, r)
+	}
 	a.done(s)
 }
 
@@ -115,13 +136,22 @@ func (a *accessLog) record(r *wire.Record) {
 func (a *accessLog) line(l gateway.LogLine) {
 	s := &a.shards[uint64(l.Time.UnixNano())*0x9e3779b97f4a7c15>>61]
 	s.mu.Lock()
-	s.add(accessPlace{region: l.Region, group: l.Group}, l.Time, func(b []byte) []byte { return append(b, l.Text...) })
+	if ms := l.Time.UnixMilli(); s.room() {
+		place := s.place(accessPlace{region: l.Region, group: l.Group, day: day(ms)})
+		s.lines = append(s.lines, accessLine{ms, place, accessCell{uint32(len(s.text)), uint32(len(l.Text))}})
+		s.text = append(s.text, l.Text...)
+	}
 	a.done(s)
 }
 
-// free locks a shard that nobody writes to, if there is one.
+func day(ms int64) int64 { return ms / 86_400_000 }
+
+// free locks a shard that nobody writes to, if there is one: mostly the one that this processor
+// wrote to before.
 func (a *accessLog) free() *accessShard {
-	first := rand.Uint32()
+	hint, _ := a.hints.Get().(*uint32)
+	first := *hint
+	a.hints.Put(hint)
 	for i := range uint32(accessShards) {
 		if s := &a.shards[(first+i)%accessShards]; s.mu.TryLock() {
 			return s
@@ -134,7 +164,7 @@ func (a *accessLog) free() *accessShard {
 
 // done unlocks a shard and wakes the writer when there is much to write.
 func (a *accessLog) done(s *accessShard) {
-	much := len(s.text) > accessWake
+	much := s.size() > accessWake
 	s.mu.Unlock()
 	if much {
 		select {
@@ -144,15 +174,17 @@ func (a *accessLog) done(s *accessShard) {
 	}
 }
 
-// add writes a line whose text write appends. The strings of the place may be views of somebody
-// else's buffer.
-func (s *accessShard) add(p accessPlace, t time.Time, write func([]byte) []byte) {
-	if len(s.text) > accessRoom {
-		s.dropped++
-		return
+// room reports whether there is room for a line, and counts it where there is none.
+func (s *accessShard) room() bool {
+	if s.size() <= accessRoom {
+		return true
 	}
-	ms := t.UnixMilli()
-	p.day = ms / 86_400_000
+	s.dropped++
+	return false
+}
+
+// place finds a place among those of the shard. Its strings may be views of somebody else's buffer.
+func (s *accessShard) place(p accessPlace) int32 {
 	place := len(s.places) - 1 // of the line before, most likely
 	for place >= 0 && s.places[place] != p {
 		place--
@@ -162,8 +194,7 @@ func (s *accessShard) add(p accessPlace, t time.Time, write func([]byte) []byte)
 		p.region, p.api, p.stage, p.group = strings.Clone(p.region), strings.Clone(p.api), strings.Clone(p.stage), strings.Clone(p.group)
 		s.places = append(s.places, p)
 	}
-	s.text = write(s.text)
-	s.lines = append(s.lines, accessLine{at: ms, end: int32(len(s.text)), place: int32(place)})
+	return int32(place)
 }
 
 // run writes lines until ctx is done, then what is left.
@@ -188,110 +219,32 @@ func (a *accessLog) flush(ctx context.Context) {
 	dropped := 0
 	for i := range a.shards {
 		s := &a.shards[i]
-		var empty accessBuffer
-		if n := len(a.spare); n > 0 {
-			empty, a.spare = a.spare[n-1], a.spare[:n-1]
-		}
 		s.mu.Lock()
+		if s.size() == 0 && s.dropped == 0 {
+			s.mu.Unlock()
+			continue
+		}
 		full := s.accessBuffer
-		s.accessBuffer = empty
+		s.accessBuffer = accessBuffer{}
+		if n := len(a.spare); n > 0 {
+			s.accessBuffer, a.spare = a.spare[n-1], a.spare[:n-1]
+		}
+		s.before = [accessTexts]accessCell{}
 		dropped += s.dropped
 		s.dropped = 0
 		s.mu.Unlock()
-		a.sort(&full)
-		if cap(full.text) > accessKept {
-			full = accessBuffer{}
-		}
-		a.spare = append(a.spare, accessBuffer{full.text[:0], full.lines[:0], full.places[:0]})
+		a.sort(full)
 	}
 	if dropped > 0 {
 		a.log.Warn("access log: lines dropped, they came faster than they could be written", "lines", dropped)
 	}
 	a.save(ctx)
-}
-
-// sort moves a buffer's lines to their places.
-func (a *accessLog) sort(b *accessBuffer) {
-	if len(b.lines) == 0 {
-		return
-	}
-	text, begin := string(b.text), int32(0)
-	lists := make([][]accessText, len(b.places))
-	for i, p := range b.places {
-		if lists[i] = a.unsaved[p]; lists[i] == nil && len(a.lists) > 0 {
-			lists[i], a.lists = a.lists[len(a.lists)-1], a.lists[:len(a.lists)-1]
+	a.saveRows(ctx)
+	for i := range a.fresh {
+		if b := &a.fresh[i].accessBuffer; cap(b.text)+cap(b.rows)*int(unsafe.Sizeof(accessRow{})) <= accessKept {
+			a.spare = append(a.spare, accessBuffer{b.text[:0], b.rows[:0], b.lines[:0], b.places[:0]})
 		}
 	}
-	for _, l := range b.lines {
-		list := lists[l.place]
-		lists[l.place] = append(list, accessText{l.at, len(list), text[begin:l.end]})
-		begin = l.end
-	}
-	for i, p := range b.places {
-		a.unsaved[p] = lists[i]
-	}
-}
-
-// save writes all lines, stream by stream. Those that cannot be written are kept for the next time.
-func (a *accessLog) save(ctx context.Context) {
-	left := 0
-	for p, list := range a.unsaved {
-		slices.SortFunc(list, func(x, y accessText) int {
-			if x.at != y.at {
-				return int(x.at - y.at)
-			}
-			return x.seq - y.seq
-		})
-		whole := list
-		group, stream, form := p.group, time.Unix(p.day*86_400, 0).UTC().Format("2006/01/02"), (*logs.Form)(nil)
-		if group == "" {
-			group, form = "/moat/api/"+p.api+"/"+p.stage, a.form
-		}
-		for len(list) > 0 {
-			n, size := 0, 0
-			for n < len(list) && size < accessGo {
-				size += len(list[n].text)
-				n++
-			}
-			a.events = a.events[:0]
-			for _, l := range list[:n] {
-				a.events = append(a.events, logs.Event{Time: time.UnixMilli(l.at), Message: l.text, Form: form})
-			}
-			err := a.keep(ctx, p.region, group, stream, a.events)
-			clear(a.events)
-			if err != nil {
-				a.log.Error("access log: lines could not be written", "group", group, "lines", len(list), "error", err)
-				break
-			}
-			list = list[n:]
-		}
-		if len(list) == 0 {
-			delete(a.unsaved, p)
-			if clear(whole); len(a.lists) < accessShards && cap(whole) <= accessRoom/256 {
-				a.lists = append(a.lists, whole[:0])
-			}
-			continue
-		}
-		left += a.hold(p, list, accessUnsaved-left)
-	}
-}
-
-// hold keeps the newest lines for the next time, up to a size, and returns theirs.
-func (a *accessLog) hold(p accessPlace, list []accessText, room int) int {
-	n, size := len(list), 0
-	for n > 0 && size+len(list[n-1].text) <= room {
-		n--
-		size += len(list[n].text)
-	}
-	if n > 0 {
-		a.log.Error("access log: lines lost", "api", p.api, "stage", p.stage, "group", p.group, "lines", n)
-	}
-	held := slices.Clone(list[n:])
-	for i := range held {
-		held[i].seq = i
-	}
-	if a.unsaved[p] = held; len(held) == 0 {
-		delete(a.unsaved, p)
-	}
-	return size
+	clear(a.fresh)
+	a.fresh = a.fresh[:0]
 }

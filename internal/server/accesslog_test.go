@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,12 +45,32 @@ func FuzzAccessRecord(f *testing.F) {
 			Who: grounds, Step: "respond", Grounds: grounds, KeyID: agent, UserAgent: agent, BytesOut: size,
 			Latency: time.Duration(latency % 1e18), Integration: time.Duration(integration % 1e18),
 		}
-		var stamp clfStamp
-		for range 2 {
-			line := logs.Event{Form: form, Message: string(appendAccessRecord(nil, r, &stamp))}
-			if got, want := line.Text(), marshalled(t, r); got != want || !json.Valid([]byte(line.Message)) {
-				t.Fatalf("got  %s\nwant %s", got, want)
+		a, k, _ := newKept(t)
+		r.Region, r.API, r.Stage = "r", "a", "s"
+		other := *r
+		other.RequestID, other.Path, other.Status, other.Time = "other", path+"x", status+1, r.Time.Add(time.Second)
+		var want []string
+		for _, list := range [][]*wire.Record{{r, r}, {r, &other, r}} {
+			for _, one := range list {
+				a.record(one)
+				want = append(want, marshalled(t, one))
 			}
+			a.flush(t.Context())
+		}
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(k.texts)) {
+			got = append(got, k.texts[name]...)
+		}
+		slices.Sort(got)
+		if slices.Sort(want); !slices.Equal(got, want) || !k.valid {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+		var stamp clfStamp
+		var row accessRow
+		text := string(row.fill(nil, new([accessTexts]accessCell), r))
+		line := logs.Event{Form: form, Message: string(row.append(nil, text, accessAll, &stamp))}
+		if got, want := line.Text(), marshalled(t, r); got != want || !json.Valid([]byte(line.Message)) {
+			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 	})
 }
@@ -59,7 +80,8 @@ type keeper struct {
 	mu    sync.Mutex
 	texts map[string][]string
 	goes  int
-	size  int // of the largest
+	size  int  // of the largest
+	valid bool // what messages hold is JSON
 	fail  error
 }
 
@@ -73,6 +95,7 @@ func (k *keeper) keep(_ context.Context, region, group, stream string, events []
 	size := 0
 	for _, e := range events {
 		size += len(e.Message)
+		k.valid = k.valid && (e.Form == nil || json.Valid([]byte(e.Message)))
 		name := region + " " + group + " " + stream
 		k.texts[name] = append(k.texts[name], e.Text())
 	}
@@ -82,7 +105,7 @@ func (k *keeper) keep(_ context.Context, region, group, stream string, events []
 
 func newKept(t *testing.T) (*accessLog, *keeper, *bytes.Buffer) {
 	t.Helper()
-	k := &keeper{texts: map[string][]string{}}
+	k := &keeper{texts: map[string][]string{}, valid: true}
 	said := &bytes.Buffer{}
 	return newAccessLog(slog.New(slog.NewTextHandler(said, nil)), k.keep), k, said
 }
@@ -142,9 +165,10 @@ func TestAccessLog_bounds(t *testing.T) {
 	t.Parallel()
 	a, k, said := newKept(t)
 	r := accessRecordAt(0)
-	r.UserAgent = strings.Repeat("x", 10_000)
 	const n = 5000 // 50 MB
-	for range n {
+	for i := range n {
+		r.Path = strings.Repeat("y", i%3)
+		r.UserAgent = strings.Repeat(string(rune('a'+i%26)), 10_000)
 		a.record(r)
 	}
 	held := 0
@@ -243,7 +267,7 @@ func TestAccessLog_allocations(t *testing.T) {
 		}
 		for i := range a.shards {
 			s := &a.shards[i]
-			s.text, s.lines = s.text[:0], s.lines[:0]
+			s.text, s.rows, s.before = s.text[:0], s.rows[:0], [accessTexts]accessCell{}
 		}
 	}
 	fill()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -34,30 +35,125 @@ func accessForm() *logs.Form {
 		`,"apiKeyId":`, `,"userAgent":`, `,"responseLength":`, `,"latencyMs":`, `,"integrationLatencyMs":`, `}`)
 }
 
-// appendAccessRecord appends the values of a record's line in the order of [accessForm], each as
-// encoding/json would write it. It allocates nothing.
-func appendAccessRecord(b []byte, r *wire.Record, stamp *clfStamp) []byte {
-	b = jsonstring.AppendHTML(append(b, '['), r.RequestID)
-	b = jsonstring.AppendHTML(append(b, ','), r.SourceIP)
-	b = append(stamp.append(append(b, ',', '"'), r.Time), '"')
-	b = jsonstring.AppendHTML(append(b, ','), r.Method)
-	b = jsonstring.AppendHTML(append(b, ','), r.Path)
-	b = jsonstring.AppendHTML(append(b, ','), r.Route)
-	b = strconv.AppendInt(append(b, ','), int64(r.Status), 10)
-	b = jsonstring.AppendHTML(append(b, ','), r.Who)
-	b = jsonstring.AppendHTML(append(b, ','), r.Step)
-	b = jsonstring.AppendHTML(append(b, ','), r.Grounds)
-	b = jsonstring.AppendHTML(append(b, ','), r.KeyID)
-	b = jsonstring.AppendHTML(append(b, ','), r.UserAgent)
-	b = strconv.AppendInt(append(b, ','), r.BytesOut, 10)
-	b = appendMilliseconds(append(b, ','), r.Latency)
-	b = appendMilliseconds(append(b, ','), r.Integration)
+// The values of a line in the order of [accessForm]: those that are text, as a row keeps them, and
+// the others.
+const (
+	accessTime   = 2
+	accessStatus = 6
+	accessLength = 12
+	accessValues = 15
+	accessTexts  = 10
+	accessAll    = 1<<accessValues - 1
+	// accessVaries are the values that are different in nearly every line.
+	accessVaries = 1<<0 | 1<<(accessValues-2) | 1<<(accessValues-1)
+)
+
+// accessTextOf is which of a row's texts a value is, -1 for one that is no text of the request's.
+func accessTextOf(value int) int {
+	return [accessValues]int{0, 1, -1, 2, 3, 4, -1, 5, 6, 7, 8, 9, -1, -1, -1}[value]
+}
+
+// accessRow is a line in a buffer. Lines in succession share the texts that they have in common.
+type accessRow struct {
+	at    int64 // milliseconds
+	place int32
+	texts [accessTexts]accessCell
+
+	status, size         int64
+	latency, integration int64 // microseconds
+}
+
+// accessCell is a text in a buffer.
+type accessCell struct{ from, n uint32 }
+
+func (c accessCell) of(text string) string { return text[c.from : c.from+c.n] }
+
+// fill sets a row but for its place. Texts that are not those of the line before are appended to room;
+// they may be views of somebody else's buffer.
+func (w *accessRow) fill(room []byte, before *[accessTexts]accessCell, r *wire.Record) []byte {
+	for i, text := range [accessTexts]string{r.RequestID, r.SourceIP, r.Method, r.Path, r.Route, r.Who, r.Step, r.Grounds, r.KeyID, r.UserAgent} {
+		c := &before[i]
+		if int(c.n) != len(text) || string(room[c.from:c.from+c.n]) != text {
+			*c = accessCell{uint32(len(room)), uint32(len(text))}
+			room = append(room, text...)
+		}
+	}
+	w.at, w.texts, w.status, w.size = r.Time.UnixMilli(), *before, int64(r.Status), r.BytesOut
+	w.latency, w.integration = r.Latency.Microseconds(), r.Integration.Microseconds()
+	return room
+}
+
+// append writes those of a row's values that a mask has, each as encoding/json would write it, as
+// an array in JSON.
+func (w *accessRow) append(b []byte, text string, mask uint, stamp *clfStamp) []byte {
+	before := byte('[')
+	for ; mask != 0; mask &= mask - 1 {
+		b = append(b, before)
+		before = ','
+		i := bits.TrailingZeros(mask)
+		if t := accessTextOf(i); t >= 0 {
+			b = jsonstring.AppendHTML(b, w.texts[t].of(text))
+			continue
+		}
+		b = w.appendNumber(b, i, stamp)
+	}
+	if before == '[' {
+		b = append(b, '[')
+	}
 	return append(b, ']')
 }
 
-// appendMilliseconds writes a duration in milliseconds, to the microsecond.
-func appendMilliseconds(b []byte, d time.Duration) []byte {
-	us := d.Microseconds()
+// appendNumber writes a value that is no text of the request's.
+func (w *accessRow) appendNumber(b []byte, value int, stamp *clfStamp) []byte {
+	switch value {
+	case accessTime:
+		return append(stamp.append(append(b, '"'), w.at), '"')
+	case accessStatus:
+		return strconv.AppendInt(b, w.status, 10)
+	case accessLength:
+		return strconv.AppendInt(b, w.size, 10)
+	case accessValues - 2:
+		return appendMilliseconds(b, w.latency)
+	}
+	return appendMilliseconds(b, w.integration)
+}
+
+// differs gives the values of a mask that another row does not have alike.
+// shared: both are of one buffer.
+func (w *accessRow) differs(text string, mask uint, v *accessRow, others string, shared bool) (out uint) {
+	for rest := mask; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros(rest)
+		t := accessTextOf(i)
+		if t < 0 || shared && w.texts[t] == v.texts[t] {
+			continue
+		}
+		if w.texts[t].of(text) != v.texts[t].of(others) {
+			out |= 1 << i
+		}
+	}
+	if w.status != v.status {
+		out |= 1 << accessStatus
+	}
+	if w.size != v.size {
+		out |= 1 << accessLength
+	}
+	if w.at != v.at && seconds(w.at) != seconds(v.at) {
+		out |= 1 << accessTime
+	}
+	return out & mask
+}
+
+// seconds rounds milliseconds down.
+func seconds(ms int64) int64 {
+	s := ms / 1000
+	if s*1000 > ms {
+		s--
+	}
+	return s
+}
+
+// appendMilliseconds writes microseconds as milliseconds.
+func appendMilliseconds(b []byte, us int64) []byte {
 	if us < 0 {
 		b, us = append(b, '-'), -us
 	}
@@ -84,9 +180,10 @@ type clfStamp struct {
 	text   []byte
 }
 
-func (s *clfStamp) append(b []byte, t time.Time) []byte {
-	if second := t.Unix(); s.text == nil || s.second != second {
-		s.second, s.text = second, t.UTC().AppendFormat(s.room[:0], "02/Jan/2006:15:04:05 -0700")
+// append writes the second of a time in milliseconds.
+func (s *clfStamp) append(b []byte, ms int64) []byte {
+	if second := seconds(ms); s.text == nil || s.second != second {
+		s.second, s.text = second, time.Unix(second, 0).UTC().AppendFormat(s.room[:0], "02/Jan/2006:15:04:05 -0700")
 	}
 	return append(b, s.text...)
 }

@@ -28,6 +28,10 @@ func AppendHTML(b []byte, s string) []byte { return append(inside(append(b, '"')
 func inside(b []byte, s string, low uint64) []byte {
 	start := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && plain(word(s[i:i+8]), low) {
+			i += 8
+			continue
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
 			bits := low
@@ -53,6 +57,26 @@ func inside(b []byte, s string, low uint64) []byte {
 		i += n
 	}
 	return append(b, s[start:]...)
+}
+
+// word is the first eight bytes of s.
+func word(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// plain reports whether eight bytes stand for themselves, all of them.
+func plain(w, low uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	other := w | (w-ones*' ')&^w // beyond ASCII, or a control character
+	none := func(w uint64) { other |= (w - ones) &^ w }
+	none(w ^ ones*'\\')
+	if low == lowHTML {
+		none((w | ones*('&'^'"')) ^ ones*'&') // two that differ in one bit
+		none((w | ones*('<'^'>')) ^ ones*'>')
+	} else {
+		none(w ^ ones*'"')
+	}
+	return other&tops == 0
 }
 
 func escape(b []byte, c byte) []byte {

@@ -45,7 +45,8 @@ type chunkDocument struct {
 
 const (
 	loose = "loose"
-	// chunkBytes and chunkEvents are what a chunk holds at most, but for an event that is larger.
+	// chunkBytes and chunkEvents are what a chunk holds at most, but for an event that is larger;
+	// of messages that have a form, their values count.
 	chunkBytes  = 64 << 10
 	chunkEvents = 4096
 	// looseBelow is the size of a chunk that is too small to be left alone.
@@ -75,6 +76,14 @@ func (e *event) text() string {
 func (e *event) size() int {
 	if e.form != nil {
 		return len(e.Message) + e.form.more + eventOverhead
+	}
+	return len(e.Message) + eventOverhead
+}
+
+// held is what a chunk counts for an event: without the form that it shares with others.
+func (e *event) held(form *Form) int {
+	if e.form != nil && !e.form.same(form) {
+		return e.size()
 	}
 	return len(e.Message) + eventOverhead
 }
@@ -261,6 +270,9 @@ func (s *Service) keep(tx *store.Tx, st *Stream, events []event) error {
 	if err != nil || len(rest) == 0 {
 		return err
 	}
+	for i := range rest { // so that they can be joined with others
+		rest[i].whole()
+	}
 	if st.Loose+1 >= maxLoose || st.LooseBytes+sizeOf(rest) >= maxLooseBytes {
 		if rest, err = s.takeLoose(tx, st, rest); err != nil {
 			return err
@@ -275,9 +287,16 @@ func (s *Service) keep(tx *store.Tx, st *Stream, events []event) error {
 // insertFull writes all that fills chunks and returns the rest.
 func (s *Service) insertFull(tx *store.Tx, st *Stream, events []event) ([]event, error) {
 	for len(events) > 0 {
-		n, size := 0, 0
-		for n < len(events) && n < chunkEvents && (n == 0 || size+events[n].size() <= chunkBytes) {
-			size += events[n].size()
+		n, size, held, form := 0, 0, 0, (*Form)(nil)
+		for n < len(events) && n < chunkEvents {
+			e := &events[n]
+			if form == nil {
+				form = e.form
+			}
+			if held += e.held(form); n > 0 && held > chunkBytes {
+				break
+			}
+			size += e.size()
 			n++
 		}
 		if n == len(events) && size < looseBelow {

@@ -66,7 +66,17 @@ func (m *model) batch() []Event {
 		m.next++
 		events[i] = Event{Time: at, Message: fmt.Sprint(m.next, strings.Repeat("x", m.r.IntN(size)))}
 		if form := m.forms[m.r.IntN(len(m.forms))]; form != nil {
-			events[i].Form, events[i].Message = form, fmt.Sprintf(`[%d,%q,{"a":["]",1]},"\u00e9"]`, m.next, "a,b]}\""+strings.Repeat("y", m.r.IntN(size)))
+			n, text := fmt.Sprint(m.next), fmt.Sprintf("%q", "a,b]}\""+strings.Repeat("y", m.r.IntN(size)))
+			const o, e = `{"a":["]",1]}`, `"\u00e9"`
+			events[i].Form, events[i].Message = form, "["+n+","+text+","+o+","+e+"]"
+			switch m.r.IntN(8) {
+			case 0:
+				events[i].Form, events[i].Message = form.Fix([]string{"", "", o, e}), "["+n+","+text+"]"
+			case 1:
+				events[i].Form, events[i].Message = form.Fix([]string{n, "", o, ""}), "["+text+","+e+"]"
+			case 2:
+				events[i].Form, events[i].Message = form.Fix([]string{n, text, o, e}), "[]"
+			}
 		}
 	}
 	return events
@@ -194,10 +204,13 @@ func (m *model) consistent() {
 		size += e.size()
 	}
 	for _, c := range m.chunkRows() {
-		n := sizeOf(c.events)
+		n, held := sizeOf(c.events), 0
+		for i := range c.events {
+			held += len(c.events[i].Message) + eventOverhead
+		}
 		if bytes += n; c.Class == loose {
 			looseRows, looseBytes = looseRows+1, looseBytes+n
-		} else if !slices.Contains(st.classes(), c.Class) || spanOf(c.Class) < c.last()-c.first() || n > chunkBytes && len(c.events) > 1 {
+		} else if !slices.Contains(st.classes(), c.Class) || spanOf(c.Class) < c.last()-c.first() || held > chunkBytes && len(c.events) > 1 {
 			m.t.Fatalf("a chunk of class %s, %d bytes, over %d ms; the stream has %v", c.Class, n, c.last()-c.first(), st.classes())
 		}
 	}

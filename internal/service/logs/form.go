@@ -11,15 +11,57 @@ import (
 type Form struct {
 	pieces []string
 	more   int // bytes of a message beyond those of its values as an array
+	// of and fixed are set where some values of another form are the same in all messages: in the
+	// place of an open one, fixed has "".
+	of    *Form
+	fixed []string
 }
 
 // NewForm makes a form of the pieces around values: one more than there are values.
 func NewForm(pieces ...string) *Form {
 	f := &Form{pieces: pieces, more: -len(pieces)} // two brackets and the commas
+	if len(pieces) == 1 {
+		f.more-- // brackets around nothing
+	}
 	for _, p := range pieces {
 		f.more += len(p)
 	}
 	return f
+}
+
+// Fix makes a form for messages of f in which some values are the same: there is one of values
+// for each, in JSON, and "" for those that stay open. A message of the new form holds the open
+// values alone. Readers see no difference.
+func (f *Form) Fix(values []string) *Form {
+	pieces := make([]string, 0, len(f.pieces))
+	last := f.pieces[0]
+	for i, v := range values {
+		if v == "" {
+			pieces, last = append(pieces, last), f.pieces[i+1]
+			continue
+		}
+		last += v + f.pieces[i+1]
+	}
+	out := NewForm(append(pieces, last)...)
+	out.of, out.fixed = f, values
+	return out
+}
+
+// whole gives a message the form that its own was made of.
+func (e *event) whole() {
+	if e.form == nil || e.form.of == nil {
+		return
+	}
+	b := make([]byte, 0, e.form.more+len(e.Message))
+	rest := strings.TrimSuffix(strings.TrimPrefix(e.Message, "["), "]")
+	for i, v := range e.form.fixed {
+		if v == "" {
+			n := valueEnd(rest)
+			v, rest = rest[:n], strings.TrimPrefix(rest[n:], ",")
+		}
+		b = append(append(b, comma(i)), v...)
+	}
+	e.Message, e.form = string(append(b, ']')), e.form.of
 }
 
 func (f *Form) same(g *Form) bool {
