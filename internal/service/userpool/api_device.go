@@ -211,6 +211,14 @@ func (s *Service) listDevices(ctx context.Context, u *User, limit *int32, token 
 	return out, next, err
 }
 
+// deviceOfNobody is err in the words of operations whose model has no UserNotFoundException.
+func deviceOfNobody(err error) error {
+	if is(err, userNotFound) {
+		return refuse(notFound, err.Error())
+	}
+	return err
+}
+
 // AdminGetDevice describes a device of any user.
 func (s *Service) AdminGetDevice(ctx context.Context, in *api.AdminGetDeviceRequest) (*api.AdminGetDeviceResponse, error) {
 	var d Device
@@ -219,7 +227,7 @@ func (s *Service) AdminGetDevice(ctx context.Context, in *api.AdminGetDeviceRequ
 		if err == nil {
 			d, err = s.device(tx, &u, in.DeviceKey)
 		}
-		return err
+		return deviceOfNobody(err)
 	})
 	if err != nil {
 		return nil, err
@@ -264,10 +272,7 @@ func (s *Service) AdminListDevices(ctx context.Context, in *api.AdminListDevices
 		_, u, err = s.userHere(ctx, tx, in.UserPoolId, in.Username)
 		return err
 	})
-	if is(err, userNotFound) { // the one operation on a user whose model has no UserNotFoundException
-		err = refuse(notFound, err.Error())
-	}
-	if err != nil {
+	if err = deviceOfNobody(err); err != nil {
 		return nil, exception(err)
 	}
 	list, next, err := s.listDevices(ctx, &u, in.Limit, in.PaginationToken)

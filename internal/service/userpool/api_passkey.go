@@ -69,8 +69,8 @@ func describeCredential(k *Passkey) credentialDescriptor {
 	return d
 }
 
-// passkeyBearer is bearer in the words of operations whose model has no UserNotFoundException.
-func (s *Service) passkeyBearer(ctx context.Context, accessToken string) (bearer, error) {
+// plainBearer is bearer in the words of operations whose model has no UserNotFoundException.
+func (s *Service) plainBearer(ctx context.Context, accessToken string) (bearer, error) {
 	b, err := s.bearer(ctx, accessToken)
 	if is(err, userNotFound) {
 		err = refuse(notAuthorized, err.Error())
@@ -80,7 +80,7 @@ func (s *Service) passkeyBearer(ctx context.Context, accessToken string) (bearer
 
 // registrant is who registers a passkey, and for which domain.
 func (s *Service) registrant(ctx context.Context, accessToken string) (b bearer, party string, err error) {
-	if b, err = s.passkeyBearer(ctx, accessToken); err != nil {
+	if b, err = s.plainBearer(ctx, accessToken); err != nil {
 		return b, "", err
 	}
 	if !b.pool.passkeys() {
@@ -273,7 +273,7 @@ func (s *Service) addPasskey(tx *store.Tx, reg registration, k Passkey) error {
 
 // ListWebAuthnCredentials lists the passkeys of the user who asks.
 func (s *Service) ListWebAuthnCredentials(ctx context.Context, in *api.ListWebAuthnCredentialsRequest) (*api.ListWebAuthnCredentialsResponse, error) {
-	b, err := s.passkeyBearer(ctx, in.AccessToken)
+	b, err := s.plainBearer(ctx, in.AccessToken)
 	if err != nil {
 		return nil, exception(err)
 	}
@@ -314,7 +314,7 @@ func (s *Service) ListWebAuthnCredentials(ctx context.Context, in *api.ListWebAu
 
 // DeleteWebAuthnCredential removes a passkey of the user who asks.
 func (s *Service) DeleteWebAuthnCredential(ctx context.Context, in *api.DeleteWebAuthnCredentialRequest) (*api.DeleteWebAuthnCredentialResponse, error) {
-	b, err := s.passkeyBearer(ctx, in.AccessToken)
+	b, err := s.plainBearer(ctx, in.AccessToken)
 	if err != nil {
 		return nil, exception(err)
 	}

@@ -234,7 +234,7 @@ func (s *Service) DeleteUser(ctx context.Context, in *api.DeleteUserRequest) (*a
 
 // GlobalSignOut revokes all of the user's sessions.
 func (s *Service) GlobalSignOut(ctx context.Context, in *api.GlobalSignOutRequest) (*api.GlobalSignOutResponse, error) {
-	b, err := s.bearer(ctx, in.AccessToken)
+	b, err := s.plainBearer(ctx, in.AccessToken)
 	if err != nil {
 		return nil, exception(err)
 	}

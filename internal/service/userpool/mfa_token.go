@@ -94,7 +94,7 @@ func (s *Service) AssociateSoftwareToken(ctx context.Context, in *api.AssociateS
 }
 
 func (s *Service) associateSignedIn(ctx context.Context, accessToken string, sealed []byte) error {
-	b, err := s.bearer(ctx, accessToken)
+	b, err := s.plainBearer(ctx, accessToken)
 	if err != nil {
 		return err
 	}
