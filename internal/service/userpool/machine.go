@@ -33,6 +33,7 @@ type attempt struct {
 	Proven      []factor
 	Device      string       `json:",omitempty"` // key of the device that the client says it is
 	NewPassword bool         `json:",omitempty"` // a temporary password was replaced on the way
+	Mailbox     string       `json:",omitempty"` // MFA_SETUP: the address that a code is to make the user's
 	Custom      []customStep `json:",omitempty"` // CUSTOM_AUTH: the challenges so far, as its functions see them
 	Event       string       `json:",omitempty"` // where threat protection is on: the event of this sign-in, which was judged
 	Risk        string       `json:",omitempty"` // what its risk demands before tokens

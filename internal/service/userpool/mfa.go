@@ -161,11 +161,15 @@ func (s *Service) offerSetup(_ context.Context, st *step, u *User, at attempt) (
 	return s.offered(ch, map[string]string{"USER_ID_FOR_SRP": u.Name, "MFAS_CAN_SETUP": string(list)})
 }
 
-// finishSetup ends MFA_SETUP after VerifySoftwareToken saw the first code.
+// finishSetup ends MFA_SETUP after VerifySoftwareToken saw the first code, or goes on with a
+// code to a mailbox.
 func (s *Service) finishSetup(ctx context.Context, st *step) (answer, error) {
 	ch, u, err := s.resume(ctx, st, api.ChallengeNameTypeMFA_SETUP)
 	if err != nil {
 		return answer{}, err
+	}
+	if address := st.params["EMAIL"]; address != "" && !ch.Ready {
+		return s.setupMailbox(ctx, st, &ch, u, address)
 	}
 	if !ch.Ready {
 		return answer{}, refuse(softwareTokenNotFound, "Software token MFA has not been set up by the user.")

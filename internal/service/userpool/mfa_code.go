@@ -126,11 +126,18 @@ func (s *Service) takeCode(kind api.ChallengeNameType) func(context.Context, *st
 			} else {
 				code, verdict, err = s.redeem(tx, u.Pool, u.Key, purpose, given)
 			}
+			owner := u.Attributes[how.attribute]
+			if ch.Mailbox != "" && how.attribute == loginEmail {
+				owner = ch.Mailbox
+			}
 			switch verdict = signInLimit(verdict); {
 			case is(verdict, codeMismatch),
-				verdict == nil && sent.Value != u.Attributes[how.attribute],                  // it went to an address that was replaced since
+				verdict == nil && sent.Value != owner,                                        // it went to an address that was replaced since
 				opens(&ch.attempt) && st.client.hidesUsers() && is(verdict, tooManyRequests): // nobody has no code that could be guessed at too often
 				verdict = errSignInCode()
+			}
+			if err == nil && verdict == nil && ch.Mailbox != "" && how.attribute == loginEmail {
+				return s.adoptMailbox(tx, st, ch.attempt, u)
 			}
 			if err != nil || verdict != nil || u.verified(how.attribute) {
 				return verdict, err
