@@ -110,3 +110,24 @@ func TestGeneralised(t *testing.T) {
 		}
 	}
 }
+
+// What a caller names may be no text that a database takes; it is kept and found, and keeps no other
+// event out.
+func TestService_Find_oddNames(t *testing.T) {
+	t.Parallel()
+	c, dir := newClock(), t.TempDir()
+	s := newService(t, openStore(t, c), dir, c)
+	var records []wire.Record
+	for i, name := range []string{"a\x00b", "\xff\xfe", "\x00", "plain"} {
+		r := a(c, "request-"+name, "GetGroup")
+		r.Checks[0].Resource = "arn:aws:cognito-idp:us-east-1:" + account + ":userpool/" + name
+		r.RequestID = strings.Repeat("r", i+1)
+		records = append(records, r)
+	}
+	record(t, s, records...)
+	for i := range records {
+		if got, err := s.Find(t.Context(), strings.Repeat("r", i+1)); err != nil || len(got) != 1 {
+			t.Errorf("event %d: %v %v", i, got, err)
+		}
+	}
+}

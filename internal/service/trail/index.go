@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"moat/internal/store"
 )
@@ -83,9 +85,11 @@ func (c *chunk) key() []string {
 // stamp writes milliseconds so that text order is time order.
 func stamp(ms int64) string { return fmt.Sprintf("%015d", max(0, ms)) }
 
-// found is how the index calls an attribute's value. Long ones are hashed: databases bound keys.
+// found is how the index calls an attribute's value. Long ones are hashed: databases bound keys. So
+// are those that no database takes as text: who names a resource may send anything, and one such
+// value must not keep all later events out.
 func found(attribute, value string) string {
-	if len(value) > 200 {
+	if len(value) > 200 || !utf8.ValidString(value) || strings.IndexByte(value, 0) >= 0 {
 		sum := sha256.Sum256([]byte(value))
 		value = "sha256:" + hex.EncodeToString(sum[:])
 	}
