@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"moat/internal/store"
@@ -67,6 +68,15 @@ func (s *Service) putCodeOf(tx *store.Tx, c Code, life time.Duration, most int) 
 	return s.tables.codes.Put(tx, c)
 }
 
+// nobodysCode is a code that is as any other to look at, and right for nothing. The address,
+// which can be whatever somebody typed, is not kept, but for its length.
+func nobodysCode(u *User, purpose string, to contact, sealed []byte) Code {
+	return Code{
+		Pool: u.Pool, User: u.Key, Purpose: purpose, Sealed: sealed, Nobody: true,
+		Attribute: to.attribute, Value: strings.Repeat("x", min(len(to.destination), 64)),
+	}
+}
+
 // redeem compares a code. A right one is used up and returned. Otherwise verdict
 // is the refusal, which must not undo the transaction: the attempt counts.
 func (s *Service) redeem(tx *store.Tx, poolID, who, purpose, given string) (c Code, verdict, err error) {
@@ -90,7 +100,7 @@ func (s *Service) redeem(tx *store.Tx, poolID, who, purpose, given string) (c Co
 		if err != nil {
 			return c, nil, err
 		}
-		right = subtle.ConstantTimeCompare(plain, []byte(given)) == 1
+		right = subtle.ConstantTimeCompare(plain, []byte(given)) == 1 && !c.Nobody
 	}
 	if right && now.Before(c.ExpiresAt) {
 		return c, nil, s.tables.codes.Delete(tx, poolID, who, purpose)

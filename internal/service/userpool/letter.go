@@ -19,7 +19,6 @@ const (
 	letterLease = 2 * time.Minute
 
 	letterWaits = "waiting"
-	letterBlank = "blank"
 )
 
 // Letter is a message that waits until it is delivered. A user has one per purpose, as
@@ -28,7 +27,7 @@ const (
 type Letter struct {
 	Pool, User, Purpose string
 	ID                  string
-	Blank               bool      // to somebody who does not exist: stored like any other, never delivered
+	Blank               bool      // to somebody who does not exist: stored and taken up like any other, never delivered
 	Due                 time.Time // of the next attempt
 	Tries               int
 	ExpiresAt           time.Time // of the code or password in it
@@ -52,11 +51,7 @@ func newLetterTable() *store.Table[Letter] {
 		Indexes: []store.Index[Letter]{{
 			Name: "due", Columns: []string{"state", "due"},
 			Of: func(l *Letter) [][]string {
-				state := letterWaits
-				if l.Blank {
-					state = letterBlank
-				}
-				return [][]string{{state, fmt.Sprintf("%015d", max(l.Due.UnixMilli(), 0))}}
+				return [][]string{{letterWaits, fmt.Sprintf("%015d", max(l.Due.UnixMilli(), 0))}}
 			},
 		}},
 	})
@@ -64,7 +59,8 @@ func newLetterTable() *store.Table[Letter] {
 
 // putSentCode stores a code and the letter that carries it, at once: a code that counts
 // is on its way, whatever happens next. [Service.posted] follows the commit. For a code
-// that nobody can guess the work is the same, and the letter is never delivered.
+// that nobody can guess the work is the same, up to the moment of delivery: the letter has
+// nobody to go to.
 func (s *Service) putSentCode(tx *store.Tx, c Code, life time.Duration, m Message, on occasion) error {
 	if err := s.putCode(tx, c, life); err != nil {
 		return err
@@ -74,7 +70,7 @@ func (s *Service) putSentCode(tx *store.Tx, c Code, life time.Duration, m Messag
 	if c.Network != "" { // no later one replaces it
 		text.Purpose = c.Purpose
 	}
-	return s.putLetter(tx, c.User, text, c.Sealed == nil)
+	return s.putLetter(tx, c.User, text, c.Sealed == nil || c.Nobody)
 }
 
 func (s *Service) putLetter(tx *store.Tx, user string, text letterText, blank bool) error {
@@ -92,9 +88,6 @@ func (s *Service) putLetter(tx *store.Tx, user string, text letterText, blank bo
 	}
 	if s.prompt {
 		l.Due = l.Due.Add(letterLease) // the request delivers it itself
-	}
-	if blank {
-		l.ExpiresAt = s.time().Add(-codeWindow) // it may be swept at once
 	}
 	if l.Sealed, err = s.db.Seal(sealLetter, plain); err != nil {
 		return err

@@ -228,8 +228,11 @@ func TestPostman_nobodyCostsTheSame(t *testing.T) {
 	if a, b := sizes["ann@example.com"], sizes["eve@example.com"]; a == 0 || a-b > 40 || b-a > 40 {
 		t.Errorf("letters of %d and %d bytes", a, b)
 	}
-	if n := h.round(); n != 1 || h.box.count() != 1 {
-		t.Errorf("%d attempts, %d messages, want one", n, h.box.count())
+	if n := h.round(); n != 2 || h.box.count() != 1 {
+		t.Errorf("%d letters taken up, %d messages, want two and one", n, h.box.count())
+	}
+	if left := h.lettersLeft(); len(left) != 0 {
+		t.Errorf("%d letters are left", len(left))
 	}
 }
 

@@ -164,6 +164,9 @@ func (q *postman) deliver(ctx context.Context, l *Letter) (Message, error) {
 		}
 		return err
 	})
+	if err == nil && l.Blank { // no user's key is one of nobody's; this is for who changes that
+		return m, errNobody
+	}
 	if errors.Is(err, store.ErrNotFound) || is(err, notFound) {
 		return m, errNobody
 	}

@@ -33,7 +33,7 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 			return err
 		}
-		u, err = s.findUser(tx, &p, in.Username)
+		u, err = s.findEvenly(tx, &p, in.Username)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -44,7 +44,7 @@ func (s *Service) ForgotPassword(ctx context.Context, in *api.ForgotPasswordRequ
 			}
 			to = s.imaginaryContact(&p, in.Username)
 			u = User{Pool: p.ID, Key: s.nobody(&p, in.Username), Name: in.Username}
-			return s.putSentCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery}, recoveryCodeLife, codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain), on)
+			return s.putSentCode(tx, nobodysCode(&u, purposeRecovery, to, sealed), recoveryCodeLife, codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain), on)
 		}
 		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeRecovery, Sealed: sealed, Attribute: to.attribute, Value: to.destination}
 		return s.putSentCode(tx, code, recoveryCodeLife, codeMessage(&p, &u, MessageRecovery, to.medium, to.destination, plain), on)
@@ -63,7 +63,8 @@ func (s *Service) migrateForgetful(ctx context.Context, clientID, name string, h
 	var known bool
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		var c Client
-		if p, c, err = s.both(tx, clientID); err != nil {
+		if p, c, err = s.both(tx, clientID); err != nil || deref(p.lambda().UserMigration) == "" {
+			known = true // or nobody to ask
 			return err
 		}
 		if err := s.checkSecretHash(&c, deref(hash), name); err != nil {

@@ -223,7 +223,7 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 		if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
 			return err
 		}
-		u, err = s.findUser(tx, &p, in.Username)
+		u, err = s.findEvenly(tx, &p, in.Username)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -237,7 +237,7 @@ func (s *Service) ResendConfirmationCode(ctx context.Context, in *api.ResendConf
 			}
 			to = s.imaginaryContact(&p, in.Username)
 			u = User{Pool: p.ID, Key: s.nobody(&p, in.Username), Name: in.Username}
-			return s.putSentCode(tx, Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp}, signUpCodeLife, s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain), on)
+			return s.putSentCode(tx, nobodysCode(&u, purposeSignUp, to, sealed), signUpCodeLife, s.confirmationMessage(&p, &u, c.ID, MessageResend, to, plain), on)
 		}
 		to, _ = p.confirmationContact(&u)
 		code := Code{Pool: p.ID, User: u.Key, Purpose: purposeSignUp, Sealed: sealed, Attribute: to.attribute, Value: to.destination}

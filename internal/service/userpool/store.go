@@ -174,6 +174,7 @@ type Domain struct {
 type Code struct {
 	Pool, User, Purpose string
 	Sealed              []byte // nil: no code was made, none is right
+	Nobody              bool   `json:",omitempty"` // Sealed is not right either: it is only as long as a code
 	Attribute, Value    string // the address that the code was sent to, and so proves
 	Pending             bool   // Value becomes the attribute only when proven
 	For                 string // id of the challenge that the code answers; "" outside of sign-ins

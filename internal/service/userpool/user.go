@@ -2,13 +2,16 @@ package userpool
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
+	"moat/internal/pure/srp"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -69,6 +72,17 @@ func (p *Pool) logins(u *User) []Login {
 // findUser finds a user by any name to sign in with. Nobody: store.ErrNotFound.
 func (s *Service) findUser(tx *store.Tx, p *Pool, name string) (User, error) {
 	folded := p.fold(name)
+	for _, kind := range kindsOf(name) {
+		u, err := s.userByLogin(tx, p, kind, folded)
+		if !errors.Is(err, store.ErrNotFound) {
+			return u, err
+		}
+	}
+	return User{}, store.ErrNotFound
+}
+
+// kindsOf lists what kinds of [Login] a name can be, in the order in which they count.
+func kindsOf(name string) []string {
 	kinds := []string{loginName}
 	if strings.Contains(name, "@") {
 		kinds = append(kinds, loginEmail)
@@ -76,13 +90,41 @@ func (s *Service) findUser(tx *store.Tx, p *Pool, name string) (User, error) {
 	if isPhone(name) {
 		kinds = append(kinds, loginPhone)
 	}
-	for _, kind := range kinds {
-		u, err := s.userByLogin(tx, p, kind, folded)
-		if !errors.Is(err, store.ErrNotFound) {
+	return kinds
+}
+
+// findEvenly is findUser at the same cost whether it finds somebody or not, for operations that
+// are little more than that: it looks under each kind of name, and reads a record in any case.
+func (s *Service) findEvenly(tx *store.Tx, p *Pool, name string) (User, error) {
+	var found []User
+	for _, kind := range kindsOf(name) {
+		u, err := s.userByLogin(tx, p, kind, p.fold(name))
+		if err == nil {
+			found = append(found, u)
+		} else if !errors.Is(err, store.ErrNotFound) {
 			return u, err
 		}
 	}
+	if len(found) > 0 {
+		return found[0], nil
+	}
+	var decoy User
+	if err := json.Unmarshal(s.decoy, &decoy); err != nil {
+		return decoy, err
+	}
 	return User{}, store.ErrNotFound
+}
+
+// newDecoy is the document of an imaginary user, about as long as most.
+func newDecoy() ([]byte, error) {
+	id := "00000000-0000-4000-8000-000000000000"
+	at := time.Unix(1<<30, 0).UTC()
+	return json.Marshal(User{
+		Pool: "us-east-1_aaaaaaaaa", Key: id, Name: id, Sub: id, CreatedAt: at, ModifiedAt: at, Status: string(api.UserStatusTypeCONFIRMED),
+		Attributes: map[string]string{loginEmail: "somebody@example.com", loginEmail + "_verified": "true"},
+		Salt:       make([]byte, srp.SaltSize), Verifier: make([]byte, srp.Size+33), PasswordID: id,
+		Logins: []Login{{loginName, id}, {loginSub, id}, {loginEmail, "somebody@example.com"}},
+	})
 }
 
 func (s *Service) userByLogin(tx *store.Tx, p *Pool, kind, value string) (User, error) {

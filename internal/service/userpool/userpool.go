@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"moat/internal/pkcs1"
 	"moat/internal/pure/srp"
 	"moat/internal/service/userpool/breached"
 	"moat/internal/store"
@@ -90,6 +91,8 @@ type Service struct {
 	machine   machine
 	slow      *slowHashes
 	srp       *srp.Server
+	moduli    pkcs1.Keys
+	decoy     []byte // see findEvenly
 	estimates estimates
 	started   chan struct{} // says that an import may have work
 }
@@ -129,6 +132,9 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s.secrets = secrets
+	if s.decoy, err = newDecoy(); err != nil {
+		return nil, err
+	}
 	s.srp = srp.NewServer()
 	s.keys = newKeyring(s)
 	s.machine = s.newMachine()
