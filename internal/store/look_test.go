@@ -253,3 +253,42 @@ func TestTable_Look_concurrent(t *testing.T) {
 		return nil
 	})
 }
+
+// A replacement is found by its new values, whether or not its index rows are others.
+func TestTable_Replace(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), Config{Path: ":memory:"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	table := NewTable(Schema[looker]{
+		Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} },
+		Indexes: []Index[looker]{{Name: "word", Columns: []string{"word"}, Of: func(l *looker) [][]string { return [][]string{{l.Words[0]}} }}},
+	})
+	if err := db.Create(table); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range [][]string{{"one", "a"}, {"one", "b"}, {"two", "c"}, {"two", "d"}} { // the first makes it
+		var statements int
+		err := db.Update(t.Context(), func(tx *Tx) error {
+			tx.conn = counting{tx.conn, &statements}
+			return table.Replace(tx, looker{"x", words})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = db.View(t.Context(), func(tx *Tx) error {
+			for _, w := range []string{"one", "two"} {
+				found, err := table.LookList(tx, Query{Index: "word", Values: []string{w}})
+				if err != nil || (len(found) == 1) != (w == words[0]) || len(found) == 1 && found[0].Words[1] != words[1] {
+					t.Errorf("%v: by %s %+v, %v", words, w, found, err)
+				}
+			}
+			return nil
+		})
+		if kept := words[1] == "b" || words[1] == "d"; kept && statements != 0 {
+			t.Errorf("%v: %d reads to replace what stays where it is", words, statements)
+		}
+	}
+}

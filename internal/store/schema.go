@@ -171,12 +171,13 @@ func newStatements[T any](s Schema[T]) statements {
 		name, key, params(1, k+4), key)
 	where := " WHERE " + equals("", s.Key, 1)
 	st := statements{
-		get:    "SELECT doc, record_version FROM " + name + where,
-		rows:   "SELECT index_rows FROM " + name + where,
-		insert: insert + "NOTHING",
-		upsert: insert + "UPDATE SET doc = excluded.doc, record_version = excluded.record_version, expires_at = excluded.expires_at, index_rows = excluded.index_rows",
-		remove: "DELETE FROM " + name + where + " RETURNING index_rows",
-		take:   "DELETE FROM " + name + where + " RETURNING doc, record_version, index_rows",
+		get:     "SELECT doc, record_version FROM " + name + where,
+		rows:    "SELECT index_rows FROM " + name + where,
+		insert:  insert + "NOTHING",
+		upsert:  insert + "UPDATE SET doc = excluded.doc, record_version = excluded.record_version, expires_at = excluded.expires_at, index_rows = excluded.index_rows",
+		replace: fmt.Sprintf("UPDATE %s SET doc = $%d, record_version = $%d, expires_at = $%d%s AND index_rows = $%d", name, k+1, k+2, k+3, where, k+4),
+		remove:  "DELETE FROM " + name + where + " RETURNING index_rows",
+		take:    "DELETE FROM " + name + where + " RETURNING doc, record_version, index_rows",
 	}
 	for _, ix := range s.Indexes {
 		a, b := ix.columns(s.Key)

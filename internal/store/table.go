@@ -72,6 +72,29 @@ func (t *Table[T]) Put(tx *Tx, v T) error {
 	return nil
 }
 
+// Replace is [Table.Put] for a record that is there already, and whose index values are
+// mostly the same as before: then it is one statement.
+func (t *Table[T]) Replace(tx *Tx, v T) error {
+	w, err := t.written(&v)
+	if err != nil {
+		return err
+	}
+	for _, ix := range t.s.Indexes {
+		if ix.Carries != nil { // what the index carries may have changed
+			return t.Put(tx, v)
+		}
+	}
+	n, err := tx.exec(t.sql.replace, w.args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return t.Put(tx, v)
+	}
+	tx.touch(t.s.Name, t.s.Topic)
+	return nil
+}
+
 // Delete removes the record with the key, or returns [ErrNotFound].
 func (t *Table[T]) Delete(tx *Tx, key ...string) error {
 	var row document

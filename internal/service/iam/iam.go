@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moat/internal/pkcs1"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/token"
 	"moat/internal/store"
@@ -62,7 +63,9 @@ type Service struct {
 	t     tables
 	cache atomic.Pointer[cache]
 	root  atomic.Pointer[rootKey]
-	rand  lockedReader
+	// moduli prepares keys of issuers.
+	moduli pkcs1.Keys
+	rand   lockedReader
 	// packers are writers that deflate sessions.
 	packers  sync.Pool
 	sts      *sts

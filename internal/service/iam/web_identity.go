@@ -90,7 +90,7 @@ func (s *Service) verifyToken(ctx context.Context, t *token.Token, provider *Pro
 	case err != nil || keys == nil:
 		return noKeys
 	}
-	switch err := t.VerifyWith(keys); {
+	switch err := t.VerifyBy(keys, s.moduli.Verify); {
 	case errors.Is(err, token.ErrUnknownKey):
 		return noKeys
 	case err != nil:

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moat/internal/pkcs1"
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
@@ -78,6 +79,7 @@ type Service struct {
 	making sync.Mutex // held while the signing key is loaded or made
 	key    atomic.Pointer[token.SigningKey]
 	guests rates
+	moduli pkcs1.Keys
 }
 
 // New makes the Service and its tables.

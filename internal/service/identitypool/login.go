@@ -110,7 +110,7 @@ func (s *Service) idToken(ctx context.Context, provider, raw string, from keySou
 	case err != nil || keys == nil:
 		return nil, notAuthorized("Invalid login token. Couldn't verify signed token.")
 	}
-	if err := t.VerifyWith(keys); err != nil {
+	if err := t.VerifyBy(keys, s.moduli.Verify); err != nil {
 		return nil, notAuthorized("Invalid login token. Token signature invalid.")
 	}
 	now := s.cfg.Now()

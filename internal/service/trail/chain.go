@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -97,18 +98,27 @@ type links struct {
 
 // next returns the next line, with its end, and goes on behind it.
 func (l *links) next(event json.RawMessage, n *note) ([]byte, error) {
-	object := fmt.Appendf(make([]byte, 0, len(event)+256), `{"seq":%d,"prev":%q,`, l.seq+1, l.mac)
+	return l.append(make([]byte, 0, len(event)+lineExtra), event, n)
+}
+
+// lineExtra is about what a line has beside its event.
+const lineExtra = 256
+
+// append is next onto a buffer.
+func (l *links) append(b []byte, event json.RawMessage, n *note) ([]byte, error) {
+	start := len(b)
+	b = strconv.AppendUint(append(b, `{"seq":`...), l.seq+1, 10)
+	b = append(append(append(b, `,"prev":"`...), l.mac...), `",`...)
 	if n == nil {
-		object = append(append(object, `"event":`...), event...)
+		b = append(append(b, `"event":`...), event...)
 	} else {
 		text, err := json.Marshal(n)
 		if err != nil {
 			return nil, err
 		}
-		object = append(append(object, `"note":`...), text...)
+		b = append(append(b, `"note":`...), text...)
 	}
-	object = append(object, '}')
-	sealed, mac := seal(l.key, l.chain, object)
+	mac := macOf(l.key, l.chain, b[start:])
 	l.seq, l.mac = l.seq+1, mac
-	return append(sealed, '\n'), nil
+	return append(append(append(b, macMember...), mac...), "\"}\n"...), nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/store"
 )
 
@@ -37,6 +38,36 @@ type chunk struct {
 	Seq      uint64   // of the first event's line
 	Find     []string // attribute=value of its events
 	Events   []json.RawMessage
+}
+
+// AppendDocument implements [store.Document]: as encoding/json does it, which would read the
+// events anew that it wrote.
+func (c *chunk) AppendDocument(b []byte) ([]byte, error) {
+	b = strconv.AppendInt(append(b, `{"From":`...), c.From, 10)
+	b = strconv.AppendInt(append(b, `,"To":`...), c.To, 10)
+	b = jsonstring.AppendHTML(append(b, `,"Chain":`...), c.Chain)
+	b = strconv.AppendUint(append(b, `,"Seq":`...), c.Seq, 10)
+	b = append(b, `,"Find":[`...)
+	for i, f := range c.Find {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsonstring.AppendHTML(b, f)
+	}
+	b = append(b, `],"Events":[`...)
+	for i, e := range c.Events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e...)
+	}
+	return append(b, "]}"...), nil
+}
+
+// ReadDocument implements [store.Document].
+func (c *chunk) ReadDocument(doc []byte) error {
+	type plain chunk
+	return json.Unmarshal(doc, (*plain)(c))
 }
 
 // chainEnd is the last line of a chain that the store has.

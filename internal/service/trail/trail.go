@@ -275,15 +275,18 @@ func (s *Service) write() error {
 		s.lost = 0
 	}
 	before := f.links
-	var lines []byte
+	size := 0
 	for i := range s.pending {
-		text, err := f.links.next(s.pending[i].text, nil)
-		if err != nil {
+		size += len(s.pending[i].text) + lineExtra
+	}
+	lines := make([]byte, 0, size)
+	for i := range s.pending {
+		var err error
+		if lines, err = f.links.append(lines, s.pending[i].text, nil); err != nil {
 			f.links = before
 			return err
 		}
 		s.pending[i].seq, s.pending[i].mac = f.links.seq, f.links.mac
-		lines = append(lines, text...)
 	}
 	if len(lines) == 0 {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"moat/internal/store"
 )
@@ -71,11 +72,16 @@ func (s *Service) openSecrets(ctx context.Context) (*secrets, error) {
 // lists of parts authenticate alike.
 func (s *secrets) mac(purpose string, parts ...string) []byte {
 	m := hmac.New(sha256.New, s.key)
-	for _, p := range append([]string{purpose}, parts...) {
-		fmt.Fprintf(m, "%d:", len(p))
-		io.WriteString(m, p)
+	b := appendPart(make([]byte, 0, 160), purpose)
+	for _, p := range parts {
+		b = appendPart(b, p)
 	}
-	return m.Sum(nil)
+	m.Write(b)
+	return m.Sum(make([]byte, 0, sha256.Size))
+}
+
+func appendPart(b []byte, p string) []byte {
+	return append(append(strconv.AppendInt(b, int64(len(p)), 10), ':'), p...)
 }
 
 // derive stretches mac to n bytes.

