@@ -92,6 +92,11 @@ func (a *app) dev(ctx context.Context, f *devFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, e := range cfg.VPCEndpoints {
+		if !isLoopback(e.Listen) {
+			return usagef("`moat dev` listens on loopback only, and %s of %s is not. Use `moat serve`", e.Listen, e.ID)
+		}
+	}
 	d.lines = &requestLines{app: a, palette: d.palette, muted: true}
 	cfg.Dev, cfg.Record, cfg.Message = true, d.lines.print, d.lines.message
 	if cfg.Now, err = clock(a.getenv); err != nil {
@@ -237,6 +242,7 @@ func (d *devSession) printReady(ctx context.Context, stacks []stackOutputs) erro
 	var text bytes.Buffer // making it asks the server, which is none of the lines
 	w, p := &text, d.palette
 	fmt.Fprintf(w, "%s at %s  %s\n", p.bold("Moat is ready"), d.server.BaseURL(), p.dim(fmt.Sprintf("(%d ms, data in %s)", took.Milliseconds(), d.flags.data)))
+	printEndpoints(w, d.server.VPCEndpoints())
 	if len(stacks) == 0 {
 		fmt.Fprintf(w, "\n  No template is deployed. Name one: moat dev TEMPLATE\n  Access key test, secret test: %s run -- aws sts get-caller-identity\n\n", d.app.name)
 	}
@@ -264,7 +270,11 @@ func (d *devSession) printReadyJSON(stacks []stackOutputs) error {
 	for _, s := range stacks {
 		list = append(list, map[string]any{"name": s.Name, "outputs": s.Outputs})
 	}
-	return d.app.printJSON(map[string]any{"event": "ready", "endpoint": d.server.BaseURL(), "stacks": list})
+	event := map[string]any{"event": "ready", "endpoint": d.server.BaseURL(), "stacks": list}
+	if ends := d.server.VPCEndpoints(); len(ends) > 0 {
+		event["vpcEndpoints"] = ends
+	}
+	return d.app.printJSON(event)
 }
 
 // demo makes the demonstration user of a stack's pool, where the pool takes one.

@@ -78,12 +78,16 @@ func (a *app) serve(ctx context.Context, f *serverFlags) error {
 func (a *app) printServing(s *server.Server, key, secret string, created bool) error {
 	if a.json {
 		event := map[string]any{"event": "ready", "endpoint": s.BaseURL(), "stacks": []any{}}
+		if ends := s.VPCEndpoints(); len(ends) > 0 {
+			event["vpcEndpoints"] = ends
+		}
 		if created {
 			event["administrator"] = map[string]string{"AccessKeyId": key, "SecretAccessKey": secret}
 		}
 		return a.printJSON(event)
 	}
 	fmt.Fprintf(a.stdout, "Moat serves at %s\n", s.BaseURL())
+	printEndpoints(a.stdout, s.VPCEndpoints())
 	if created {
 		fmt.Fprintf(a.stdout, "\nThe administrator's access key, shown this once:\n\n")
 		table(a.stdout, palette{}, [][2]string{{"AWS_ACCESS_KEY_ID", key}, {"AWS_SECRET_ACCESS_KEY", secret}})

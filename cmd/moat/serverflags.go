@@ -26,6 +26,7 @@ type serverFlags struct {
 	allowPrivate                  bool
 	trailDays                     int
 	guardrails, vpcLinks, quotas  []string
+	vpcEndpoints                  []string
 	breached, metricsToken        string
 }
 
@@ -49,6 +50,7 @@ func (f *serverFlags) register(cmd *cobra.Command, account, isolation string) {
 	fl.StringVar(&f.network, "function-network", "none", "network of functions: none (Moat alone can be reached) or host")
 	fl.StringArrayVar(&f.guardrails, "guardrail", nil, "file of a service control policy that binds the whole account, its root too; may be given more than once")
 	fl.StringArrayVar(&f.vpcLinks, "vpc-link", nil, "NAME=host:port,...: what a VPC link to the load balancer NAME reaches; may be given more than once")
+	fl.StringArrayVar(&f.vpcEndpoints, "vpc-endpoint", nil, "VPCE-ID=host:port[,VPC-ID]: an address that stands for an interface VPC endpoint, by which private APIs are reached; may be given more than once")
 	fl.StringArrayVar(&f.quotas, "quota", nil, "NAME=N: a quota of API Gateway that is not as AWS has it at first (resources=300, stages=10, ...); may be given more than once")
 	fl.StringVar(&f.breached, "breached-passwords", "", "file of SHA-1 hashes of leaked passwords, sorted, in the form of Have I Been Pwned; in place of the short list that comes with Moat")
 	fl.StringVar(&f.metricsToken, "metrics-token-file", "", "file of the bearer token with which monitoring reads /_moat/metrics")
@@ -84,6 +86,10 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
+	endpoints, err := readVPCEndpoints(f.vpcEndpoints)
+	if err != nil {
+		return server.Config{}, err
+	}
 	quotas, err := readQuotas(f.quotas)
 	if err != nil {
 		return server.Config{}, err
@@ -93,7 +99,7 @@ func (f *serverFlags) config(a *app) (server.Config, error) {
 		return server.Config{}, err
 	}
 	return server.Config{
-		VPCLinks: links, Quotas: quotas, MetricsToken: token,
+		VPCLinks: links, VPCEndpoints: endpoints, Quotas: quotas, MetricsToken: token,
 		Guardrails: guardrails, BreachedPasswords: f.breached,
 		Listen: f.listen, Data: f.data, Region: f.region, Account: f.account, BaseURL: f.baseURL, Domain: f.domain,
 		Database: f.database, MasterKeyFile: f.masterKeyFile, Isolation: f.isolation, FunctionNetwork: f.network, Version: version,

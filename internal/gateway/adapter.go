@@ -11,17 +11,17 @@ import (
 // ServeAPI answers a request that net/http has read. path is the escaped path below
 // the stage, as it was sent. Which API and stage are meant is the caller's to say.
 func (g *Gateway) ServeAPI(w http.ResponseWriter, r *http.Request, apiID, stage, path string) {
-	g.serveVia(w, r, apiID, stage, path, nil)
+	g.serveVia(nil, w, r, apiID, stage, path, nil)
 }
 
-func (g *Gateway) serveVia(w http.ResponseWriter, r *http.Request, apiID, stage, path string, via *Via) {
+func (g *Gateway) serveVia(e *VPCEndpoint, w http.ResponseWriter, r *http.Request, apiID, stage, path string, via *Via) {
 	x := g.pool.Get().(*Exchange)
 	fields := x.Fields[:0]
 	x.renew()
 	out := netWriter{w: w, proto: r.Proto}
 	x.Context, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = r.Context(), apiID, stage, r.Method, path, target(r), r.URL.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Secure, x.Body, x.Length = r.Host, r.Proto, remoteIP(r.RemoteAddr), r.TLS != nil, r.Body, r.ContentLength
-	x.TLS = r.TLS
+	x.TLS, x.Endpoint = r.TLS, e
 	if x.Via = via; via != nil {
 		x.CustomDomain = via.Domain.Name
 	}

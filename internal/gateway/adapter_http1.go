@@ -12,9 +12,13 @@ import (
 // What the request says need not be owned, nor apiID, stage and path: what is kept of it is copied.
 // ctx is the same for many requests and outlives their connections.
 func (g *Gateway) ServeHTTP1(ctx context.Context, w *http1.Response, r *http1.Request, apiID, stage, path string) {
+	g.serveHTTP1(ctx, nil, w, r, apiID, stage, path)
+}
+
+func (g *Gateway) serveHTTP1(ctx context.Context, e *VPCEndpoint, w *http1.Response, r *http1.Request, apiID, stage, path string) {
 	x := g.pool.Get().(*Exchange)
 	x.renew()
-	x.whole = r
+	x.whole, x.Endpoint = r, e
 	x.Context, x.Lasting, x.APIID, x.Stage, x.Method, x.Path, x.Target, x.RawQuery = ctx, true, apiID, stage, r.Method, path, r.Path, r.RawQuery
 	x.Host, x.Proto, x.RemoteIP, x.Fields, x.Body, x.Length, x.Out = r.Host, "HTTP/1.1", remoteIP(r.RemoteAddr), fieldsOf(r.Fields), r.Body, r.Length, (*http1Writer)(w)
 	if r.Minor == 0 {

@@ -125,26 +125,28 @@ func (x *Exchange) asked() policy.Context {
 // the keys are the same but for a few, and what they stand for is written over.
 type conditionRoom struct {
 	keys   policy.Context
-	values [9]string // one of each name
-	filled bool      // for the exchange under way
-	second int64     // the time that values has in words
+	values [13]string // one of each name
+	there  [13]bool   // which of the keys stand in keys
+	filled bool       // for the exchange under way
+	second int64      // the time that values has in words
 }
 
 const timeLayout = "2006-01-02T15:04:05Z"
 
-// conditionName names what stands at a place of a conditionRoom. The last two are there only
-// if the client sent them.
+// conditionName names what stands at a place of a conditionRoom. The second line is there only
+// where the request brings it. Who comes by a VPC endpoint has an address in the VPC, and no other
+// (IAM User Guide, "Global condition context keys").
 func conditionName(place int) string {
-	return [...]string{"aws:sourceip", "aws:securetransport", "aws:currenttime", "aws:epochtime", "aws:requestedregion", "aws:resourceaccount", "aws:viaawsservice",
-		"aws:useragent", "aws:referer"}[place]
+	return [...]string{"aws:securetransport", "aws:currenttime", "aws:epochtime", "aws:requestedregion", "aws:resourceaccount", "aws:viaawsservice",
+		"aws:sourceip", "aws:useragent", "aws:referer", "aws:sourcevpce", "aws:sourcevpc", "aws:vpcsourceip", "execute-api:viadomainarn"}[place]
 }
 
 func newConditionRoom() *conditionRoom {
-	r := &conditionRoom{keys: make(policy.Context, 9), second: math.MinInt64}
-	for i := range r.values[:7] {
+	r := &conditionRoom{keys: make(policy.Context, 13), second: math.MinInt64}
+	for i := range r.values[:6] {
 		r.set(i)
 	}
-	r.values[6] = "false"
+	r.values[5] = "false"
 	return r
 }
 
@@ -153,25 +155,39 @@ func (r *conditionRoom) set(place int) {
 	r.keys[conditionName(place)] = r.values[place : place+1 : place+1]
 }
 
+// may writes a value that is not always there.
+func (r *conditionRoom) may(place int, value string, there bool) {
+	switch r.values[place] = value; {
+	case there && !r.there[place]:
+		r.set(place)
+	case !there && r.there[place]:
+		delete(r.keys, conditionName(place))
+	}
+	r.there[place] = there
+}
+
 func (r *conditionRoom) fill(x *Exchange) {
 	r.filled = true
-	r.values[0], r.values[1] = x.RemoteIP, strconv.FormatBool(x.Secure)
+	r.values[0] = strconv.FormatBool(x.Secure)
 	if now := x.start.Unix(); now != r.second {
 		var buf [40]byte
 		times := string(strconv.AppendInt(x.start.UTC().AppendFormat(buf[:0], timeLayout), now, 10))
-		r.second, r.values[2], r.values[3] = now, times[:len(timeLayout)], times[len(timeLayout):]
+		r.second, r.values[1], r.values[2] = now, times[:len(timeLayout)], times[len(timeLayout):]
 	}
-	r.values[4], r.values[5] = x.snap.def.Region, x.snap.def.Account
-	for i, name := range [...]string{"User-Agent", "Referer"} {
-		place := 7 + i
-		had := r.values[place] != ""
-		switch r.values[place] = x.get(name); {
-		case r.values[place] == "" && had:
-			delete(r.keys, conditionName(place))
-		case r.values[place] != "" && !had:
-			r.set(place)
-		}
+	r.values[3], r.values[4] = x.snap.def.Region, x.snap.def.Account
+	agent, referer := x.get("User-Agent"), x.get("Referer")
+	r.may(7, agent, agent != "")
+	r.may(8, referer, referer != "")
+	var e VPCEndpoint
+	if x.Endpoint != nil {
+		e = *x.Endpoint
 	}
+	r.may(6, x.RemoteIP, e.ID == "")
+	r.may(9, e.ID, e.ID != "")
+	r.may(10, e.VPC, e.VPC != "")
+	r.may(11, x.RemoteIP, e.ID != "")
+	domain := x.viaDomain()
+	r.may(12, domain, domain != "")
 }
 
 // denied is AWS's refusal by policy; the account in the ARN is masked, as AWS masks it.

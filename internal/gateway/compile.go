@@ -32,6 +32,7 @@ type Snapshot struct {
 	account     *limited // nil: no throttle
 	canary      *canary
 	counters    *counters
+	private     bool // reached by VPC endpoints alone
 	accessLog   *accessFormat
 	transport   *http1.Transport // nil: the gateway's
 }
@@ -75,6 +76,7 @@ func Compile(d Definition) (*Snapshot, error) {
 	}
 	s := &Snapshot{key: stageKey{d.APIID, d.Stage}, def: d, authorizers: map[string]*authorizer{}, models: newModelSet(d.APIID, d.Models)}
 	s.arn = "arn:aws:execute-api:" + d.Region + ":" + d.Account + ":" + d.APIID + "/" + d.Stage + "/"
+	s.private = d.EndpointType == "PRIVATE"
 	switch s.keyFrom = d.APIKeySource; s.keyFrom {
 	case "":
 		s.keyFrom = "HEADER"

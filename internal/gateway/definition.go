@@ -24,8 +24,11 @@ type Definition struct {
 	MinimumCompression *int32
 	// DisableDefaultEndpoint refuses requests that did not come by a custom domain name.
 	DisableDefaultEndpoint bool
-	// EndpointType is what logs say of the API's kind: EDGE, REGIONAL or PRIVATE.
+	// EndpointType is the API's kind: EDGE, REGIONAL or PRIVATE. A private API is reached by VPC
+	// endpoints alone, the others by none of them.
 	EndpointType string
+	// VPCEndpoints are the endpoints at which a private API has a name of its own, by id.
+	VPCEndpoints []string
 
 	// Models are the API's JSON schemas (draft 4) by name.
 	Models map[string]string

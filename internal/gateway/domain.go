@@ -118,7 +118,7 @@ func (g *Gateway) ServeDomain(w http.ResponseWriter, r *http.Request, d *Domain,
 		m = Mapping{}
 	}
 	via.Peer = peer
-	g.serveVia(w, r, m.APIID, m.Stage, rest, &via)
+	g.serveVia(nil, w, r, m.APIID, m.Stage, rest, &via)
 }
 
 // TLSConfig is how a connection to a custom domain name begins, made from the server's own

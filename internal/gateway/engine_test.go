@@ -36,13 +36,18 @@ func TestMain(m *testing.M) {
 
 // answer serves a request on the engine that is under test.
 func answerOn(g *Gateway, w *httptest.ResponseRecorder, r *http.Request, api, stage, path string) {
+	answerBy(g, nil, w, r, api, stage, path)
+}
+
+// answerBy is answerOn for a request that came by a VPC endpoint, or by none.
+func answerBy(g *Gateway, e *VPCEndpoint, w *httptest.ResponseRecorder, r *http.Request, api, stage, path string) {
 	if !onHTTP1 || !sendable(r) {
-		g.ServeAPI(w, r, api, stage, path)
+		g.ServeAPIBy(e, w, r, api, stage, path)
 		return
 	}
 	s := http1.NewServer(http1.Config{Handler: func(w *http1.Response, r *http1.Request) {
 		defer scribble(r)()
-		g.ServeHTTP1(context.Background(), w, r, api, stage, path)
+		g.ServeHTTP1By(context.Background(), e, w, r, api, stage, path)
 	}})
 	mine, theirs := net.Pipe()
 	go s.ServeConn(named{theirs, r.RemoteAddr})

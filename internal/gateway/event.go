@@ -382,10 +382,10 @@ func (x *Exchange) appendContext(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"requestTimeEpoch":`...), x.start.UnixMilli(), 10)
 	b = append(b, `,"identity":{`...)
 	for i, name := range [...]string{"cognitoIdentityPoolId", "accountId", "cognitoIdentityId", "caller", "sourceIp", "principalOrgId",
-		"accessKey", "cognitoAuthenticationType", "cognitoAuthenticationProvider", "userArn", "userAgent", "user", "apiKey", "apiKeyId"} {
+		"accessKey", "cognitoAuthenticationType", "cognitoAuthenticationProvider", "userArn", "userAgent", "user", "apiKey", "apiKeyId", "vpceId", "vpcId"} {
 		value, ok := x.identityValue(name)
-		if !ok && (name == "apiKey" || name == "apiKeyId") {
-			continue // recorded events have them only where a key was asked for
+		if !ok && (name == "apiKey" || name == "apiKeyId" || name == "vpceId" || name == "vpcId") {
+			continue // events have them only where a key was asked for, or an endpoint was gone through
 		}
 		if i > 0 {
 			b = append(b, ',')

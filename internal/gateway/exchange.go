@@ -33,6 +33,8 @@ type Exchange struct {
 	Host         string
 	Proto        string // HTTP/1.1
 	RemoteIP     string // of the connection; no header can change it
+	// Endpoint is the VPC endpoint by which the request came; nil: by none.
+	Endpoint *VPCEndpoint
 	// CustomDomain is the domain name by which the API was found, "" when it was by its own address.
 	CustomDomain string
 	Secure       bool // arrived over TLS
@@ -85,6 +87,7 @@ type Exchange struct {
 	// grounds says why the request was let in.
 	grounds string
 	arn     string
+	alias   string // the VPC endpoint that the host joins with the API, "" when it names none
 	granted *grant
 
 	phases      phases
@@ -243,15 +246,19 @@ func (x *Exchange) keepText(others ...*string) {
 
 // match finds the stage, reads the path once, and finds the route.
 func match(x *Exchange) error {
+	x.readAlias()
 	x.snap = (*x.g.stages.Load())[stageKey{x.APIID, x.Stage}]
 	if x.snap == nil {
 		if (*x.g.apis.Load())[x.APIID] == 0 {
-			return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "no API " + x.APIID + " is deployed here"}
+			return unreachable("no API " + x.APIID + " is deployed here")
 		}
-		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API has no stage " + x.Stage}
+		return unreachable("the API has no stage " + x.Stage)
+	}
+	if err := x.reach(); err != nil {
+		return err
 	}
 	if x.snap.def.DisableDefaultEndpoint && x.CustomDomain == "" {
-		return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: "the API's own address is disabled: it is served at its domain names"}
+		return unreachable("the API's own address is disabled: it is served at its domain names")
 	}
 	if err := x.boundHeader(); err != nil {
 		return err

@@ -149,6 +149,11 @@ func (r *Refusal) errorType() string {
 
 func refuse(k Kind, grounds string) *Refusal { return &Refusal{Kind: k, Grounds: grounds} }
 
+// unreachable is AWS's answer where no API can be reached.
+func unreachable(grounds string) *Refusal {
+	return &Refusal{Kind: Default4XX, Status: http.StatusForbidden, ErrorType: "ForbiddenException", Message: "Forbidden", Grounds: grounds}
+}
+
 // tooLarge is AWS's answer to a body above 10 MB (recorded).
 func tooLarge(grounds string) *Refusal {
 	return &Refusal{Kind: RequestTooLarge, Plain: "HTTP content length exceeded 10485760 bytes.", Grounds: grounds}

@@ -18,7 +18,8 @@ func contextKnown(name string) bool {
 		"context.identity.clientCert.serialNumber", "context.identity.clientCert.validity.notBefore", "context.identity.clientCert.validity.notAfter",
 		"context.awsEndpointRequestId", "context.wafResponseCode", "context.webaclArn", // never set before an answer, and without a web ACL
 		"context.xrayTraceId",
-		"context.identity.principalOrgId", "context.identity.vpcId", "context.identity.vpceId", // nobody has one here
+		"context.identity.principalOrgId", // nobody has one here
+		"context.identity.vpcId", "context.identity.vpceId",
 		"context.identity.cognitoIdentityId", "context.identity.cognitoIdentityPoolId",
 		"context.identity.cognitoAuthenticationType", "context.identity.cognitoAuthenticationProvider":
 		return true
@@ -104,6 +105,8 @@ func (x *Exchange) identityValue(name string) (string, bool) {
 	switch name {
 	case "sourceIp":
 		return x.RemoteIP, true
+	case "vpceId", "vpcId":
+		return x.Endpoint.identity(name)
 	case "userAgent":
 		v := x.get("User-Agent")
 		return v, v != ""
@@ -187,7 +190,7 @@ func (x *Exchange) stagePath() string {
 // domain is the API's host name: the one the client used when it names the API,
 // else the one that it has on the domain of this installation.
 func (x *Exchange) domain() string {
-	if x.Via != nil {
+	if x.Via != nil || x.alias != "" {
 		host, _, _ := strings.Cut(x.Host, ":")
 		return host
 	}

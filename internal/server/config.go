@@ -36,6 +36,7 @@ type Config struct {
 	FunctionNetwork     string
 	AllowPrivateTargets bool
 	VPCLinks            map[string][]string // targets (host:port) of VPC links, by the name of a load balancer
+	VPCEndpoints        []VPCEndpoint       // ways in of their own, for private APIs
 	Quotas              map[string]int      // of API Gateway, where they are not AWS's first ones: see restapi.Quotas
 	SMTP, MailFrom      string
 	SMSWebhook          string // https://... that gets text messages, signed with the secret
@@ -132,6 +133,14 @@ func (c Config) withDefaults() Config {
 		c.Record = func(wire.Record) {}
 	}
 	return c
+}
+
+// endpointIDs are the ids of the VPC endpoints.
+func (c *Config) endpointIDs() (ids []string) {
+	for _, e := range c.VPCEndpoints {
+		ids = append(ids, e.ID)
+	}
+	return ids
 }
 
 // codeDir is where function packages are kept.

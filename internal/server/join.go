@@ -183,7 +183,7 @@ func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	})
 	p.restapi, err = restapi.New(restapi.Config{
 		DB: p.db, Now: cfg.Now, Rand: cfg.Rand, Log: cfg.Log, Account: cfg.Account, BaseURL: cfg.BaseURL, Domain: cfg.Domain, Publisher: p.gateway, PassRoler: p.iam, Trusts: p.iam,
-		Tester: p.gateway, Vouches: p.authority.serves, Reserved: p.reserved(cfg), Targets: cfg.VPCLinks, Quotas: cfg.Quotas,
+		Tester: p.gateway, Vouches: p.authority.serves, Reserved: p.reserved(cfg), Targets: cfg.VPCLinks, VPCEndpoints: cfg.endpointIDs(), Quotas: cfg.Quotas,
 	})
 	leaser.to = p.restapi
 	return err

@@ -22,7 +22,8 @@ const tlsHandshake = 0x16
 type dualListener struct {
 	net.Listener
 	config *tls.Config
-	shared bool // the engine of the plain port accepts, and ends the port
+	at     *vpcEndpoint // nil: the main port
+	shared bool         // the engine of the plain port accepts, and ends the port
 	conns  chan net.Conn
 	done   chan struct{}
 	once   sync.Once

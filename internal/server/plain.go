@@ -19,8 +19,13 @@ func (s *Server) accept(l net.Listener) (serve func() error) {
 	if s.cfg.NetHTTP {
 		return s.listener.run
 	}
-	s.listener.shared = true
-	run := s.plain.Take(l)
+	return take(s.plain, s.listener, l)
+}
+
+// take lets our own engine accept what a listener brings; secure gets what speaks TLS.
+func take(engine *http1.Server, secure *dualListener, l net.Listener) (serve func() error) {
+	secure.shared = true
+	run := engine.Take(l)
 	return func() error {
 		if err := run(); !errors.Is(err, http1.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			return err
@@ -31,8 +36,13 @@ func (s *Server) accept(l net.Listener) (serve func() error) {
 
 func (s *Server) newPlain() *http1.Server {
 	s.bridge = http1.Bridge(s)
+	return s.engine(s.servePlain, s.listener)
+}
+
+// engine is our own engine over plain HTTP; secure takes what speaks TLS.
+func (s *Server) engine(h http1.Handler, secure *dualListener) *http1.Server {
 	return http1.NewServer(http1.Config{
-		Handler: s.servePlain, TLS: s.listener.secure, Log: s.cfg.Log, Limits: http1.Limits{Head: maxHeader}, MaxBody: maxUpload,
+		Handler: h, TLS: secure.secure, Log: s.cfg.Log, Limits: http1.Limits{Head: maxHeader}, MaxBody: maxUpload,
 		FirstTimeout: firstByteTimeout, HeadTimeout: headerTimeout, IdleTimeout: idleTimeout, BodyPause: bodyPause, BodyTimeout: bodyTotal,
 	})
 }
@@ -40,10 +50,10 @@ func (s *Server) newPlain() *http1.Server {
 // drain ends both servers at once.
 func (s *Server) drain(ctx context.Context) {
 	var both sync.WaitGroup
-	if s.plain != nil {
+	for _, engine := range s.engines() {
 		both.Go(func() {
-			if err := s.plain.Shutdown(ctx); err != nil {
-				s.plain.Close()
+			if err := engine.Shutdown(ctx); err != nil {
+				engine.Close()
 			}
 		})
 	}
@@ -55,6 +65,7 @@ func (s *Server) drain(ctx context.Context) {
 	both.Wait()
 	s.listener.Close()
 	s.listener.Listener.Close()
+	s.closeEndpoints()
 }
 
 // servePlain sends a request to a deployed API through the gateway's steps; every other one

@@ -29,8 +29,8 @@ func (s *Server) rest(ctx context.Context) error {
 		case <-tick.C:
 		}
 		conns := 0
-		if s.plain != nil {
-			conns = s.plain.Connections()
+		for _, engine := range s.engines() {
+			conns += engine.Connections()
 		}
 		if d.due(s.asked.Load(), conns) {
 			s.giveBack(ctx)

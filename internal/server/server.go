@@ -47,6 +47,7 @@ type Server struct {
 	plain    *http1.Server      // nil with Config.NetHTTP
 	bridge   http1.Handler      // of the plain port to ServeHTTP
 	base     [2]context.Context // of requests to deployed APIs: with the root key, without
+	ends     []*vpcEndpoint
 	cancel   context.CancelFunc
 	asked    atomic.Int64 // requests so far
 	atDoor   atomic.Int64 // requests that net/http has in handlers
@@ -66,8 +67,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	cfg.address(l.Addr())
 	s := &Server{cfg: cfg, since: cfg.Now(), failed: make(chan error, 16)}
+	if s.ends, err = listenPrivately(cfg.VPCEndpoints); err != nil {
+		l.Close()
+		return nil, err
+	}
 	if err := s.open(ctx, l); err != nil {
 		l.Close()
+		s.closeEndpoints()
 		s.Close()
 		return nil, err
 	}
@@ -137,8 +143,8 @@ func (s *Server) serve(l net.Listener) {
 	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
 		Handler: door{s}, ConnContext: s.born, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
-		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread, WriteByteTimeout: bodyPause},
-		TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread, WriteByteTimeout: bodyPause},
+		BaseContext: arrivedAt, TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	if !s.cfg.NetHTTP {
 		s.plain = s.newPlain()
@@ -147,12 +153,17 @@ func (s *Server) serve(l net.Listener) {
 	s.base = [2]context.Context{ctx, iam.WithoutRoot(ctx)}
 	s.start(ctx, "rest", s.rest)
 	s.start(ctx, "listener", func(context.Context) error { return accept() })
-	s.start(ctx, "http", func(context.Context) error {
-		if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	s.start(ctx, "http", func(context.Context) error { return s.serveHTTP(s.listener) })
+	for _, e := range s.ends {
+		s.serveEndpoint(ctx, e)
+	}
+}
+
+func (s *Server) serveHTTP(l net.Listener) error {
+	if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // start runs background work; its failure ends the server.
@@ -222,14 +233,10 @@ func (s *Server) Administrator(ctx context.Context) (accessKeyID, secret string,
 
 // ServeHTTP sends a request to who serves it. See [Server.classify].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.asked.Add(1)
-	if len(r.TransferEncoding) > 0 {
-		// net/http hides whether the request gave a length, too, by which another reader of
-		// the connection would have split it otherwise (RFC 9112, section 6.1): it ends here.
-		w.Header().Set("Connection", "close")
-	}
-	if s.cfg.Dev && s.stranger(r) {
-		r = r.WithContext(iam.WithoutRoot(r.Context()))
+	r = s.received(w, r)
+	if e, ok := r.Context().Value(arrivedKey{}).(*vpcEndpoint); ok {
+		e.serve(w, r)
+		return
 	}
 	switch d := s.classify(r); d.kind {
 	case toAPI:
@@ -245,4 +252,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.parts.pipeline.ServeHTTP(w, r)
 	}
+}
+
+// received is what every request that net/http's types carry goes through first.
+func (s *Server) received(w http.ResponseWriter, r *http.Request) *http.Request {
+	s.asked.Add(1)
+	if len(r.TransferEncoding) > 0 {
+		// net/http hides whether the request gave a length, too, by which another reader of
+		// the connection would have split it otherwise (RFC 9112, section 6.1): it ends here.
+		w.Header().Set("Connection", "close")
+	}
+	if s.cfg.Dev && s.stranger(r) {
+		r = r.WithContext(iam.WithoutRoot(r.Context()))
+	}
+	return r
 }

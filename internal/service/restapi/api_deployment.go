@@ -63,6 +63,9 @@ func (s *Service) deployable(tx *store.Tx, d *definition, stageName string) erro
 	if len(def.Routes) == 0 {
 		return badRequest("The REST API doesn't contain any methods")
 	}
+	if isPrivate(d.API.EndpointConfiguration) && len(def.Policy) == 0 {
+		return badRequest("Private REST API doesn't have a resource policy attached to it")
+	}
 	_, err = gateway.Compile(def)
 	return deployError(err)
 }

@@ -51,6 +51,9 @@ func (s *Service) CreateRestApi(ctx context.Context, in *apigatewayapi.CreateRes
 
 // insert keeps a new API.
 func (s *Service) insert(ctx context.Context, d definition) error {
+	if err := s.checkReach(nil, d.API.EndpointConfiguration); err != nil {
+		return err
+	}
 	return s.db.Update(ctx, func(tx *store.Tx) error {
 		if err := room(s, tx, s.tables.definitions, "apis", "APIs", "", d.Account, d.Region); err != nil {
 			return err
@@ -85,6 +88,9 @@ func (s *Service) newDefinition(p place, api apigatewayapi.RestApi) (definition,
 	}
 	if e.IpAddressType == "" {
 		e.IpAddressType = apigatewayapi.IpAddressTypeipv4
+		if isPrivate(e) {
+			e.IpAddressType = apigatewayapi.IpAddressTypedualstack
+		}
 	}
 	return definition{
 		Account: p.account, Region: p.region, ID: id, API: api,
@@ -105,7 +111,7 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 	if n := api.MinimumCompressionSize; n != nil && (*n < 0 || *n > maxCompressionSize) {
 		return badRequest("Invalid minimum compression size, must be between 0 and %d", maxCompressionSize)
 	}
-	if err := checkEndpoint(operation, api); err != nil {
+	if err := checkServing(operation, api); err != nil {
 		return err
 	}
 	if p := wire.Value(api.Policy); p != "" {
@@ -116,25 +122,10 @@ func checkAPI(operation string, api *apigatewayapi.RestApi) error {
 	return nil
 }
 
-// checkEndpoint holds an API to the ways in which it can be reached.
-func checkEndpoint(operation string, api *apigatewayapi.RestApi) error {
-	e := api.EndpointConfiguration
-	for _, t := range e.Types {
-		switch t {
-		case apigatewayapi.EndpointTypePRIVATE:
-			return notBuilt(operation, "private endpoints are not built")
-		case apigatewayapi.EndpointTypeEDGE, apigatewayapi.EndpointTypeREGIONAL:
-		default:
-			return badRequest("Invalid endpoint type '%s'. Valid options are EDGE, REGIONAL and PRIVATE", t)
-		}
-	}
-	switch {
-	case len(e.Types) != 1:
-		return badRequest("An API has exactly one endpoint type")
-	case len(e.VpcEndpointIds) > 0:
-		return badRequest("VPCEndpoints can only be specified with PRIVATE apis.")
-	case e.IpAddressType != "" && e.IpAddressType != apigatewayapi.IpAddressTypeipv4 && e.IpAddressType != apigatewayapi.IpAddressTypedualstack:
-		return badRequest("Invalid IP address type '%s'. Valid options are ipv4 and dualstack", e.IpAddressType)
+// checkServing holds an API to the ways in which it can be served.
+func checkServing(operation string, api *apigatewayapi.RestApi) error {
+	if err := checkEndpoint(api.EndpointConfiguration); err != nil {
+		return err
 	}
 	if k := api.ApiKeySource; k != apigatewayapi.ApiKeySourceTypeHEADER && k != apigatewayapi.ApiKeySourceTypeAUTHORIZER {
 		return badRequest("Invalid API key source '%s'. Valid options are HEADER and AUTHORIZER", k)
@@ -186,7 +177,7 @@ func (s *Service) GetRestApis(ctx context.Context, in *apigatewayapi.GetRestApis
 // UpdateRestApi patches an API's own members.
 func (s *Service) UpdateRestApi(ctx context.Context, in *apigatewayapi.UpdateRestApiRequest) (out *apigatewayapi.RestApi, err error) {
 	err = s.edit(ctx, in.RestApiId, func(d *definition) error {
-		if err := restAPIRules().apply(&d.API, in.PatchOperations); err != nil {
+		if err := restAPIRules().apply(&d.API, byName(in.PatchOperations, d.API.EndpointConfiguration)); err != nil {
 			return err
 		}
 		if err := checkAPI("UpdateRestApi", &d.API); err != nil {

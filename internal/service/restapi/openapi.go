@@ -308,6 +308,11 @@ func (w *importer) settings() error {
 		}
 	}
 	w.endpoint(e)
+	defer func() {
+		if isPrivate(api.EndpointConfiguration) && e.Text("ipAddressType") == "" {
+			api.EndpointConfiguration.IpAddressType = apigatewayapi.IpAddressTypedualstack
+		}
+	}()
 	for _, name := range slices.Sorted(keysOf(w.doc.parameters)) {
 		value := w.doc.parameters[name]
 		switch {

@@ -103,12 +103,13 @@ func (s *Service) changed(tx *store.Tx, stages []stage, throttles map[place]gate
 }
 
 // served is what a stage serves, its canary included, in the gateway's terms.
-func (s *Service) served(tx *store.Tx, st stage) (gateway.Definition, error) {
+func (s *Service) served(tx *store.Tx, st stage) (def gateway.Definition, err error) {
 	d, err := s.tables.deployments.Get(tx, st.Account, st.Region, st.API, wire.Value(st.Stage.DeploymentId))
 	if err != nil {
 		return gateway.Definition{}, err
 	}
-	def, err := s.connected(tx, &d.Definition, st)
+	def, err = s.connected(tx, &d.Definition, st)
+	defer func() { reached(&def, st.Endpoint) }()
 	c := st.Stage.CanarySettings
 	if err != nil || c == nil {
 		return def, err
@@ -149,6 +150,11 @@ func (s *Service) servable(tx *store.Tx, p place, st *stage) error {
 	if err := settle(p, &st.Stage); err != nil {
 		return err
 	}
+	d, err := s.definition(tx, p, st.API)
+	if err != nil {
+		return err
+	}
+	st.Endpoint = d.endpoint()
 	def, err := s.served(tx, *st)
 	if errors.Is(err, store.ErrNotFound) {
 		return badRequest("Deployment id does not exist")
@@ -174,9 +180,7 @@ func compileDefinition(d *definition, st stage) (gateway.Definition, error) {
 	if p := wire.Value(d.API.Policy); p != "" {
 		def.Policy = []byte(p)
 	}
-	if e := d.API.EndpointConfiguration; e != nil && len(e.Types) > 0 {
-		def.EndpointType = string(e.Types[0])
-	}
+	reached(&def, d.API.EndpointConfiguration)
 	def.Cache, def.Tracing = stageCache(st), wire.Value(st.Stage.TracingEnabled)
 	if l := st.Stage.AccessLogSettings; l != nil && l.DestinationArn != nil {
 		group, err := (place{st.Account, st.Region}).logGroup(*l.DestinationArn)

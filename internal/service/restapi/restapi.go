@@ -60,6 +60,8 @@ type Config struct {
 	// Targets are the targets (host:port) of VPC links, by the name of the load balancer that stands
 	// for them in templates.
 	Targets map[string][]string
+	// VPCEndpoints are the ids of the VPC endpoints that the operator has opened.
+	VPCEndpoints []string
 	// Trusts tells whether a role may be assumed for the account's logs. nil: nobody is asked.
 	Trusts Trusts
 	// Quotas are the operator's, by the names of [Quotas]; what is not among them is as AWS has it at first.

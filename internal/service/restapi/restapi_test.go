@@ -443,14 +443,9 @@ func TestImport_RefusesWhatHasNoEffect(t *testing.T) {
 	if err != nil || got.EndpointConfiguration.Types[0] != apigatewayapi.EndpointTypeREGIONAL {
 		t.Errorf("got %+v, %v; want a regional API", got, err)
 	}
-	for name, in := range map[string]*apigatewayapi.ImportRestApiRequest{
-		"private endpoint": {Body: body(""), Parameters: map[string]string{"endpointConfigurationTypes": "PRIVATE"}},
-	} {
-		_, err := s.ImportRestApi(ctx, in)
-		var e wire.Exception
-		if !errors.As(err, &e) || e.HTTPStatus() != 501 {
-			t.Errorf("%s: got %v, want 501", name, err)
-		}
+	got, err = s.ImportRestApi(ctx, &apigatewayapi.ImportRestApiRequest{Body: body(""), Parameters: map[string]string{"endpointConfigurationTypes": "PRIVATE"}})
+	if err != nil || got.EndpointConfiguration.Types[0] != apigatewayapi.EndpointTypePRIVATE || got.EndpointConfiguration.IpAddressType != apigatewayapi.IpAddressTypedualstack {
+		t.Errorf("got %+v, %v; want a private API", got, err)
 	}
 	a, err := s.CreateRestApi(ctx, &apigatewayapi.CreateRestApiRequest{Name: "x", DisableExecuteApiEndpoint: wire.Bool(true), MinimumCompressionSize: wire.Int32(10 << 20)})
 	if err != nil || !*a.DisableExecuteApiEndpoint || *a.MinimumCompressionSize != 10<<20 {

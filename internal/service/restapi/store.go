@@ -51,6 +51,8 @@ type stage struct {
 	Account, Region, API, Name string
 	Stage                      apigatewayapi.Stage
 	Version                    int64 // rises with each change
+	// Endpoint is how the API is reached, whatever the deployment says of it. nil: as it says.
+	Endpoint *apigatewayapi.EndpointConfiguration `json:",omitempty"`
 	// CacheEpoch and AuthorizerEpoch rise when a cache is flushed.
 	CacheEpoch, AuthorizerEpoch int64
 }
@@ -211,22 +213,30 @@ func (s *Service) view(ctx context.Context, id string, fn func(d *definition) er
 // edit changes an API in one transaction. fn may run again. A role that the change brings in
 // must be one that the caller may pass.
 func (s *Service) edit(ctx context.Context, id string, fn func(d *definition) error) error {
-	return s.passing(ctx, func(p *passes) error {
+	moved := false
+	err := s.passing(ctx, func(p *passes) error {
 		return s.db.Update(ctx, func(tx *store.Tx) error {
 			d, err := s.definition(tx, s.place(ctx), id)
 			if err != nil {
 				return err
 			}
-			before := d.roles()
+			before, was := d.roles(), d.endpoint()
 			if err := fn(&d); err != nil {
 				return err
 			}
 			if err := p.check(before, d.roles()); err != nil {
 				return err
 			}
+			if moved, err = s.moveEndpoint(tx, was, &d); err != nil {
+				return err
+			}
 			return s.tables.definitions.Put(tx, d)
 		})
 	})
+	if err != nil || !moved {
+		return err
+	}
+	return s.PublishAll(ctx)
 }
 
 // amend reads a record, changes it and writes it back, in one transaction. change may run again.
