@@ -3,8 +3,8 @@ package userpool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
 
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -168,20 +168,17 @@ func (s *Service) groupsOf(tx *store.Tx, u *User) ([]Group, error) {
 		}
 		out = append(out, g)
 	}
-	slices.SortFunc(out, func(a, b Group) int {
-		switch {
-		case a.Precedence == nil && b.Precedence == nil:
-			return strings.Compare(a.Name, b.Name)
-		case a.Precedence == nil:
-			return 1
-		case b.Precedence == nil:
-			return -1
-		case *a.Precedence != *b.Precedence:
-			return int(*a.Precedence) - int(*b.Precedence)
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	slices.SortFunc(out, func(a, b Group) int { return slices.Compare(a.rank(), b.rank()) })
 	return out, nil
+}
+
+// rank is the place of a group among those of a user, as text that sorts: by precedence, those
+// without one last, and by name.
+func (g *Group) rank() []string {
+	if g.Precedence == nil {
+		return []string{"none", g.Name}
+	}
+	return []string{fmt.Sprintf("%010d", *g.Precedence), g.Name}
 }
 
 // AdminAddUserToGroup makes a user a member; being one already is no error.
@@ -257,12 +254,10 @@ func (s *Service) AdminListGroupsForUser(ctx context.Context, in *api.AdminListG
 		return nil, err
 	}
 	if after != nil {
-		if i := slices.IndexFunc(list, func(g Group) bool { return g.Name == after[0] }); i >= 0 {
-			list = list[i+1:]
-		}
+		list = slices.DeleteFunc(list, func(g Group) bool { return slices.Compare(g.rank(), after) <= 0 })
 	}
 	out := &api.AdminListGroupsForUserResponse{Groups: []api.GroupType{}}
-	list, out.NextToken, err = nextPage(s, list, limitOf(in.Limit), scope, func(g *Group) []string { return []string{g.Name} })
+	list, out.NextToken, err = nextPage(s, list, limitOf(in.Limit), scope, func(g *Group) []string { return g.rank() })
 	for _, g := range list {
 		out.Groups = append(out.Groups, *describeGroup(&g))
 	}
