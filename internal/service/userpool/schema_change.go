@@ -246,8 +246,14 @@ func (c *schemaCheck) addresses(u *User, say func(string, ...any)) {
 		say("has no %s", strings.Join(c.next.UsernameAttributes, " or "))
 	}
 	names := slices.Concat(c.next.UsernameAttributes, c.next.AliasAttributes)
-	if slices.Contains(names, loginEmail) && isEmail(u.Name) || slices.Contains(names, loginPhone) && isPhone(u.Name) {
+	like := func(name string) bool {
+		return slices.Contains(names, loginEmail) && isEmail(name) || slices.Contains(names, loginPhone) && isPhone(name)
+	}
+	if like(u.Name) || like(c.next.fold(u.Name)) {
 		say("has a username that looks like an address")
+	}
+	if preferred := u.Attributes["preferred_username"]; slices.Contains(names, "preferred_username") && (like(preferred) || like(c.next.fold(preferred))) {
+		say("has a preferred_username that looks like an address")
 	}
 }
 
