@@ -179,10 +179,11 @@ func (p *Pool) confirmationContact(u *User) (contact, bool) {
 // proven to be the user's, in the order that the pool prefers.
 func (p *Pool) recoveryContact(u *User) (contact, error) {
 	order := []string{loginPhone, loginEmail}
+	var second []string // with the setting, where a second factor goes does not qualify (CreateUserPool, AccountRecoverySetting)
 	if r := p.Settings.AccountRecovery; r != nil && len(r.RecoveryMechanisms) > 0 {
 		list := slices.Clone(r.RecoveryMechanisms)
 		slices.SortFunc(list, func(a, b api.RecoveryOptionType) int { return int(a.Priority) - int(b.Priority) })
-		order = nil
+		order, second = nil, p.secondFactors(u)
 		for _, m := range list {
 			switch m.Name {
 			case api.RecoveryOptionNameTypeverified_email:
@@ -195,7 +196,11 @@ func (p *Pool) recoveryContact(u *User) (contact, error) {
 		}
 	}
 	for _, name := range order {
-		if v := u.Attributes[name]; v != "" && u.verified(name) {
+		mfa := mfaEmail
+		if name == loginPhone {
+			mfa = mfaSMS
+		}
+		if v := u.Attributes[name]; v != "" && u.verified(name) && !slices.Contains(second, mfa) {
 			return contactFor(name, v), nil
 		}
 	}

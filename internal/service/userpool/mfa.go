@@ -81,6 +81,9 @@ func (p *Pool) secondFactor(u *User, at attempt) api.ChallengeNameType {
 // change must not switch the second factor off.
 func (p *Pool) secondFactors(u *User) []string {
 	var out []string
+	if p.Settings.MFA.mode() == api.UserPoolMfaTypeOFF {
+		return nil
+	}
 	on := p.Settings.MFA.Mode == string(api.UserPoolMfaTypeON)
 	for _, mfa := range []string{mfaSMS, mfaTOTP, mfaEmail} {
 		enabled := slices.Contains(u.MFA.Enabled, mfa)
