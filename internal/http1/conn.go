@@ -212,7 +212,7 @@ func (c *conn) acquire() *work {
 func (c *conn) release() {
 	w := c.w
 	c.w = nil
-	w.socket.nc, w.socket.raw = nil, nil
+	w.socket.nc, w.socket.raw, w.socket.turn = nil, nil, false
 	clear(w.fields)
 	w.reset(c.srv)
 	w.req, w.resp, w.body, w.stream = Request{}, Response{}, Body{}, stream{}
@@ -363,7 +363,9 @@ func (c *conn) run() {
 	}
 	defer func() {
 		c.srv.running.Add(-1)
-		c.gone.Store(nil)
+		if c.gone.Load() != nil {
+			c.gone.Store(nil)
+		}
 		if p := recover(); p != nil {
 			if !isAbort(p) {
 				c.srv.cfg.Log.Error("http1: a handler panicked", "panic", p, "stack", string(debug.Stack()))
@@ -471,7 +473,9 @@ func (c *conn) reset() {
 // linger says that nothing more comes and reads what does, a bounded amount of it.
 func linger(nc net.Conn) {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, nc, unreadBound)
+		if _, err := io.CopyN(io.Discard, nc, unreadBound); err == nil {
+			time.Sleep(lingerTime) // who sends on and on has as long to read the answer before the reset
+		}
 	}
 	nc.Close()
 }

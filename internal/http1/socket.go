@@ -11,6 +11,8 @@ import (
 type socket struct {
 	nc      net.Conn
 	raw     syscall.RawConn // nil: by nc's own methods
+	turn    bool            // within a turn at fd: it cannot be closed meanwhile
+	fd      uintptr
 	in, out half
 }
 
@@ -36,5 +38,12 @@ func (s *socket) Write(p []byte) (int, error) {
 	if s.raw == nil || len(p) == 0 {
 		return s.nc.Write(p)
 	}
-	return s.write(p)
+	n := 0
+	if s.turn {
+		if n, _ = writeAgain(s.fd, p); n == len(p) {
+			return n, nil
+		}
+	}
+	m, err := s.write(p[n:]) // which finds what is wrong, if anything
+	return n + m, err
 }

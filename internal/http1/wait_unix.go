@@ -45,7 +45,10 @@ func (c *conn) tryRead(fd uintptr) bool {
 		w.stream.w = n
 		c.w = w
 		full := n == len(w.in)
-		if !c.serveTurn() {
+		if !c.serveTurn(fd) {
+			if c.w != nil {
+				c.w.socket.turn = false
+			}
 			return true
 		}
 		// What came along with what was read is not told of: more than the buffer held, or the end of
@@ -60,10 +63,11 @@ func (c *conn) tryRead(fd uintptr) bool {
 
 // serveTurn serves the requests that were read, as long as they are whole: in a turn nothing more can be
 // read from the socket. It reports whether the connection waits again; else its goroutine goes on with it.
-func (c *conn) serveTurn() bool {
+func (c *conn) serveTurn(fd uintptr) bool {
 	if !c.direct || c.bound || !c.whole() || !c.state.CompareAndSwap(stateIdle, stateBusy) {
 		return false
 	}
+	c.w.socket.turn, c.w.socket.fd = true, fd
 	for {
 		if !c.watch.set(0) {
 			return false
