@@ -2,6 +2,10 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,8 +36,9 @@ type lookedAt[T any] struct {
 }
 
 type listedAt[T any] struct {
-	values []T
-	asOf   uint64
+	values  []T
+	records []lookedAt[T] // of values
+	asOf    uint64
 }
 
 // begin returns the maps for a database, empty for another one than before. The caller holds mu.
@@ -124,18 +129,64 @@ func (t *Table[T]) LookList(tx *Tx, q Query) ([]T, error) {
 	if ok && t.fresh(tx, found.asOf) {
 		return found.values, nil
 	}
-	values, err := t.List(tx, q)
-	if err != nil || !t.keeps(tx) || len(values) > maxLookedList {
-		return values, err
+	now, err := t.listLike(tx, q, found.records)
+	if err != nil || !t.keeps(tx) || len(now.values) > maxLookedList {
+		return now.values, err
 	}
-	values = values[:len(values):len(values)]
+	now.asOf = tx.asOf
 	t.looked.mu.Lock()
 	defer t.looked.mu.Unlock()
 	if t.looked.begin(tx.db); len(t.looked.lists) >= maxLooked {
 		t.looked.lists = map[string]listedAt[T]{}
 	}
-	t.looked.lists[id] = listedAt[T]{values, tx.asOf}
-	return values, nil
+	t.looked.lists[id] = now
+	return now.values, nil
+}
+
+// listLike is List that decodes no document which stood in the same place before.
+func (t *Table[T]) listLike(tx *Tx, q Query, before []lookedAt[T]) (out listedAt[T], err error) {
+	sel, ok, err := t.selection(q)
+	if err != nil || !ok {
+		return out, err
+	}
+	var row document
+	query := "SELECT t.doc, t.record_version FROM " + sel.from + sel.where() + sel.order(q)
+	err = tx.query(query, sel.args, []any{&row.doc, &row.version}, func() error {
+		now := lookedAt[T]{doc: string(row.doc), version: row.version}
+		if i := len(out.records); i < len(before) && before[i].doc == now.doc && before[i].version == now.version {
+			now.value = before[i].value
+		} else if err := t.read(&row, &now.value); err != nil {
+			return err
+		}
+		out.records, out.values = append(out.records, now), append(out.values, now.value)
+		return nil
+	})
+	out.values = slices.Clip(out.values)
+	return out, err
+}
+
+// Unaltered says whether all that Look and LookList have given out, and still remember, is as it was:
+// tests end with it.
+func (t *Table[T]) Unaltered() error {
+	t.looked.mu.Lock()
+	defer t.looked.mu.Unlock()
+	records := slices.Collect(maps.Values(t.looked.kept))
+	for _, l := range t.looked.lists {
+		records = append(records, l.records...)
+	}
+	for _, r := range records {
+		if r.none {
+			continue
+		}
+		var as T
+		if err := t.read(&document{doc: []byte(r.doc), version: r.version}, &as); err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(as, r.value) {
+			return fmt.Errorf("store: somebody changed what he got of %s: %+v was %+v", t.s.Name, r.value, as)
+		}
+	}
+	return nil
 }
 
 // id is another text for each query.

@@ -151,10 +151,14 @@ func (s *Service) respond(ctx context.Context, st *step, poolID, clientID string
 
 // find looks up who wants to sign in. Of somebody unknown it returns an imaginary
 // user, always the same for the same name, on whom the same work is done; unless
-// the client may learn who exists.
+// the client may learn who exists. What it returns may be shared.
 func (s *Service) find(ctx context.Context, st *step, name string) (u User, known bool, err error) {
 	err = s.db.View(ctx, func(tx *store.Tx) error {
-		u, err = s.findUser(tx, &st.pool, name)
+		find := s.findUser // the same for who was here a moment ago and for who never was
+		if !st.client.hidesUsers() {
+			find = s.lookUser
+		}
+		u, err = find(tx, &st.pool, name)
 		known = err == nil
 		if errors.Is(err, store.ErrNotFound) {
 			if !st.client.hidesUsers() {

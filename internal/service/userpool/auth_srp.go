@@ -91,7 +91,7 @@ func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
 	if c.name != ch.Name && c.name != ch.Login {
 		return answer{}, errWrongPassword()
 	}
-	u, err := s.challenged(ctx, &ch)
+	u, err := s.challenged(ctx, st, &ch)
 	if err != nil {
 		return answer{}, err
 	}
@@ -104,10 +104,14 @@ func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
 
 // challenged reads the user of a challenge; who was imaginary, or is gone, is imaginary. What
 // it returns is shared.
-func (s *Service) challenged(ctx context.Context, ch *challenge) (User, error) {
+func (s *Service) challenged(ctx context.Context, st *step, ch *challenge) (User, error) {
 	u := User{Pool: ch.Pool, Key: ch.User, Name: ch.Name}
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		found, err := s.tables.users.Look(tx, ch.Pool, ch.User)
+		read := s.tables.users.Look
+		if st.client.hidesUsers() { // as in find
+			read = s.tables.users.Get
+		}
+		found, err := read(tx, ch.Pool, ch.User)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}

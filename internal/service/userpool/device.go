@@ -149,7 +149,7 @@ func (s *Service) proveDevice(ctx context.Context, st *step) (answer, error) {
 	if claim.name != ch.Name && claim.name != ch.Login || st.params["DEVICE_KEY"] != ch.Device {
 		return answer{}, errWrongPassword()
 	}
-	u, err := s.challenged(ctx, &ch)
+	u, err := s.challenged(ctx, st, &ch)
 	if err != nil {
 		return answer{}, err
 	}

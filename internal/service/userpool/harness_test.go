@@ -189,6 +189,13 @@ func (h *house) open(db *store.DB) {
 	}
 	h.Service = s
 	h.c = api.Client(h)
+	h.t.Cleanup(func() { // what is shared was only read
+		for _, table := range s.tables.all() {
+			if err := table.(interface{ Unaltered() error }).Unaltered(); err != nil {
+				h.t.Error(err)
+			}
+		}
+	})
 }
 
 // Invoke implements wire.Invoker: validation, the call, and the check that an

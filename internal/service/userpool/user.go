@@ -71,11 +71,23 @@ func (p *Pool) logins(u *User) []Login {
 
 // findUser finds a user by any name to sign in with. Nobody: store.ErrNotFound.
 func (s *Service) findUser(tx *store.Tx, p *Pool, name string) (User, error) {
+	return firstOf(s.tables.users.List, tx, p, name)
+}
+
+// lookUser is findUser for who only reads: what it returns is shared.
+func (s *Service) lookUser(tx *store.Tx, p *Pool, name string) (User, error) {
+	return firstOf(s.tables.users.LookList, tx, p, name)
+}
+
+func firstOf(list func(*store.Tx, store.Query) ([]User, error), tx *store.Tx, p *Pool, name string) (User, error) {
 	folded := p.fold(name)
 	for _, kind := range kindsOf(name) {
-		u, err := s.userByLogin(tx, p, kind, folded)
-		if !errors.Is(err, store.ErrNotFound) {
-			return u, err
+		found, err := list(tx, store.Query{Index: "login", Values: []string{p.ID, kind, folded}, Limit: 1})
+		if err != nil {
+			return User{}, err
+		}
+		if len(found) > 0 {
+			return found[0], nil
 		}
 	}
 	return User{}, store.ErrNotFound
