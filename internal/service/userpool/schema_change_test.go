@@ -310,3 +310,15 @@ func mustDo(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A name that folds into the form of an address would hide whoever has that address.
+func TestChangeSchema_foldedAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool := h.newPoolID(changeable)
+	h.member(pool, "ann\uff20example.com")
+	h.member(pool, "bob", "preferred_username", "\uff0b15555550100")
+	h.conflicts(SchemaChange{Pool: pool, AliasAttributes: &[]string{"email", "phone_number", "preferred_username"}},
+		"ann\uff20example.com has a username that looks like an address", "bob has a preferred_username that looks like an address")
+	h.change(SchemaChange{Pool: pool, AliasAttributes: &[]string{"preferred_username"}})
+}
