@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"slices"
@@ -178,6 +179,9 @@ func validity(n *int32, unit api.TimeUnitsType, without, otherwise time.Duration
 		without = time.Hour
 	case api.TimeUnitsTypedays:
 		without = 24 * time.Hour
+	}
+	if int64(*n) > int64(math.MaxInt64/without) { // no token lives so long
+		return math.MaxInt64
 	}
 	return time.Duration(*n) * without
 }

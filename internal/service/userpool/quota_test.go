@@ -96,3 +96,20 @@ func TestQuota_tags(t *testing.T) {
 	want(t, err, "InvalidParameterException", "A user pool can have at most 50 tags.")
 	must[*api.TagResourceResponse](t)(h.c.TagResource(ctx, &api.TagResourceRequest{ResourceArn: arn, Tags: map[string]string{"k0": "changed"}}))
 }
+
+// A validity that is too long by far is not taken for a short one.
+func TestClientValidity_overflow(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pool := h.newPoolID(nil)
+	days := func(n int32) error {
+		_, err := h.c.CreateUserPoolClient(t.Context(), &api.CreateUserPoolClientRequest{UserPoolId: pool, ClientName: "web", RefreshTokenValidity: &n})
+		return err
+	}
+	if err := days(3650); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int32{3651, 213505, 315360000} {
+		want(t, days(n), "InvalidParameterException", "Invalid range for token validity. Refresh token validity must be between 60 minutes and 3650 days.")
+	}
+}
