@@ -23,7 +23,7 @@ const (
 	maxShare  = maxRoomed / 4 // of one address
 )
 
-// room is what longer bodies take of memory, all together and those of one address: who sends
+// room is what longer bodies, and answers that are held, take of memory, all together and those of one address: who sends
 // many of them slowly must not hold it all.
 type room struct {
 	mu     sync.Mutex
@@ -168,6 +168,19 @@ func (x *Exchange) grow(b []byte, length int64) ([]byte, error) {
 		x.held += more
 	}
 	return append(make([]byte, 0, size), b...), nil
+}
+
+// holds takes room for an answer that is in memory until the client has taken it, slowly if he likes.
+func (x *Exchange) holds(body []byte) error {
+	more := int64(len(body)) - smallBody
+	if more <= 0 || x.cache == cacheHit { // the cache's own, which everybody shares
+		return nil
+	}
+	if !x.g.room.take(x.RemoteIP, more) {
+		return overloaded("answers take all the memory that they may")
+	}
+	x.held += more
+	return nil
 }
 
 // leaveRoom gives back what the exchange's bodies took.

@@ -135,6 +135,33 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// An answer that is held for who takes it slowly counts, too.
+func TestRoom_Answers(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	k.publish(courses("http://localhost:1"))
+	size := 0
+	k.invoker.f = func(Invocation) (Result, error) {
+		return Result{Payload: []byte(`{"body":"` + strings.Repeat("x", size) + `"}`)}, nil
+	}
+	for _, tt := range []struct {
+		size   int
+		taken  int64
+		status int
+	}{{smallBody, maxRoomed, 200}, {smallBody + 1, maxRoomed - 1, 200}, {smallBody + 1, maxRoomed, 503}, {5 << 20, 0, 200}, {5 << 20, maxRoomed - 1<<20, 503}} {
+		size, k.room.taken = tt.size, tt.taken
+		w := k.serve(request("GET", "/open"))
+		if w.Code != tt.status || tt.status == 503 && w.Header().Get("Retry-After") != "1" || tt.status == 200 && w.Body.Len() != tt.size {
+			t.Errorf("%d bytes with %d taken: %d, %d bytes", tt.size, tt.taken, w.Code, w.Body.Len())
+		}
+		k.room.mu.Lock()
+		if k.room.taken != tt.taken || len(k.room.shares) != 0 {
+			t.Errorf("%d bytes are taken, not %d", k.room.taken, tt.taken)
+		}
+		k.room.mu.Unlock()
+	}
+}
+
 // One address has a share of the room and no more; others are not hindered.
 func TestRoom_Shares(t *testing.T) {
 	t.Parallel()

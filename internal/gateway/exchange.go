@@ -341,6 +341,9 @@ func bodyless(status int) bool {
 func respond(x *Exchange) error {
 	if x.reply.stream == nil {
 		x.keepAnswer(x.reply.body)
+		if err := x.holds(x.reply.body); err != nil {
+			return err
+		}
 	}
 	streamed := x.reply.fields
 	fields := append(x.reply.fields, Field{"x-amzn-RequestId", x.requestID}, Field{"x-amz-apigw-id", x.extendedID})
