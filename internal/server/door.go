@@ -34,7 +34,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.atDoor.Add(-1)
-	if born, ok := r.Context().Value(bornKey{}).(time.Time); ok && d.cfg.Now().Sub(born) > lifetime {
+	if born, ok := r.Context().Value(bornKey{}).(time.Time); d.leaving.Load() || ok && d.cfg.Now().Sub(born) > lifetime {
 		w.Header().Set("Connection", "close") // HTTP/2 says it in its own way
 	}
 	if r.Method == http.MethodConnect {
@@ -55,6 +55,39 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	timed := newTimedWriter(w, body)
 	defer timed.last()
 	d.Server.ServeHTTP(timed, r)
+}
+
+// counted counts the connections that net/http has.
+func (s *Server) counted(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.secure.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.secure.Add(-1)
+	}
+}
+
+// pauseAtWork is what a client at work needs at most between an answer and its next request.
+const pauseAtWork = 400 * time.Millisecond
+
+// lastRequests lets clients of net/http that are at work ask once more, and tells them with the
+// answer that it is the last. net/http itself closes connections that wait at once, and loses what
+// is on its way to them.
+func (s *Server) lastRequests(ctx context.Context) {
+	s.leaving.Store(true)
+	end := time.NewTimer(pauseAtWork)
+	defer end.Stop()
+	tick := time.NewTicker(pauseAtWork / 40)
+	defer tick.Stop()
+	for s.secure.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // turnAway answers with a status and one sentence.

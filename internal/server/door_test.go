@@ -144,45 +144,55 @@ func TestDoor_Lifetime(t *testing.T) {
 	}
 }
 
-// A server that goes answers every request of many clients at work.
+// A server that goes answers every request of many clients at work, on each of its ports.
 func TestClose_UnderLoad(t *testing.T) {
 	t.Parallel()
-	s := newTestServer(t)
-	dial := ports(t, s)["plain"]
+	for _, port := range []string{"plain", "TLS"} {
+		t.Run(port, func(t *testing.T) {
+			t.Parallel()
+			s := newTestServer(t)
+			dial := ports(t, s)[port]
+			closeUnder(t, s, func(i int, begun func()) {
+				c := dial()
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for n := 0; ; n++ {
+					path, host := "/_moat/health", "localhost"
+					if n%2 == 1 {
+						path, host = "/api/x", "none.execute-api.us-east-1.localhost"
+					}
+					if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
+						t.Errorf("client %d, request %d: %v", i, n, err)
+						return
+					}
+					resp, err := http.ReadResponse(r, nil)
+					if err != nil {
+						t.Errorf("client %d, request %d: %v", i, n, err)
+						return
+					}
+					if b, err := io.ReadAll(resp.Body); err != nil || len(b) == 0 {
+						t.Errorf("client %d, request %d: %q %v", i, n, b, err)
+						return
+					}
+					if resp.Close {
+						return
+					}
+					if n == 3 {
+						begun()
+					}
+				}
+			})
+		})
+	}
+}
+
+// closeUnder ends a server while clients ask, until they are told to stop.
+func closeUnder(t *testing.T, s *Server, client func(i int, begun func())) {
 	const clients = 40
 	var wait sync.WaitGroup
 	running := make(chan struct{}, clients)
 	for i := range clients {
-		wait.Go(func() {
-			c := dial()
-			defer c.Close()
-			r := bufio.NewReader(c)
-			for n := 0; ; n++ {
-				path, host := "/_moat/health", "localhost"
-				if n%2 == 1 {
-					path, host = "/api/x", "none.execute-api.us-east-1.localhost"
-				}
-				if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
-					t.Errorf("client %d, request %d: %v", i, n, err)
-					return
-				}
-				resp, err := http.ReadResponse(r, nil)
-				if err != nil {
-					t.Errorf("client %d, request %d: %v", i, n, err)
-					return
-				}
-				if b, err := io.ReadAll(resp.Body); err != nil || len(b) == 0 {
-					t.Errorf("client %d, request %d: %q %v", i, n, b, err)
-					return
-				}
-				if resp.Close {
-					return
-				}
-				if n == 3 {
-					running <- struct{}{}
-				}
-			}
-		})
+		wait.Go(func() { client(i, func() { running <- struct{}{} }) })
 	}
 	for range clients {
 		<-running
@@ -193,4 +203,39 @@ func TestClose_UnderLoad(t *testing.T) {
 		t.Error(err)
 	}
 	wait.Wait()
+}
+
+// Over HTTP/2 a client learns by GOAWAY that it has to go: none of its requests is lost.
+func TestClose_HTTP2(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	closeUnder(t, s, func(i int, begun func()) {
+		dialed := 0
+		var refused error
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			if dialed++; dialed > 1 {
+				refused = io.EOF // the first connection is over: there is no other
+				return nil, refused
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, s.Addr())
+		}}
+		defer tr.CloseIdleConnections()
+		for n := 0; ; n++ {
+			req, _ := http.NewRequest("POST", "https://localhost/_moat/health", io.MultiReader(strings.NewReader("x"))) // nothing that could be sent again
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				if refused == nil {
+					t.Errorf("client %d, request %d: %v", i, n, err)
+				}
+				return
+			}
+			if b, err := io.ReadAll(resp.Body); err != nil || len(b) == 0 {
+				t.Errorf("client %d, request %d: %d %q %v", i, n, resp.StatusCode, b, err)
+			}
+			resp.Body.Close()
+			if n == 3 {
+				begun()
+			}
+		}
+	})
 }

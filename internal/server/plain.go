@@ -58,6 +58,7 @@ func (s *Server) drain(ctx context.Context) {
 		})
 	}
 	both.Go(func() {
+		s.lastRequests(ctx)
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.http.Close()
 		}

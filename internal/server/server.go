@@ -51,6 +51,8 @@ type Server struct {
 	cancel   context.CancelFunc
 	asked    atomic.Int64 // requests so far
 	atDoor   atomic.Int64 // requests that net/http has in handlers
+	secure   atomic.Int64 // connections that net/http has
+	leaving  atomic.Bool  // each answer of net/http's is the last of its connection
 	since    time.Time    // of which time on
 	running  sync.WaitGroup
 	failed   chan error
@@ -142,7 +144,7 @@ func (s *Server) serve(l net.Listener) {
 	s.start(ctx, "store", s.db.Run)
 	s.listener = newDualListener(l, s.tlsConfig())
 	s.http = &http.Server{
-		Handler: door{s}, ConnContext: s.born, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
+		Handler: door{s}, ConnContext: s.born, ConnState: s.counted, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: answerTimeout, MaxHeaderBytes: maxHeader,
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread, WriteByteTimeout: bodyPause},
 		BaseContext: arrivedAt, TLSConfig: s.tlsConfig(), ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
