@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,11 +38,12 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if born, ok := r.Context().Value(bornKey{}).(time.Time); d.leaving.Load() || ok && d.cfg.Now().Sub(born) > lifetime {
 		w.Header().Set("Connection", "close") // HTTP/2 says it in its own way
 	}
-	if r.Method == http.MethodConnect {
+	if status, text := unfit(r); status != 0 {
 		w.Header().Set("Connection", "close")
-		turnAway(w, http.StatusNotImplemented, "CONNECT is not served")
+		turnAway(w, status, text)
 		return
 	}
+	delete(r.Header, "Host") // of HTTP/2, beside its own
 	if wishes, ok := r.Header["Upgrade"]; ok {
 		// Whoever asks for another protocol may believe that he got it: nothing that he sends
 		// behind is read. What he wished is nobody's business behind us.
@@ -55,6 +57,59 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	timed := newTimedWriter(w, body)
 	defer timed.last()
 	d.Server.ServeHTTP(timed, r)
+}
+
+// Bounds of a head, as our own engine has them.
+const (
+	maxTarget = 16 << 10
+	maxFields = 128
+)
+
+// unfit refuses what our own engine does not read and net/http does.
+func unfit(r *http.Request) (status int, text string) {
+	fields := 1 // Host
+	for _, values := range r.Header {
+		fields += len(values)
+	}
+	switch {
+	case r.Method == http.MethodConnect:
+		return http.StatusNotImplemented, "CONNECT is not served"
+	case r.ProtoMajor == 1 && r.ProtoMinor > 1:
+		return http.StatusHTTPVersionNotSupported, "the version is not 1.0 or 1.1"
+	case len(r.RequestURI) > maxTarget:
+		return http.StatusRequestURITooLong, "the target is too long"
+	case fields > maxFields:
+		return http.StatusRequestHeaderFieldsTooLarge, "the header has too many fields"
+	case r.ProtoMajor > 1 && !consistent(r):
+		return http.StatusBadRequest, "Host or Content-Length says something else than the request"
+	case r.RequestURI == "*" && r.Method != http.MethodOptions:
+		return http.StatusBadRequest, "the target has no form that fits the method"
+	}
+	for i := 0; i < len(r.RequestURI); i++ {
+		if c := r.RequestURI[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return http.StatusBadRequest, "the target holds what a URI cannot"
+		}
+	}
+	if scheme, _, ok := strings.Cut(r.RequestURI, ":"); r.RequestURI[:1] != "/" && r.RequestURI != "*" && (!ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")) {
+		return http.StatusBadRequest, "the target has no form that fits the method"
+	}
+	return 0, ""
+}
+
+// consistent reports whether the fields of a request of HTTP/2 say what its frames do: its host and
+// its length have other sources there, and who reads the fields behind us must not find another.
+func consistent(r *http.Request) bool {
+	for _, host := range r.Header["Host"] {
+		if !strings.EqualFold(host, r.Host) {
+			return false
+		}
+	}
+	lengths := r.Header["Content-Length"]
+	if len(lengths) == 0 {
+		return true
+	}
+	n, err := strconv.ParseUint(lengths[0], 10, 63)
+	return len(lengths) == 1 && err == nil && int64(n) == r.ContentLength
 }
 
 // counted counts the connections that net/http has.

@@ -71,6 +71,26 @@ func TestDoor_Protocols(t *testing.T) {
 	}
 }
 
+// What our own engine does not take net/http does not take for it.
+func TestDoor_Unfit(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	for port, dial := range ports(t, s) {
+		for _, tt := range []struct{ line, fields, status string }{
+			{"GET /_moat/health HTTP/1.1", "", "200"}, {"GET http://localhost/_moat/health HTTP/1.1", "", "200"}, {"OPTIONS * HTTP/1.1", "", "200"}, {"GET /_moat/health HTTP/1.1", strings.Repeat("a: b\r\n", 126), "200"},
+			{"GET /_moat/health HTTP/1.2", "", "505"}, {"GET /_moat/health#x HTTP/1.1", "", "400"}, {"GET /_moat/health?\xe9 HTTP/1.1", "", "400"}, {"GET * HTTP/1.1", "", "400"}, {"GET localhost:80 HTTP/1.1", "", "400"},
+			{"GET ftp://localhost/_moat/health HTTP/1.1", "", "400"}, {"GET /_moat/health?" + strings.Repeat("x", maxTarget) + " HTTP/1.1", "", "414"}, {"GET /_moat/health HTTP/1.1", strings.Repeat("a: b\r\n", 127), "431"},
+		} {
+			c := dial()
+			_, _ = io.WriteString(c, tt.line+"\r\nHost: localhost\r\n"+tt.fields+"Connection: close\r\n\r\n")
+			if b, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 "+tt.status+" ") {
+				t.Errorf("%s: %.60s, %d fields: %.60q %v", port, tt.line, strings.Count(tt.fields, "\n"), b, err)
+			}
+			c.Close()
+		}
+	}
+}
+
 // Whoever comes when too many requests run is sent away for a moment, over TLS too.
 func TestDoor_Overload(t *testing.T) {
 	t.Parallel()
