@@ -319,3 +319,45 @@ func TestUpload_SlowBody(t *testing.T) {
 		t.Errorf("after %v: %q %v", time.Since(began), b, err)
 	}
 }
+
+// Requests that are under way when the server goes get their answers, over each port, and learn
+// that they are the last.
+func TestClose_InFlight(t *testing.T) {
+	t.Parallel()
+	const each = 5
+	begun, release := make(chan struct{}, 3*each), make(chan struct{})
+	s := uploading(t, func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		begun <- struct{}{}
+		<-release
+		fmt.Fprint(w, n, err)
+	})
+	const size = 100 << 10
+	var wait sync.WaitGroup
+	for kind, client := range speakers(t, s) {
+		for range each {
+			wait.Go(func() {
+				resp, err := client.Post(uploadURL(kind, "/x"), "text/plain", io.LimitReader(&counted{n: size, sent: new(atomic.Int64)}, size))
+				if err != nil {
+					t.Error(kind, err)
+					return
+				}
+				defer resp.Body.Close()
+				if b, err := io.ReadAll(resp.Body); err != nil || string(b) != fmt.Sprint(size, nil) || resp.ProtoMajor == 1 && !resp.Close {
+					t.Errorf("%s: %d %q %v, the last: %v", kind, resp.StatusCode, b, err, resp.Close)
+				}
+			})
+		}
+	}
+	for range 3 * each {
+		<-begun
+	}
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	time.AfterFunc(2*pauseAtWork, func() { close(release) })
+	wait.Wait()
+	<-closed
+}
