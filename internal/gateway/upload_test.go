@@ -68,6 +68,29 @@ func (c *cutBody) Interrupt() {
 	_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
 }
 
+// bridged serves a kit's API over the bridge of the engine, as custom domain names are.
+func bridged(t *testing.T, k *kit) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := http1.NewServer(http1.Config{Handler: http1.Bridge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.ServeAPI(w, r, apiID, "api", r.URL.EscapedPath())
+	}))})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Close)
+	return l.Addr().String()
+}
+
+// fronts are the ways to a kit's API that the run is about.
+func fronts(t *testing.T, k *kit) []string {
+	if onHTTP1 {
+		return []string{fronted(t, k), bridged(t, k)}
+	}
+	return []string{fronted(t, k)}
+}
+
 type uploadTest struct {
 	*testing.T
 	c net.Conn
@@ -134,7 +157,12 @@ func TestUpload_Streams(t *testing.T) {
 	d := courses(uri)
 	d.Routes = append(d.Routes, quick)
 	k.publish(d)
-	addr := fronted(t, k)
+	for _, addr := range fronts(t, k) {
+		uploads(t, k, addr, arrived)
+	}
+}
+
+func uploads(t *testing.T, k *kit, addr string, arrived <-chan int) {
 	const size = 4 * smallBody
 	piece := strings.Repeat("x", smallBody)
 	for name, chunked := range map[string]bool{"a length": false, "chunks": true} {
@@ -202,7 +230,12 @@ func TestUpload_Ends(t *testing.T) {
 		fmt.Fprint(w, n)
 	})
 	k.publish(withHTTP(uri, nil))
-	addr := fronted(t, k)
+	for _, addr := range fronts(t, k) {
+		uploadEnds(t, addr, whole)
+	}
+}
+
+func uploadEnds(t *testing.T, addr string, whole <-chan bool) {
 	many := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20)), 11)
 
 	u := sendTo(t, addr, "Transfer-Encoding: chunked\r\n")

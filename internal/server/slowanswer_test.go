@@ -64,11 +64,11 @@ func TestTimedWriter_body(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
-		done, lifts bool
-		want        int
-	}{{false, false, 1}, {true, false, 0}, {false, true, 0}} {
+		done, lifts, reading bool
+		want                 int
+	}{{false, false, false, 1}, {true, false, false, 0}, {false, true, false, 0}, {false, false, true, 0}} {
 		c := &slowClient{ResponseRecorder: httptest.NewRecorder()}
-		b := &timedBody{conn: c, now: func() time.Time { return now }, end: now.Add(bodyTotal), done: tt.done, lifts: tt.lifts}
+		b := &timedBody{conn: c, now: func() time.Time { return now }, end: now.Add(bodyTotal), done: tt.done, lifts: tt.lifts, reading: tt.reading}
 		w := &timedWriter{ResponseWriter: c, conn: c, now: b.now, end: b.end, body: b}
 		w.WriteHeader(http.StatusEarlyHints)
 		if len(c.read) > 0 {

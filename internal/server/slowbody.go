@@ -35,6 +35,7 @@ type timedBody struct {
 
 	reads   sync.Mutex // held while it is read
 	mu      sync.Mutex // of what follows
+	reading bool
 	done    bool
 	stopped bool
 }
@@ -79,6 +80,7 @@ func (b *timedBody) begin() (done bool, err error) {
 	case b.done:
 		return true, nil
 	}
+	b.reading = true
 	return false, b.conn.SetReadDeadline(earlier(b.now().Add(bodyPause), b.end))
 }
 
@@ -87,6 +89,7 @@ func (b *timedBody) begin() (done bool, err error) {
 func (b *timedBody) ended(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reading = false
 	if b.done = b.done || err != nil; !b.stopped && (err == io.EOF || b.lifts) {
 		_ = b.conn.SetReadDeadline(time.Time{}) // a connection that is gone has none
 	}
@@ -106,14 +109,14 @@ func (b *timedBody) Interrupt() {
 }
 
 // leave says that the handler has had what it wants: what is left has a moment to come, so that
-// neither the answer nor the next request waits for it.
+// neither the answer nor the next request waits for it. Who reads it still has his own time.
 func (b *timedBody) leave() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.done && !b.lifts {
+	if !b.done && !b.lifts && !b.reading {
 		_ = b.conn.SetReadDeadline(earlier(b.now().Add(unreadTime), b.end))
 	}
 }
