@@ -35,6 +35,12 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.atDoor.Add(-1)
+	share, ok := d.shares.take(r.RemoteAddr)
+	if !ok {
+		turnAway(w, http.StatusServiceUnavailable, "too many requests of this address are under way")
+		return
+	}
+	defer d.shares.give(share)
 	if born, ok := r.Context().Value(bornKey{}).(time.Time); d.leaving.Load() || ok && d.cfg.Now().Sub(born) > lifetime {
 		w.Header().Set("Connection", "close") // HTTP/2 says it in its own way
 	}

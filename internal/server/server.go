@@ -51,6 +51,7 @@ type Server struct {
 	cancel   context.CancelFunc
 	asked    atomic.Int64 // requests so far
 	atDoor   atomic.Int64 // requests that net/http has in handlers
+	shares   shares       // of them
 	secure   atomic.Int64 // connections that net/http has
 	leaving  atomic.Bool  // each answer of net/http's is the last of its connection
 	since    time.Time    // of which time on
