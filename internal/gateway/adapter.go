@@ -79,6 +79,9 @@ func target(r *http.Request) string {
 }
 
 func remoteIP(addr string) string {
+	if i := strings.IndexByte(addr, ':'); i > 0 && strings.IndexByte(addr[i+1:], ':') < 0 && '0' <= addr[0] && addr[0] <= '9' {
+		return addr[:i] // IPv4
+	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return addr

@@ -58,9 +58,15 @@ func fieldsOf(f []http1.Field) []Field {
 
 // renew empties an exchange, and keeps its memory.
 func (x *Exchange) renew() {
-	segs, reply, buf, line, direct, room := x.segs[:0], x.reply.fields[:0], x.buf, x.lineRoom, x.direct.renewed(), x.room
+	segs, reply, buf, line, direct, room, key, arn := x.segs[:0], x.reply.fields[:0], x.buf, x.lineRoom, x.direct.renewed(), x.room, x.cacheKey, x.arnRoom[:0]
 	*x = Exchange{}
 	x.segs, x.reply.fields, x.buf, x.direct, x.room = segs, reply, buf, direct, room
+	if cap(key) <= maxRoom {
+		x.cacheKey = key[:0]
+	}
+	if cap(arn) <= maxRoom {
+		x.arnRoom = arn
+	}
 	if cap(line) <= 4<<10 {
 		x.lineRoom = line
 	}

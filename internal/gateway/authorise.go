@@ -3,6 +3,7 @@ package gateway
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
@@ -84,13 +85,12 @@ func (x *Exchange) askResource(c wire.Caller, action string) policy.Decision {
 }
 
 // methodARN names this request in policies: the path in the form that the router
-// read, so that another spelling of it cannot slip past a statement.
+// read, so that another spelling of it cannot slip past a statement. It ends with the exchange.
 func (x *Exchange) methodARN() string {
 	if x.arn != "" {
 		return x.arn
 	}
-	var buf [256]byte
-	b := append(buf[:0], x.snap.arn...)
+	b := append(x.arnRoom[:0], x.snap.arn...)
 	b = append(b, x.Method...)
 	for _, s := range x.segs {
 		b = append(b, '/')
@@ -99,7 +99,7 @@ func (x *Exchange) methodARN() string {
 	if len(x.segs) == 0 {
 		b = append(b, '/')
 	}
-	x.arn = string(b)
+	x.arn, x.arnRoom = view(b), b
 	return x.arn
 }
 
@@ -129,6 +129,9 @@ type conditionRoom struct {
 	there  [13]bool   // which of the keys stand in keys
 	filled bool       // for the exchange under way
 	second int64      // the time that values has in words
+
+	decision policy.Decision // the one before, and its grounds
+	told     string
 }
 
 const timeLayout = "2006-01-02T15:04:05Z"
@@ -204,8 +207,16 @@ func (x *Exchange) denied(user string, d policy.Decision) *Refusal {
 	}
 	return &Refusal{
 		Kind: AccessDenied, Message: sentence, Capital: true, Grounds: grounds(d),
-		checks: []wire.Check{{Action: actionInvoke, Resource: x.methodARN(), Decision: d}},
+		checks: []wire.Check{{Action: actionInvoke, Resource: strings.Clone(x.methodARN()), Decision: d}},
 	}
+}
+
+// grounds is [grounds] of a decision, which mostly is the one before.
+func (r *conditionRoom) grounds(d policy.Decision) string {
+	if p := &r.decision; r.told == "" || p.Reason != d.Reason || p.Policy != d.Policy || p.Statement != d.Statement {
+		r.decision, r.told = policy.Decision{Reason: d.Reason, Policy: d.Policy, Statement: d.Statement}, grounds(d)
+	}
+	return r.told
 }
 
 // grounds names what decided.

@@ -39,7 +39,8 @@ func authoriseIAM(x *Exchange) error {
 	if cred.Caller.AccessKeyID == "" {
 		cred.Caller.AccessKeyID = auth.AccessKeyID
 	}
-	x.caller, x.who = &cred.Caller, cred.Caller.ARN
+	x.signer = cred.Caller
+	x.caller, x.who = &x.signer, cred.Caller.ARN
 	x.enter(deciding)
 	return x.mayInvoke(cred.Caller)
 }
@@ -165,7 +166,7 @@ func (x *Exchange) mayInvoke(caller wire.Caller) error {
 	if !d.Allowed {
 		return x.denied(caller.ARN, d)
 	}
-	x.grounds = grounds(d)
+	x.grounds = x.room.grounds(d)
 	return nil
 }
 

@@ -113,7 +113,7 @@ func cached(x *Exchange) error {
 		return nil
 	}
 	var err error
-	if x.cacheKey, err = c.key(x, x.keyRoom[:0]); err != nil {
+	if x.cacheKey, err = c.key(x, x.cacheKey[:0]); err != nil {
 		return err
 	}
 	fresh := false

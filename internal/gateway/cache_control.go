@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strings"
+
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
@@ -23,7 +25,7 @@ func (c *cacheRule) mayInvalidate(x *Exchange) (bool, error) {
 		return true, nil
 	case c.Unauthorized == "FAIL_WITH_403":
 		return false, &Refusal{Kind: AccessDenied, Grounds: "the caller may not invalidate the cache: " + grounds(d),
-			checks: []wire.Check{{Action: actionInvalidate, Resource: x.methodARN(), Decision: d}}}
+			checks: []wire.Check{{Action: actionInvalidate, Resource: strings.Clone(x.methodARN()), Decision: d}}}
 	case c.Unauthorized == "SUCCEED_WITHOUT_RESPONSE_HEADER":
 	default:
 		x.warning = `199 - "The Cache-Control header was ignored: the caller is not authorized to invalidate the cache"`

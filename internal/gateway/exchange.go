@@ -73,6 +73,7 @@ type Exchange struct {
 	key     *keyEntry
 	keyTxt  string // the key's value, for the event
 	caller  *wire.Caller
+	signer  wire.Caller       // that caller may be
 	assumed map[string]string // of a test alone: $context variables without their prefix
 	claims  *identity
 	// bearer is the token of claims, a view of its field, bearerSum its keyed hash, and
@@ -86,7 +87,8 @@ type Exchange struct {
 	step      string
 	// grounds says why the request was let in.
 	grounds string
-	arn     string
+	arn     string // a view of arnRoom
+	arnRoom []byte
 	alias   string // the VPC endpoint that the host joins with the API, "" when it names none
 	granted *grant
 
@@ -99,10 +101,9 @@ type Exchange struct {
 
 	canary   canaryState
 	cache    cacheState
-	cacheKey []byte
-	keyRoom  [256]byte // of cacheKey, where it suffices
-	tee      []byte    // a streamed answer that may be kept
-	warning  string    // for the client
+	cacheKey []byte // its memory is kept
+	tee      []byte // a streamed answer that may be kept
+	warning  string // for the client
 
 	reply       reply
 	direct      direct
@@ -161,7 +162,8 @@ func (g *Gateway) Serve(x *Exchange) {
 	x.g, x.start = g, g.cfg.Now()
 	x.identify()
 	var err error
-	for _, s := range g.steps {
+	for i := range g.steps {
+		s := &g.steps[i]
 		if s.fresh && x.cache == cacheHit {
 			continue
 		}

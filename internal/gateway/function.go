@@ -77,7 +77,8 @@ func (f *function) ask(ctx context.Context, x *Exchange, payload []byte, source 
 		if x.caller == nil {
 			return Result{}, refuse(APIConfigurationError, "the integration wants the caller's credentials and the route asks for none")
 		}
-		inv.Caller, inv.Conditions = x.caller, x.conditions()
+		caller := *x.caller // the exchange's own ends with it
+		inv.Caller, inv.Conditions = &caller, x.conditions()
 	}
 	out, err := await(ctx, x.g.cfg.Invoker, inv)
 	if x.integrated && err == nil { // not an authorizer

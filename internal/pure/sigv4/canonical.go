@@ -16,9 +16,9 @@ func appendCanonical(b []byte, r *Request, signed, payloadHash string, singlePat
 	b = append(b, '\n')
 	b = appendQuery(b, r.RawQuery, skipSignature)
 	b = append(b, '\n')
-	for rest, more := signed, true; more; {
-		var h string
-		h, rest, more = strings.Cut(rest, ";")
+	for from := 0; from <= len(signed); {
+		h := nameAt(signed, from)
+		from += len(h) + 1
 		b = append(b, h...)
 		b = append(b, ':')
 		if h == "host" {
@@ -38,7 +38,11 @@ func appendCanonical(b []byte, r *Request, signed, payloadHash string, singlePat
 // spaces made one.
 func appendTrimmed(b []byte, v string) []byte {
 	v = trim(v)
-	if !strings.Contains(v, "  ") {
+	doubled := false
+	for i := 1; i < len(v) && !doubled; i++ {
+		doubled = v[i] == ' ' && v[i-1] == ' '
+	}
+	if !doubled {
 		return append(b, v...)
 	}
 	space := false
@@ -74,6 +78,11 @@ func appendPath(b []byte, path string, single, normalize bool) []byte {
 	if normalize {
 		path = Normalize(path)
 	}
+	plain := 0
+	for plain < len(path) && (path[plain] == '/' || unreserved(path[plain])) {
+		plain++
+	}
+	b, path = append(b, path[:plain]...), path[plain:]
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
 		case c == '/' || unreserved(c):

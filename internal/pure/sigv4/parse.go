@@ -47,7 +47,9 @@ func parseHeader(r *Request, value string) (Authorization, error) {
 		return Authorization{}, incomplete("Unsupported AWS 'algorithm': '" + algorithm + "'.")
 	}
 	var credential, signedHeaders, signature string
-	for part := range strings.SplitSeq(rest, ",") {
+	for more := true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, ",")
 		name, v, ok := strings.Cut(strings.TrimSpace(part), "=")
 		var field *string
 		switch name {
@@ -64,9 +66,9 @@ func parseHeader(r *Request, value string) (Authorization, error) {
 		*field = v
 	}
 	var missing []string
-	for _, f := range [...]struct{ name, v string }{{"Credential", credential}, {"Signature", signature}, {"SignedHeaders", signedHeaders}} {
-		if f.v == "" {
-			missing = append(missing, "Authorization header requires '"+f.name+"' parameter.")
+	for i, v := range [...]string{credential, signature, signedHeaders} {
+		if v == "" {
+			missing = append(missing, "Authorization header requires '"+[...]string{"Credential", "Signature", "SignedHeaders"}[i]+"' parameter.")
 		}
 	}
 	dateHeader := "x-amz-date"
@@ -181,7 +183,7 @@ func (a *Authorization) fill(r *Request, credential, signedHeaders, signature, d
 	if day := a.stamp[:8]; a.Date != day {
 		return mismatch("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + a.Date + "' != '" + day + "', from '" + date + "'.")
 	}
-	if len(signature) != 64 || strings.Trim(signature, "0123456789abcdef") != "" {
+	if !isHash(signature) {
 		return mismatch(mismatchSentence)
 	}
 	a.Signature = signature
@@ -196,9 +198,10 @@ func (a *Authorization) fillHeaders(r *Request, list string) error {
 		return incomplete("Too many signed headers.")
 	}
 	a.SignedHeaders = list
-	for before, rest, more := "", list, true; more; {
-		var h string
-		if h, rest, more = strings.Cut(rest, ";"); h <= before || h != strings.ToLower(h) {
+	for before, from := "", 0; from <= len(list); {
+		h := nameAt(list, from)
+		from += len(h) + 1
+		if h <= before || !isLower(h) {
 			return incomplete("SignedHeaders must be lower-case header names in order, each once: '" + list + "'.")
 		}
 		before = h
@@ -214,13 +217,46 @@ func (a *Authorization) fillHeaders(r *Request, list string) error {
 
 // signs reports whether a field is among the signed ones.
 func (a *Authorization) signs(header string) bool {
-	for rest, more := a.SignedHeaders, true; more; {
-		var h string
-		if h, rest, more = strings.Cut(rest, ";"); isName(header, h) {
+	for from, list := 0, a.SignedHeaders; from <= len(list); {
+		h := nameAt(list, from)
+		if isName(header, h) {
 			return true
 		}
+		from += len(h) + 1
 	}
 	return false
+}
+
+// nameAt is the name at a place of a list of signed headers.
+func nameAt(list string, from int) string {
+	to := from
+	for to < len(list) && list[to] != ';' {
+		to++
+	}
+	return list[from:to]
+}
+
+// isLower reports whether a name is its own lower case.
+func isLower(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; 'A' <= c && c <= 'Z' || c >= 0x80 {
+			return name == strings.ToLower(name)
+		}
+	}
+	return true
+}
+
+// isHash reports whether a text is a SHA-256 in lower-case hexadecimal digits.
+func isHash(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // parseTime reads the basic ISO 8601 form, and the form of the Date header. It

@@ -75,7 +75,7 @@ func (a *Authorization) PayloadOf(r Request, permit Payloads, secure bool) (Payl
 	switch {
 	case declared == "" && a.Presigned && permit&AllowUnsigned != 0:
 		return Payload{Form: FormUnsigned, Hash: UnsignedPayload}, nil
-	case declared == "", len(declared) == 64 && strings.Trim(declared, "0123456789abcdef") == "":
+	case declared == "", isHash(declared):
 		return Payload{Hash: declared}, nil
 	case declared == UnsignedPayload && permit&AllowUnsigned != 0 && (secure || a.Presigned):
 		return Payload{Form: FormUnsigned, Hash: declared}, nil

@@ -3,8 +3,10 @@ package iam
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moat/internal/pure/policy"
@@ -54,6 +56,15 @@ type recorder struct {
 	signed  map[string]KeyUse
 	dropped int
 	flushes sync.Mutex // one at a time, so that who waited sees what was under way
+
+	// recent are uses that were noted, by a hash of the key's id: another one in the same second says nothing new.
+	recent [64]atomic.Pointer[recentUse]
+	seed   maphash.Seed
+}
+
+type recentUse struct {
+	keyID, id, service, action, region string
+	second                             int64
 }
 
 func newRecorder() *recorder {
@@ -68,7 +79,7 @@ func newRecorder() *recorder {
 			Name: "iam_key_uses", Key: []string{"id"},
 			KeyOf: func(k *KeyUse) []string { return []string{k.KeyID} },
 		}),
-		pending: map[useKey]lastUse{}, signed: map[string]KeyUse{},
+		pending: map[useKey]lastUse{}, signed: map[string]KeyUse{}, seed: maphash.MakeSeed(),
 	}
 }
 
@@ -82,18 +93,25 @@ func (s *Service) Used(caller wire.Caller, service, region, action string, at ti
 	if caller.Account != s.cfg.Account || caller.Kind != policy.PrincipalUser && caller.Kind != policy.PrincipalAssumedRole {
 		return
 	}
+	r := s.used
+	use := recentUse{caller.AccessKeyID, caller.ID, service, action, region, at.Unix()}
+	recent := &r.recent[maphash.String(r.seed, use.keyID)%uint64(len(r.recent))]
+	if known := recent.Load(); known != nil && *known == use {
+		return
+	}
 	if _, name, ok := strings.Cut(action, ":"); ok {
 		action = name
 	}
 	id, _, _ := strings.Cut(caller.ID, ":")
 	k := useKey{id, service, action}
-	r := s.used
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old, ok := r.pending[k]; ok || len(r.pending) < maxUsage {
 		if at.After(old.at) {
 			r.pending[k] = lastUse{region, at}
 		}
+		noted := use
+		recent.Store(&noted)
 	} else {
 		r.dropped++
 	}
