@@ -195,19 +195,26 @@ func (r *conditionRoom) fill(x *Exchange) {
 
 // denied is AWS's refusal by policy; the account in the ARN is masked, as AWS masks it.
 func (x *Exchange) denied(user string, d policy.Decision) *Refusal {
-	account := x.snap.def.Account
-	masked := account
+	arn := "arn:aws:execute-api:" + x.snap.def.Region + ":" + masked(x.snap.def.Account) + ":" + x.methodARN()[len(x.snap.arn)-len(x.APIID)-len(x.Stage)-2:]
+	return deniedOn(user, x.methodARN(), arn, d)
+}
+
+func masked(account string) string {
 	if len(account) > 4 {
-		masked = "********" + account[len(account)-4:]
+		return "********" + account[len(account)-4:]
 	}
-	arn := "arn:aws:execute-api:" + x.snap.def.Region + ":" + masked + ":" + x.methodARN()[len(x.snap.arn)-len(x.APIID)-len(x.Stage)-2:]
-	sentence := "User: " + user + " is not authorized to perform: " + actionInvoke + " on resource: " + arn
+	return account
+}
+
+// deniedOn is a refusal on a resource, which the caller is told of as shown.
+func deniedOn(user, resource, shown string, d policy.Decision) *Refusal {
+	sentence := "User: " + user + " is not authorized to perform: " + actionInvoke + " on resource: " + shown
 	if d.Explicit {
 		sentence += " with an explicit deny"
 	}
 	return &Refusal{
 		Kind: AccessDenied, Message: sentence, Capital: true, Grounds: grounds(d),
-		checks: []wire.Check{{Action: actionInvoke, Resource: strings.Clone(x.methodARN()), Decision: d}},
+		checks: []wire.Check{{Action: actionInvoke, Resource: strings.Clone(resource), Decision: d}},
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"net/http"
 	"strings"
+
+	"moat/internal/pure/policy"
 )
 
 // Domain is a custom domain name: which stage answers below which base path, and what its
@@ -20,6 +22,11 @@ type Domain struct {
 	// Strict asks that the name in the handshake be the one in the request.
 	Strict   bool
 	Mappings map[string]Mapping // by base path; "" answers what no other does
+	// ARN makes the domain a private one, which VPC endpoints lead to, and names it in policies:
+	// arn:aws:execute-api:{region}:{account}:/domainnames/{name}+{id}.
+	ARN string
+	// Policy says who may come by a private domain; nil: nobody.
+	Policy *policy.Document
 }
 
 // Mapping is where a base path leads. Without a stage, the next segment of the path names it.
@@ -112,13 +119,17 @@ func (d *Domain) admits(state *tls.ConnectionState, host string) (peer *x509.Cer
 // What no mapping leads to, and what the connection does not prove enough for, is refused as an
 // API that is not there.
 func (g *Gateway) ServeDomain(w http.ResponseWriter, r *http.Request, d *Domain, host string) {
+	g.serveDomain(nil, w, r, d, host)
+}
+
+func (g *Gateway) serveDomain(e *VPCEndpoint, w http.ResponseWriter, r *http.Request, d *Domain, host string) {
 	m, via, rest := d.route(r.URL.EscapedPath())
 	peer, ok := d.admits(r.TLS, host)
 	if !ok {
 		m = Mapping{}
 	}
 	via.Peer = peer
-	g.serveVia(nil, w, r, m.APIID, m.Stage, rest, &via)
+	g.serveVia(e, w, r, m.APIID, m.Stage, rest, &via)
 }
 
 // TLSConfig is how a connection to a custom domain name begins, made from the server's own

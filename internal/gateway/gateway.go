@@ -94,6 +94,7 @@ type Gateway struct {
 	apis    atomic.Pointer[map[string]int] // number of published stages
 	plans   *planIndex
 	domains atomic.Pointer[map[string]*Domain]
+	private atomic.Pointer[map[string]map[string]*Domain] // by VPC endpoint and name
 	usage   usageBook
 	room    room
 	mu      sync.Mutex // serialises publishing
@@ -151,6 +152,7 @@ func New(cfg Config) *Gateway {
 	g.apis.Store(&map[string]int{})
 	g.plans = newPlanIndex()
 	g.domains.Store(&map[string]*Domain{})
+	g.private.Store(&map[string]map[string]*Domain{})
 	return g
 }
 

@@ -201,7 +201,7 @@ func TestDomainNames(t *testing.T) {
 		"a certificate manager":   {"x.example.test", map[string]any{"regionalCertificateArn": "arn:aws:acm:us-east-1:000000000000:certificate/x"}, 501, "no certificate manager"},
 		"a truststore elsewhere":  {"x.example.test", with(upload(vouch(t, "x.example.test", nil)), "mutualTlsAuthentication", map[string]any{"truststoreUri": "s3://b/k"}), 501, "no S3"},
 		"a truststore of nothing": {"x.example.test", with(upload(vouch(t, "x.example.test", nil)), "mutualTlsAuthentication", map[string]any{"truststoreUri": "data:;base64,"}), 400, "holds no certificates"},
-		"a private domain":        {"x.example.test", with(upload(vouch(t, "x.example.test", nil)), "endpointConfiguration", map[string]any{"types": []string{"PRIVATE"}}), 501, "VPC endpoints"},
+		"a private domain":        {"x.example.test", with(with(upload(vouch(t, "x.example.test", nil)), "endpointConfiguration", map[string]any{"types": []string{"PRIVATE"}}), "securityPolicy", "TLS_1_0"), 400, "TLS_1_2"},
 		"a policy that is a list": {"x.example.test", with(upload(vouch(t, "x.example.test", nil)), "securityPolicy", "SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09"), 501, "list of ciphers"},
 		"no name":                 {"nodots", upload(vouch(t, "nodots", nil)), 400, "Invalid domain name"},
 	} {

@@ -36,7 +36,6 @@ func neverBrought() map[string]string {
 		"apigateway:Resource/DisableExecuteApiEndpoint": exists, "apigateway:Resource/EndpointType": exists, "apigateway:Resource/RouteAuthorizationType": exists,
 		"apigateway:Resource/AccessLoggingDestination": exists, "apigateway:Resource/AccessLoggingFormat": exists,
 		"apigateway:Request/AccessLoggingDestination": "in the path of a patch: tested below", "apigateway:Request/AccessLoggingFormat": "in the path of a patch: tested below",
-		"apigateway:Request/AccessAssociationSource": notBuilt, "apigateway:Request/DomainNameArn": notBuilt,
 		"apigateway:Resource/MtlsTrustStoreUri": exists, "apigateway:Resource/MtlsTrustStoreVersion": notBuilt, "apigateway:Resource/RoutingMode": exists, "lambda:VpcIds": notBuilt,
 		"iam:RoleTemplateARN": notBuilt, "iam:TemplateArn": notBuilt, "iam:DelegationDuration": notBuilt,
 		"iam:FIDO-FIPS-140-2-certification": "there are no FIDO keys", "iam:FIDO-FIPS-140-3-certification": "there are no FIDO keys",

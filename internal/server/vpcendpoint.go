@@ -112,13 +112,19 @@ func arrivedAt(l net.Listener) context.Context {
 func (e *vpcEndpoint) tlsConfig(s *Server) *tls.Config {
 	base := s.parts.authority.tlsConfig()
 	base.NextProtos = []string{"http/1.1"}
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if d := s.parts.gateway.PrivateDomain(&e.VPCEndpoint, hello.ServerName); d != nil {
+			return d.TLSConfig(base), nil
+		}
+		return nil, nil
+	}
 	return base
 }
 
 // servePlain sends a request that our own engine has read through the gateway's steps.
 func (e *vpcEndpoint) servePlain(w *http1.Response, r *http1.Request) {
 	s := e.server
-	if !usualPath(r.Path) {
+	if !usualPath(r.Path) || s.parts.gateway.PrivateDomain(&e.VPCEndpoint, hostOnly(r.Host)) != nil {
 		e.bridge(w, r)
 		return
 	}
@@ -139,6 +145,11 @@ func (e *vpcEndpoint) servePlain(w *http1.Response, r *http1.Request) {
 
 // serve is servePlain for a request in net/http's types.
 func (e *vpcEndpoint) serve(w http.ResponseWriter, r *http.Request) {
+	host := hostOnly(r.Host)
+	if d := e.server.parts.gateway.PrivateDomain(&e.VPCEndpoint, host); d != nil {
+		e.server.parts.gateway.ServeDomainBy(&e.VPCEndpoint, w, r, d, host)
+		return
+	}
 	header := ""
 	for _, v := range r.Header.Values(apiHeader) {
 		header = oneOf(header, v)

@@ -96,6 +96,9 @@ func (x *exchange) nameResource() {
 	if x.end.api.Action == "apigateway" {
 		x.call.Resource = x.p.pathARN(x.op, x.in, x.call)
 	}
+	if name := x.end.api.Resource; name != nil {
+		x.call.Resource = name(x.call, x.in)
+	}
 }
 
 // needs never returns none: an empty list would allow what nobody allowed.

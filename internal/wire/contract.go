@@ -78,6 +78,10 @@ type API struct {
 	// the path of the call. That is in c.Resource already.
 	Resources func(c *Call, op string, in any) []Need
 
+	// Resource renames what the path of a call names, c.Resource, where the input says more of it; nil:
+	// nothing is renamed. It must not read anything else.
+	Resource func(c *Call, in any) string
+
 	// PlainFirst says that Resources is work, or reads what its caller may not see. The operation's
 	// own action on c.Resource is then decided before it, without the keys that it brings; a
 	// refusal that none of them could turn ends the call there.

@@ -181,10 +181,20 @@ func (s *Service) tagged(tx *store.Tx, p place, resource string) (tagged, error)
 			return s.tables.keys.Put(tx, k)
 		}), err
 	case len(part) == 2 && part[0] == "domainnames":
-		d, err := s.domain(tx, p, part[1])
+		d, err := s.domainAt(tx, p, part[1])
 		return newTagged(d.Domain.Tags, func(tags map[string]string) error {
 			d.Domain.Tags = tags
 			return s.tables.domains.Put(tx, d)
+		}), err
+	case len(part) == 5 && part[0] == "domainnameaccessassociations":
+		k, ok := associationKey(resource, p.region)
+		if !ok || k.account != p.account {
+			return tagged{}, badRequest("Invalid ARN specified in the request")
+		}
+		found, err := s.association(tx, k)
+		return newTagged(found.Association.Tags, func(tags map[string]string) error {
+			found.Association.Tags = tags
+			return s.tables.associations.Put(tx, found)
 		}), err
 	case len(part) == 2 && part[0] == "vpclinks":
 		l, err := s.link(tx, p, part[1])

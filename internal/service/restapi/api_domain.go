@@ -12,10 +12,11 @@ import (
 	"moat/internal/wire/apigatewayapi"
 )
 
-// domain is a custom domain name. Its name is unique in the installation, since requests find it by
-// their host alone.
+// domain is a custom domain name. A public one's name is unique in the installation, since requests
+// find it by their host alone; private ones are told apart by their ids.
 type domain struct {
 	Account, Region, Name string
+	ID                    string `json:",omitempty"` // of a private one
 	Domain                apigatewayapi.DomainName
 	Chain                 string // PEM, the domain's own certificate first; empty: it has none of its own
 	Key                   []byte // sealed PKCS #8 of an own certificate
@@ -85,6 +86,12 @@ func domainDefaults(d *apigatewayapi.DomainName) {
 	}
 	if e.IpAddressType == "" {
 		e.IpAddressType = apigatewayapi.IpAddressTypeipv4
+		if isPrivate(e) {
+			e.IpAddressType = apigatewayapi.IpAddressTypedualstack
+		}
+	}
+	if isPrivate(e) && wire.Value(d.Policy) == "" {
+		d.Policy = wire.String(denyAll)
 	}
 	if d.SecurityPolicy == "" {
 		d.SecurityPolicy = apigatewayapi.SecurityPolicyTLS_1_2
@@ -99,6 +106,10 @@ func (s *Service) nameEndpoint(d *domain, id string) {
 	suffix, _, _ := strings.Cut(s.cfg.Domain, ":")
 	target := "d-" + id + ".execute-api." + d.Region + "." + suffix
 	d.Domain.DistributionDomainName, d.Domain.RegionalDomainName = nil, nil
+	if isPrivate(d.Domain.EndpointConfiguration) {
+		d.ID, d.Domain.DomainNameId = id, &id
+		d.Domain.DomainNameArn = wire.String(d.arn())
+	}
 	if d.has(apigatewayapi.EndpointTypeEDGE) {
 		d.Domain.DistributionDomainName = &target
 	}
@@ -112,8 +123,20 @@ func (d *domain) has(t apigatewayapi.EndpointType) bool {
 	return slices.Contains(d.Domain.EndpointConfiguration.Types, t)
 }
 
-func (s *Service) domain(tx *store.Tx, p place, name string) (domain, error) {
-	d, err := s.tables.domains.Get(tx, p.key(strings.ToLower(name))...)
+func (s *Service) domain(tx *store.Tx, p place, name string, id *string) (domain, error) {
+	key := strings.ToLower(name)
+	if strings.Contains(key, "+") { // the way to a private one is its id
+		return domain{}, notFound("Invalid domain name identifier specified")
+	}
+	if wire.Value(id) != "" {
+		key += "+" + *id
+	}
+	return s.domainAt(tx, p, key)
+}
+
+// domainAt finds a domain by its key.
+func (s *Service) domainAt(tx *store.Tx, p place, key string) (domain, error) {
+	d, err := s.tables.domains.Get(tx, p.key(key)...)
 	if errors.Is(err, store.ErrNotFound) {
 		return d, notFound("Invalid domain name identifier specified")
 	}
@@ -124,7 +147,7 @@ func (s *Service) domain(tx *store.Tx, p place, name string) (domain, error) {
 func (s *Service) GetDomainName(ctx context.Context, in *apigatewayapi.GetDomainNameRequest) (*apigatewayapi.DomainName, error) {
 	var d domain
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		d, err = s.domain(tx, s.place(ctx), in.DomainName)
+		d, err = s.domain(tx, s.place(ctx), in.DomainName, in.DomainNameId)
 		return err
 	})
 	if err != nil {
@@ -133,22 +156,29 @@ func (s *Service) GetDomainName(ctx context.Context, in *apigatewayapi.GetDomain
 	return &d.Domain, nil
 }
 
-// GetDomainNames lists the custom domain names. Those of other accounts are never shown here.
+// GetDomainNames lists the custom domain names; of other accounts the private ones that the caller
+// may associate with a VPC endpoint.
 func (s *Service) GetDomainNames(ctx context.Context, in *apigatewayapi.GetDomainNamesRequest) (*apigatewayapi.DomainNames, error) {
 	out, p := &apigatewayapi.DomainNames{Items: []apigatewayapi.DomainName{}}, s.place(ctx)
-	if in.ResourceOwner == apigatewayapi.ResourceOwnerOTHER_ACCOUNTS {
-		return out, nil
-	}
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		all, err := s.tables.domains.List(tx, store.Query{Prefix: p.key()})
+		query := store.Query{Prefix: p.key()}
+		if in.ResourceOwner == apigatewayapi.ResourceOwnerOTHER_ACCOUNTS {
+			query = store.Query{}
+		}
+		all, err := s.tables.domains.List(tx, query)
 		if err != nil {
 			return err
 		}
-		items := make([]apigatewayapi.DomainName, len(all))
-		for i, d := range all {
-			items[i] = d.Domain
+		items := []apigatewayapi.DomainName{}
+		for _, d := range all {
+			if query.Prefix != nil || s.shared(ctx, &d) {
+				items = append(items, d.Domain)
+			}
 		}
-		out.Items, out.Position, err = cut(s.listing(ctx), items, func(d apigatewayapi.DomainName) string { return *d.DomainName }, in.Position, in.Limit)
+		key := func(d apigatewayapi.DomainName) string {
+			return *d.DomainName + "+" + wire.Value(d.DomainNameId)
+		}
+		out.Items, out.Position, err = cut(s.listing(ctx, string(in.ResourceOwner)), items, key, in.Position, in.Limit)
 		return err
 	})
 	return out, err
@@ -170,7 +200,7 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 	if err := migrating(in.PatchOperations); err != nil {
 		return nil, err
 	}
-	d, err := amend(ctx, s, func(tx *store.Tx) (domain, error) { return s.domain(tx, s.place(ctx), in.DomainName) }, func(tx *store.Tx, d *domain) error {
+	d, err := amend(ctx, s, func(tx *store.Tx) (domain, error) { return s.domain(tx, s.place(ctx), in.DomainName, in.DomainNameId) }, func(tx *store.Tx, d *domain) error {
 		if err := domainRules().apply(&d.Domain, rest); err != nil {
 			return err
 		}
@@ -182,6 +212,12 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *apigatewayapi.Update
 				return err
 			}
 			d.Domain.CertificateUploadDate = wire.Ptr(s.now())
+		}
+		if isPrivate(d.Domain.EndpointConfiguration) != (d.ID != "") {
+			return badRequest("Cannot migrate between public and private custom domain names")
+		}
+		if d.ID != "" && wire.Value(d.Domain.Policy) == "" {
+			d.Domain.Policy = wire.String(denyAll)
 		}
 		s.nameEndpoint(d, d.endpointID())
 		return s.checkDomain("UpdateDomainName", d)
@@ -209,6 +245,9 @@ func migrating(ops []apigatewayapi.PatchOperation) error {
 
 // endpointID is the id in the name that the domain is an alias of.
 func (d *domain) endpointID() string {
+	if d.ID != "" {
+		return d.ID
+	}
 	name := cmp.Or(wire.Value(d.Domain.RegionalDomainName), wire.Value(d.Domain.DistributionDomainName))
 	id, _, _ := strings.Cut(strings.TrimPrefix(name, "d-"), ".")
 	return id
@@ -218,14 +257,14 @@ func (d *domain) endpointID() string {
 func (s *Service) DeleteDomainName(ctx context.Context, in *apigatewayapi.DeleteDomainNameRequest) (*apigatewayapi.DeleteDomainNameOutput, error) {
 	p := s.place(ctx)
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		d, err := s.domain(tx, p, in.DomainName)
+		d, err := s.domain(tx, p, in.DomainName, in.DomainNameId)
 		if err != nil {
 			return err
 		}
-		if _, err := s.tables.mappings.DeleteAll(tx, p.key(d.Name)...); err != nil {
+		if _, err := s.tables.mappings.DeleteAll(tx, p.key(d.key())...); err != nil {
 			return err
 		}
-		return s.tables.domains.Delete(tx, p.key(d.Name)...)
+		return s.tables.domains.Delete(tx, p.key(d.key())...)
 	})
 	if err != nil {
 		return nil, err

@@ -17,16 +17,18 @@ import (
 func (s *Service) CreateBasePathMapping(ctx context.Context, in *apigatewayapi.CreateBasePathMappingRequest) (*apigatewayapi.BasePathMapping, error) {
 	p := s.place(ctx)
 	base := cmp.Or(wire.Value(in.BasePath), noBasePath)
-	m := mapping{Account: p.account, Region: p.region, Domain: strings.ToLower(in.DomainName), BasePath: base,
+	m := mapping{Account: p.account, Region: p.region, BasePath: base,
 		Mapping: apigatewayapi.BasePathMapping{BasePath: &base, RestApiId: &in.RestApiId, Stage: in.Stage}}
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		if _, err := s.domain(tx, p, in.DomainName); err != nil {
+		d, err := s.domain(tx, p, in.DomainName, in.DomainNameId)
+		if err != nil {
 			return err
 		}
+		m.Domain = d.key()
 		if err := s.checkMapping(tx, p, &m); err != nil {
 			return err
 		}
-		err := s.tables.mappings.Insert(tx, m)
+		err = s.tables.mappings.Insert(tx, m)
 		if errors.Is(err, store.ErrExists) {
 			return conflict("Base path already exists for this domain name")
 		}
@@ -47,12 +49,20 @@ func (s *Service) checkMapping(tx *store.Tx, p place, m *mapping) error {
 		return badRequest("Invalid base path: %s", base)
 	}
 	api, name := wire.Value(m.Mapping.RestApiId), wire.Value(m.Mapping.Stage)
-	if _, err := s.tables.definitions.Get(tx, p.key(api)...); errors.Is(err, store.ErrNotFound) {
+	d, err := s.tables.definitions.Get(tx, p.key(api)...)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return badRequest("Invalid REST API identifier specified")
-	} else if err != nil || name == "" {
+	case err != nil:
 		return err
+	case isPrivate(d.API.EndpointConfiguration) && !strings.Contains(m.Domain, "+"):
+		return badRequest("Private APIs can only be mapped to private custom domain names")
+	case !isPrivate(d.API.EndpointConfiguration) && strings.Contains(m.Domain, "+"):
+		return badRequest("Only private APIs can be mapped to private custom domain names")
+	case name == "":
+		return nil
 	}
-	_, err := s.stage(tx, p, api, name)
+	_, err = s.stage(tx, p, api, name)
 	var missing *apigatewayapi.NotFoundException
 	if errors.As(err, &missing) {
 		return badRequest("Invalid stage identifier specified")
@@ -60,11 +70,12 @@ func (s *Service) checkMapping(tx *store.Tx, p place, m *mapping) error {
 	return err
 }
 
-func (s *Service) mapping(tx *store.Tx, p place, name, base string) (mapping, error) {
-	if _, err := s.domain(tx, p, name); err != nil {
+func (s *Service) mapping(tx *store.Tx, p place, name string, id *string, base string) (mapping, error) {
+	d, err := s.domain(tx, p, name, id)
+	if err != nil {
 		return mapping{}, err
 	}
-	m, err := s.tables.mappings.Get(tx, p.key(strings.ToLower(name), cmp.Or(base, noBasePath))...)
+	m, err := s.tables.mappings.Get(tx, p.key(d.key(), cmp.Or(base, noBasePath))...)
 	if errors.Is(err, store.ErrNotFound) {
 		return m, notFound("Invalid base path mapping identifier specified")
 	}
@@ -75,7 +86,7 @@ func (s *Service) mapping(tx *store.Tx, p place, name, base string) (mapping, er
 func (s *Service) GetBasePathMapping(ctx context.Context, in *apigatewayapi.GetBasePathMappingRequest) (*apigatewayapi.BasePathMapping, error) {
 	var m mapping
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		m, err = s.mapping(tx, s.place(ctx), in.DomainName, in.BasePath)
+		m, err = s.mapping(tx, s.place(ctx), in.DomainName, in.DomainNameId, in.BasePath)
 		return err
 	})
 	if err != nil {
@@ -88,11 +99,11 @@ func (s *Service) GetBasePathMapping(ctx context.Context, in *apigatewayapi.GetB
 func (s *Service) GetBasePathMappings(ctx context.Context, in *apigatewayapi.GetBasePathMappingsRequest) (*apigatewayapi.BasePathMappings, error) {
 	out, p := &apigatewayapi.BasePathMappings{}, s.place(ctx)
 	err := s.db.View(ctx, func(tx *store.Tx) error {
-		d, err := s.domain(tx, p, in.DomainName)
+		d, err := s.domain(tx, p, in.DomainName, in.DomainNameId)
 		if err != nil {
 			return err
 		}
-		all, err := s.tables.mappings.List(tx, store.Query{Prefix: p.key(d.Name)})
+		all, err := s.tables.mappings.List(tx, store.Query{Prefix: p.key(d.key())})
 		if err != nil {
 			return err
 		}
@@ -100,7 +111,7 @@ func (s *Service) GetBasePathMappings(ctx context.Context, in *apigatewayapi.Get
 		for i, m := range all {
 			items[i] = m.Mapping
 		}
-		out.Items, out.Position, err = cut(s.listing(ctx, d.Name), items, func(m apigatewayapi.BasePathMapping) string { return *m.BasePath }, in.Position, in.Limit)
+		out.Items, out.Position, err = cut(s.listing(ctx, d.key()), items, func(m apigatewayapi.BasePathMapping) string { return *m.BasePath }, in.Position, in.Limit)
 		return err
 	})
 	return out, err
@@ -111,7 +122,7 @@ func (s *Service) UpdateBasePathMapping(ctx context.Context, in *apigatewayapi.U
 	p := s.place(ctx)
 	var m mapping
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
-		if m, err = s.mapping(tx, p, in.DomainName, in.BasePath); err != nil {
+		if m, err = s.mapping(tx, p, in.DomainName, in.DomainNameId, in.BasePath); err != nil {
 			return err
 		}
 		old := m.BasePath
@@ -154,7 +165,7 @@ func (s *Service) UpdateBasePathMapping(ctx context.Context, in *apigatewayapi.U
 func (s *Service) DeleteBasePathMapping(ctx context.Context, in *apigatewayapi.DeleteBasePathMappingRequest) (*apigatewayapi.DeleteBasePathMappingOutput, error) {
 	p := s.place(ctx)
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		m, err := s.mapping(tx, p, in.DomainName, in.BasePath)
+		m, err := s.mapping(tx, p, in.DomainName, in.DomainNameId, in.BasePath)
 		if err != nil {
 			return err
 		}
@@ -166,29 +177,44 @@ func (s *Service) DeleteBasePathMapping(ctx context.Context, in *apigatewayapi.D
 	return &apigatewayapi.DeleteBasePathMappingOutput{}, s.PublishAll(ctx)
 }
 
-// gatewayDomains are all custom domain names in the gateway's terms. One that cannot be read is left
-// out: refused, not served without its proofs.
-func (s *Service) gatewayDomains(tx *store.Tx) (map[string]*gateway.Domain, error) {
+// gatewayDomains are all custom domain names in the gateway's terms, the private ones by the VPC endpoints that
+// lead to them. One that cannot be read is left out: refused, not served without its proofs.
+func (s *Service) gatewayDomains(tx *store.Tx) (public map[string]*gateway.Domain, private map[string]map[string]*gateway.Domain, err error) {
+	public, private = map[string]*gateway.Domain{}, map[string]map[string]*gateway.Domain{}
 	domains, err := s.tables.domains.List(tx, store.Query{})
 	if err != nil || len(domains) == 0 {
-		return map[string]*gateway.Domain{}, err
+		return public, private, err
 	}
 	all, err := s.tables.mappings.List(tx, store.Query{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	of := map[string][]mapping{}
+	of, byARN := map[string][]mapping{}, map[string]*gateway.Domain{}
 	for _, m := range all {
-		of[m.Domain] = append(of[m.Domain], m)
+		of[m.Account+"/"+m.Region+"/"+m.Domain] = append(of[m.Account+"/"+m.Region+"/"+m.Domain], m)
 	}
-	out := map[string]*gateway.Domain{}
 	for _, d := range domains {
-		g, err := s.gatewayDomain(d, of[d.Name])
+		g, err := s.gatewayDomain(d, of[d.Account+"/"+d.Region+"/"+d.key()])
 		if err != nil {
 			s.cfg.Log.Error("restapi: a custom domain name cannot be served", "domain", d.Name, "error", err)
 			g = &gateway.Domain{Name: d.Name, Strict: true}
 		}
-		out[d.Name] = g
+		if d.ID == "" {
+			public[d.Name] = g
+		} else if err == nil {
+			byARN[d.arn()] = g
+		}
 	}
-	return out, nil
+	associations, err := s.tables.associations.List(tx, store.Query{})
+	for _, a := range associations {
+		g := byARN[wire.Value(a.Association.DomainNameArn)]
+		if g == nil || a.Rejected {
+			continue
+		}
+		if private[a.Source] == nil {
+			private[a.Source] = map[string]*gateway.Domain{}
+		}
+		private[a.Source][g.Name] = g
+	}
+	return public, private, err
 }

@@ -39,6 +39,7 @@ func (s *Service) resources(ops map[string]*wire.Operation) func(*wire.Call, str
 		if r, ok := in.(*apigatewayapi.UpdateAccountRequest); ok {
 			needs = append(needs, logRoles(r, c.Resource)...)
 		}
+		needs = append(needs, domainNeeds(c, keys, in)...)
 		if t, ok := in.(*apigatewayapi.TagResourceRequest); ok {
 			needs = append(needs, wire.Need{Action: "apigateway:PATCH", Resource: t.ResourceArn, Keys: keys})
 		}
@@ -203,9 +204,13 @@ func (s *Service) requested(c *wire.Call, keys policy.Context, op *wire.Operatio
 	case *apigatewayapi.UpdateDomainNameRequest:
 		after.patches(in.PatchOperations, map[string]string{"/endpointConfiguration/types": "EndpointType", "/securityPolicy": "SecurityPolicy",
 			"/mutualTlsAuthentication/truststoreUri": "MtlsTrustStoreUri", "/mutualTlsAuthentication/truststoreVersion": "MtlsTrustStoreVersion"})
-		s.domainAttributes(ctx, in.DomainName, before)
+		s.domainAttributes(ctx, in.DomainName, in.DomainNameId, before)
+		after.policy = false // see domainNeeds
 	case *apigatewayapi.DeleteDomainNameRequest:
-		s.domainAttributes(ctx, in.DomainName, before)
+		s.domainAttributes(ctx, in.DomainName, in.DomainNameId, before)
+	case *apigatewayapi.CreateDomainNameAccessAssociationRequest:
+		after.add("AccessAssociationSource", in.AccessAssociationSource)
+		after.add("DomainNameArn", in.DomainNameArn)
 	case *apigatewayapi.TagResourceRequest:
 		wire.RequestTags(keys, in.Tags)
 	case *apigatewayapi.UntagResourceRequest:
@@ -237,9 +242,9 @@ func (s *Service) imported(d *definition, body []byte, parameters map[string]str
 }
 
 // domainAttributes are the attributes of a custom domain name.
-func (s *Service) domainAttributes(ctx context.Context, name string, a *attributes) {
+func (s *Service) domainAttributes(ctx context.Context, name string, id *string, a *attributes) {
 	_ = s.db.View(ctx, func(tx *store.Tx) error { // or the call itself will fail on it
-		d, err := s.domain(tx, s.place(ctx), name)
+		d, err := s.domain(tx, s.place(ctx), name, id)
 		if err != nil {
 			return err
 		}
@@ -289,11 +294,12 @@ func (s *Service) tagsOf(c *wire.Call, keys policy.Context, op *wire.Operation, 
 	if !op.Lists("aws:ResourceTag/any") {
 		return
 	}
-	_, path, _ := strings.Cut(c.Resource, "::")
+	named := c.Resource
 	if arn := wire.Member(in, "ResourceArn"); arn != "" {
-		_, path, _ = strings.Cut(arn, "::")
+		named = arn
 	}
-	wire.ResourceTags(keys, s.inheritedTags(wire.WithCall(context.Background(), c), strings.Split(strings.TrimPrefix(path, "/"), "/")))
+	_, path, _ := strings.Cut(named, ":/")
+	wire.ResourceTags(keys, s.inheritedTags(wire.WithCall(context.Background(), c), strings.Split(path, "/")))
 }
 
 // inheritedTags are the tags of the resource at a path, with those of the API above it.
@@ -321,8 +327,15 @@ func (s *Service) inheritedTags(ctx context.Context, part []string) map[string]s
 			maps.Copy(tags, k.Key.Tags)
 			return err
 		case "domainnames":
-			d, err := s.domain(tx, p, part[1])
+			d, err := s.domainAt(tx, p, part[1])
 			maps.Copy(tags, d.Domain.Tags)
+			return err
+		case "domainnameaccessassociations":
+			if len(part) != 5 {
+				return nil
+			}
+			a, err := s.association(tx, associationRef{p.account, p.region, part[2], part[4]})
+			maps.Copy(tags, a.Association.Tags)
 			return err
 		case "vpclinks":
 			l, err := s.link(tx, p, part[1])
@@ -340,4 +353,32 @@ func (s *Service) inheritedTags(ctx context.Context, part []string) map[string]s
 		return nil
 	})
 	return tags
+}
+
+// domainNeeds are what calls about private custom domain names ask for besides: the right to write each of
+// their policies, and to begin or end an association (Service Authorization Reference, "Amazon API Gateway Management").
+func domainNeeds(c *wire.Call, keys policy.Context, in any) (needs []wire.Need) {
+	need := func(action, resource string) {
+		needs = append(needs, wire.Need{Action: "apigateway:" + action, Resource: resource, Keys: keys})
+	}
+	switch in := in.(type) {
+	case *apigatewayapi.CreateDomainNameRequest:
+		if wire.Value(in.Policy) != "" {
+			need("UpdateDomainNamePolicy", c.Resource)
+		}
+	case *apigatewayapi.UpdateDomainNameRequest:
+		for _, op := range in.PatchOperations {
+			switch strings.Join(pointer(wire.Value(op.Path)), "/") {
+			case "policy":
+				need("UpdateDomainNamePolicy", c.Resource)
+			case "managementPolicy":
+				need("UpdateDomainNameManagementPolicy", c.Resource)
+			}
+		}
+	case *apigatewayapi.CreateDomainNameAccessAssociationRequest:
+		need("CreateAccessAssociation", in.DomainNameArn)
+	case *apigatewayapi.RejectDomainNameAccessAssociationRequest:
+		need("RejectAccessAssociation", in.DomainNameArn)
+	}
+	return needs
 }

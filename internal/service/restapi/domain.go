@@ -80,8 +80,10 @@ func (s *Service) checkDomain(operation string, d *domain) error {
 		return badRequest("The domain name %s is one that Moat itself answers to", d.Name)
 	case len(e.Types) == 0 || len(e.Types) > 2 || len(e.Types) == 2 && e.Types[0] == e.Types[1]:
 		return badRequest("A domain name has one endpoint type, or two while it changes")
-	case d.has(apigatewayapi.EndpointTypePRIVATE) || wire.Value(d.Domain.Policy) != "" || wire.Value(d.Domain.ManagementPolicy) != "" || len(e.VpcEndpointIds) > 0:
-		return notBuilt(operation, privateDomains)
+	case len(e.VpcEndpointIds) > 0:
+		return badRequest("VPCEndpoints can only be specified with PRIVATE apis.")
+	case d.ID == "" && (wire.Value(d.Domain.Policy) != "" || wire.Value(d.Domain.ManagementPolicy) != ""):
+		return badRequest("Policies are only supported for private custom domain names")
 	case d.Domain.EndpointAccessMode != "" && d.Domain.EndpointAccessMode != apigatewayapi.EndpointAccessModeBASIC && d.Domain.EndpointAccessMode != apigatewayapi.EndpointAccessModeSTRICT:
 		return badRequest("Invalid endpoint access mode '%s'. Valid options are BASIC and STRICT", d.Domain.EndpointAccessMode)
 	case e.IpAddressType != "" && e.IpAddressType != apigatewayapi.IpAddressTypeipv4 && e.IpAddressType != apigatewayapi.IpAddressTypedualstack:
@@ -94,6 +96,11 @@ func (s *Service) checkDomain(operation string, d *domain) error {
 	if _, known := minVersion(d.Domain.SecurityPolicy); !known {
 		return notBuilt(operation, "the security policy %s, a list of ciphers, is not built; TLS_1_2 and SecurityPolicy_TLS13_1_3_2025_09 are", d.Domain.SecurityPolicy)
 	}
+	if d.ID != "" {
+		if err := checkPrivate(d); err != nil {
+			return err
+		}
+	}
 	if err := s.checkCertificate(operation, d); err != nil {
 		return err
 	}
@@ -105,6 +112,7 @@ func (s *Service) checkDomain(operation string, d *domain) error {
 func (s *Service) checkCertificate(operation string, d *domain) error {
 	for t, arn := range map[apigatewayapi.EndpointType]string{
 		apigatewayapi.EndpointTypeEDGE: wire.Value(d.Domain.CertificateArn), apigatewayapi.EndpointTypeREGIONAL: wire.Value(d.Domain.RegionalCertificateArn),
+		apigatewayapi.EndpointTypePRIVATE: wire.Value(d.Domain.CertificateArn),
 	} {
 		switch {
 		case d.has(t) && arn == "" && d.Chain == "":
@@ -195,6 +203,13 @@ func truststore(uri string) ([]*x509.Certificate, error) {
 func (s *Service) gatewayDomain(d domain, mappings []mapping) (*gateway.Domain, error) {
 	out := &gateway.Domain{Name: d.Name, Strict: d.Domain.EndpointAccessMode == apigatewayapi.EndpointAccessModeSTRICT, Mappings: map[string]gateway.Mapping{}}
 	out.MinVersion, _ = minVersion(d.Domain.SecurityPolicy)
+	if d.ID != "" {
+		var err error
+		if out.Policy, err = gateway.ParseDomainPolicy(d.Account, d.Region, d.key(), wire.Value(d.Domain.Policy)); err != nil {
+			return nil, err
+		}
+		out.ARN = "arn:aws:execute-api:" + d.Region + ":" + d.Account + ":/domainnames/" + d.key()
+	}
 	for _, m := range mappings {
 		base := m.BasePath
 		if base == noBasePath {

@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -87,6 +88,11 @@ func (s *Service) moveEndpoint(tx *store.Tx, was *apigatewayapi.EndpointConfigur
 	}
 	if err := s.checkReach(was, e); err != nil {
 		return false, err
+	}
+	if isPrivate(was) && !isPrivate(e) {
+		if mapped, err := s.mappedPrivately(tx, d); err != nil || mapped {
+			return false, errors.Join(err, badRequest("The endpoint type of an API that is mapped to a private custom domain name cannot be changed"))
+		}
 	}
 	stages, err := s.tables.stages.List(tx, store.Query{Prefix: []string{d.Account, d.Region, d.ID}})
 	if err != nil {

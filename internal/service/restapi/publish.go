@@ -27,6 +27,7 @@ func (s *Service) PublishAll(ctx context.Context) error {
 	var changed []gateway.Definition
 	var throttles map[place]gateway.Throttle
 	var domains map[string]*gateway.Domain
+	var private map[string]map[string]*gateway.Domain
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
 		if stages, err = s.tables.stages.List(tx, store.Query{}); err != nil {
 			return err
@@ -37,7 +38,7 @@ func (s *Service) PublishAll(ctx context.Context) error {
 		if changed, err = s.changed(tx, stages, throttles); err != nil {
 			return err
 		}
-		domains, err = s.gatewayDomains(tx)
+		domains, private, err = s.gatewayDomains(tx)
 		return err
 	})
 	if err != nil {
@@ -54,6 +55,7 @@ func (s *Service) PublishAll(ctx context.Context) error {
 		s.cfg.Publisher.Publish(snapshot)
 	}
 	s.cfg.Publisher.PublishDomains(domains)
+	s.cfg.Publisher.PublishPrivateDomains(private)
 	for _, st := range stages {
 		s.published[stageKey{st.API, st.Name}] = st.version(throttles)
 	}

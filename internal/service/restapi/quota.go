@@ -12,7 +12,7 @@ import (
 func Quotas() map[string]int {
 	return map[string]int{
 		"apis": 600, "resources": 300, "stages": 10, "authorizers": 10, "api-keys": 10000, "usage-plans": 300, "usage-plans-per-key": 10,
-		"client-certificates": 60, "vpc-links": 20, "domain-names": 120,
+		"client-certificates": 60, "vpc-links": 20, "domain-names": 120, "domain-name-access-associations": 100,
 	}
 }
 

@@ -30,6 +30,8 @@ type Publisher interface {
 	LoadPlans(plans map[string]gateway.Plan, keys func(yield func(gateway.KeyHash, gateway.Key)) error) error
 	ChangePlans(change gateway.PlanChange)
 	PublishDomains(domains map[string]*gateway.Domain)
+	// PublishPrivateDomains replaces the private domains, by VPC endpoint and name.
+	PublishPrivateDomains(byEndpoint map[string]map[string]*gateway.Domain)
 	// HashDigest is the form in which an API key is published, by the SHA-256 of its value.
 	HashDigest(digest [sha256.Size]byte) gateway.KeyHash
 	// TakeUsage and TakeUnspent tell what was spent of quotas, and give leased blocks back.
@@ -118,6 +120,7 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) APIs() []*wire.API {
 	api := apigatewayapi.New(s)
 	api.Resources, api.PlainFirst = s.resources(api.ByName()), true // it reads documents
+	api.Resource = privateResource
 	return []*wire.API{api}
 }
 

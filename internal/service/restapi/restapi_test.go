@@ -23,6 +23,7 @@ type board struct {
 	loaded  int // how often it was handed all plans and keys
 	handed  int // how many plans and keys it was handed as changes
 	domains map[string]*gateway.Domain
+	private map[string]map[string]*gateway.Domain
 }
 
 func (b *board) Publish(s *gateway.Snapshot) {
@@ -73,6 +74,12 @@ func (b *board) PublishDomains(domains map[string]*gateway.Domain) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.domains = domains
+}
+
+func (b *board) PublishPrivateDomains(byEndpoint map[string]map[string]*gateway.Domain) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.private = byEndpoint
 }
 
 func (b *board) TakeUsage() []gateway.Usage         { return nil }

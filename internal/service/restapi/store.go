@@ -96,6 +96,7 @@ type tables struct {
 	domains       *store.Table[domain]
 	mappings      *store.Table[mapping]
 	links         *store.Table[link]
+	associations  *store.Table[association]
 	keyCount      *store.Counter // keys by account and region
 	planRevisions *store.Counter // the number of the last change of a plan or a key
 	usage         *store.Counter // leased, by plan, key and window
@@ -154,10 +155,15 @@ func newTables() tables {
 		}),
 		domains: store.NewTable(store.Schema[domain]{
 			Name: "restapi_domain", Key: regional("name"), Topic: topic,
-			KeyOf: func(d *domain) []string { return []string{d.Account, d.Region, d.Name} },
+			KeyOf: func(d *domain) []string { return []string{d.Account, d.Region, d.key()} },
 			Indexes: []store.Index[domain]{{
 				Name: "host", Columns: []string{"host"}, Unique: true,
-				Of: func(d *domain) [][]string { return [][]string{{d.Name}} },
+				Of: func(d *domain) [][]string {
+					if d.ID != "" { // a private name need not be the only one
+						return nil
+					}
+					return [][]string{{d.Name}}
+				},
 			}},
 		}),
 		mappings: store.NewTable(store.Schema[mapping]{
@@ -168,12 +174,16 @@ func newTables() tables {
 			Name: "restapi_link", Key: regional("id"), Topic: topic,
 			KeyOf: func(l *link) []string { return []string{l.Account, l.Region, l.ID} },
 		}),
+		associations: store.NewTable(store.Schema[association]{
+			Name: "restapi_association", Key: regional("domain", "source"), Topic: topic,
+			KeyOf: func(a *association) []string { return []string{a.Account, a.Region, a.Domain, a.Source} },
+		}),
 		usage: store.NewCounter("restapi_usage"), days: store.NewCounter("restapi_usage_day"), extensions: store.NewCounter("restapi_usage_extension"),
 	}
 }
 
 func (t tables) create(db *store.DB) error {
-	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.planChanges, t.settings, t.certificates, t.documentation, t.domains, t.mappings, t.links)
+	return db.Create(t.definitions, t.deployments, t.stages, t.keys, t.plans, t.planChanges, t.settings, t.certificates, t.documentation, t.domains, t.mappings, t.links, t.associations)
 }
 
 // place is the account and region of a call.

@@ -677,7 +677,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "CreateBasePathMapping", Method: "POST", Path: "/domainnames/{domain_name}/basepathmappings", Status: 201,
 			Action: "apigateway:POST", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}/basepathmappings"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "createBasePathMappingInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -715,6 +715,7 @@ func operations(s Service) []wire.Operation {
 			Action: "apigateway:POST", Access: "Write",
 			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames"},
 			Keys:     []string{"apigateway:Request/EndpointType", "apigateway:Request/MtlsTrustStoreUri", "apigateway:Request/MtlsTrustStoreVersion", "aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}", "aws:TagKeys"},
+			Also:     []string{"apigateway:UpdateDomainNamePolicy"},
 			BodyPath: "createDomainNameInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "UnauthorizedException", "TooManyRequestsException"},
 			Validate: func(in any, v *wire.Violations) { in.(*CreateDomainNameRequest).validate(v, "createDomainNameInput") },
@@ -724,6 +725,7 @@ func operations(s Service) []wire.Operation {
 			Action: "apigateway:POST", Access: "Write",
 			On:       []string{"arn:${Partition}:apigateway:${Region}:${Account}:/domainnameaccessassociations", "arn:${Partition}:apigateway:${Region}::/domainnameaccessassociations"},
 			Keys:     []string{"apigateway:Request/AccessAssociationSource", "apigateway:Request/DomainNameArn", "aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}", "aws:TagKeys"},
+			Also:     []string{"apigateway:CreateAccessAssociation"},
 			BodyPath: "createDomainNameAccessAssociationInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "UnauthorizedException", "TooManyRequestsException"},
 			Validate: func(in any, v *wire.Violations) {
@@ -818,7 +820,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "DeleteBasePathMapping", Method: "DELETE", Path: "/domainnames/{domain_name}/basepathmappings/{base_path}", Status: 202,
 			Action: "apigateway:DELETE", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}/basepathmappings/${BasePath}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "deleteBasePathMappingInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -858,7 +860,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "DeleteDomainName", Method: "DELETE", Path: "/domainnames/{domain_name}", Status: 202,
 			Action: "apigateway:DELETE", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}"},
 			Keys:     []string{"apigateway:Resource/EndpointType", "apigateway:Resource/MtlsTrustStoreUri", "apigateway:Resource/MtlsTrustStoreVersion", "apigateway:Resource/RoutingMode", "aws:ResourceTag/${TagKey}"},
 			BodyPath: "deleteDomainNameInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -866,7 +868,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "DeleteDomainNameAccessAssociation", Method: "DELETE", Path: "/domainnameaccessassociations/{domain_name_access_association_arn}", Status: 202,
 			Action: "apigateway:DELETE", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnameaccessassociations/${Arn}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnameaccessassociations/${Arn}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnameaccessassociations/domainname/${DomainName}/vpcesource/${SourceId}"},
 			BodyPath: "deleteDomainNameAccessAssociationInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
 		}, s.DeleteDomainNameAccessAssociation),
@@ -1047,7 +1049,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "GetBasePathMapping", Method: "GET", Path: "/domainnames/{domain_name}/basepathmappings/{base_path}", Status: 200,
 			Action: "apigateway:GET", Access: "Read",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}/basepathmappings/${BasePath}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "getBasePathMappingInput",
 			Errors:   []string{"BadRequestException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -1055,7 +1057,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "GetBasePathMappings", Method: "GET", Path: "/domainnames/{domain_name}/basepathmappings", Status: 200,
 			Action: "apigateway:GET", Access: "Read",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}/basepathmappings"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "getBasePathMappingsInput",
 			Errors:   []string{"BadRequestException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -1130,7 +1132,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "GetDomainName", Method: "GET", Path: "/domainnames/{domain_name}", Status: 200,
 			Action: "apigateway:GET", Access: "Read",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "getDomainNameInput",
 			Errors:   []string{"BadRequestException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -1481,6 +1483,7 @@ func operations(s Service) []wire.Operation {
 			Name: "RejectDomainNameAccessAssociation", Method: "POST", Path: "/rejectdomainnameaccessassociations", Status: 202,
 			Action: "apigateway:POST", Access: "Write",
 			On:       []string{"arn:${Partition}:apigateway:${Region}::/rejectdomainnameaccessassociations"},
+			Also:     []string{"apigateway:RejectAccessAssociation"},
 			BodyPath: "rejectDomainNameAccessAssociationInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
 		}, s.RejectDomainNameAccessAssociation),
@@ -1550,7 +1553,7 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "UpdateBasePathMapping", Method: "PATCH", Path: "/domainnames/{domain_name}/basepathmappings/{base_path}", Status: 200,
 			Action: "apigateway:PATCH", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}/basepathmappings/${BasePath}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}/basepathmappings/${BasePath}"},
 			Keys:     []string{"aws:ResourceTag/${TagKey}"},
 			BodyPath: "updateBasePathMappingInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
@@ -1603,8 +1606,9 @@ func operations(s Service) []wire.Operation {
 		wire.Bind(wire.Operation{
 			Name: "UpdateDomainName", Method: "PATCH", Path: "/domainnames/{domain_name}", Status: 200,
 			Action: "apigateway:PATCH", Access: "Write",
-			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}"},
+			On:       []string{"arn:${Partition}:apigateway:${Region}::/domainnames/${DomainName}", "arn:${Partition}:apigateway:${Region}:${Account}:/domainnames/${DomainName}+${DomainIdentifier}"},
 			Keys:     []string{"apigateway:Request/EndpointType", "apigateway:Request/MtlsTrustStoreUri", "apigateway:Request/MtlsTrustStoreVersion", "apigateway:Resource/EndpointType", "apigateway:Resource/MtlsTrustStoreUri", "apigateway:Resource/MtlsTrustStoreVersion", "apigateway:Resource/RoutingMode", "aws:ResourceTag/${TagKey}"},
+			Also:     []string{"apigateway:UpdateDomainNamePolicy", "apigateway:UpdateDomainNameManagementPolicy"},
 			BodyPath: "updateDomainNameInput",
 			Errors:   []string{"BadRequestException", "ConflictException", "LimitExceededException", "NotFoundException", "UnauthorizedException", "TooManyRequestsException"},
 			Validate: func(in any, v *wire.Violations) { in.(*UpdateDomainNameRequest).validate(v, "updateDomainNameInput") },
