@@ -197,3 +197,69 @@ func TestPrivateDomain_Permissions(t *testing.T) {
 		t.Errorf("got %v, %v", kept, err)
 	}
 }
+
+// One template makes a private API with its domain and association, as AWS documents it; what it takes
+// away is closed.
+func TestPrivateDomain_Stack(t *testing.T) {
+	t.Parallel()
+	const name = "pets-private.localhost"
+	m := New(t, withEndpoints(false))
+	policy := `{Version: "2012-10-17", Statement: [{Effect: Allow, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*"}, {Effect: Deny, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*", Condition: {StringNotEquals: {"aws:SourceVpce": ` + endpointA + `}}}]}`
+	body := func(association string) string {
+		return `
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {Name: pets, EndpointConfiguration: {Types: [PRIVATE], VpcEndpointIds: [` + endpointA + `]}, Policy: ` + policy + `}
+  Method:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: GET
+      AuthorizationType: NONE
+      Integration: {Type: MOCK, RequestTemplates: {application/json: '{"statusCode": 200}'}, IntegrationResponses: [{StatusCode: "200", ResponseTemplates: {application/json: pets}}]}
+      MethodResponses: [{StatusCode: "200"}]
+  Deployment:
+    Type: AWS::ApiGateway::Deployment
+    DependsOn: Method
+    Properties: {RestApiId: !Ref Api, StageName: v1}
+  Domain:
+    Type: AWS::ApiGateway::DomainNameV2
+    Properties: {DomainName: ` + name + `, CertificateArn: "arn:aws:acm:us-east-1:000000000000:certificate/a", EndpointConfiguration: {Types: [PRIVATE]}, SecurityPolicy: TLS_1_2, Policy: ` + policy + `}
+  Mapping:
+    Type: AWS::ApiGateway::BasePathMappingV2
+    DependsOn: Deployment
+    Properties: {BasePath: pub, DomainNameArn: !GetAtt Domain.DomainNameArn, RestApiId: !Ref Api, Stage: v1}
+` + association + `
+Outputs:
+  Api: {Value: !Ref Api}
+  Domain: {Value: !Ref Domain}
+`
+	}
+	m.must(t, "cloudformation", "CreateStack", "StackName", "pets", "TemplateBody", body(`  Access:
+    Type: AWS::ApiGateway::DomainNameAccessAssociation
+    Properties: {AccessAssociationSource: `+endpointA+`, AccessAssociationSourceType: VPCE, DomainNameArn: !Ref Domain}`))
+	if status, why := m.stackStatus(t, "pets"); status != "CREATE_COMPLETE" {
+		t.Fatalf("%s: %s", status, why)
+	}
+	at := m.by(endpointA, name)
+	at.roots = m.roots(t)
+	if status, answer := m.ask(t, at, "/pub"); status != 200 || answer != "pets" {
+		t.Errorf("by its domain: %d %s", status, answer)
+	}
+	if status, answer := m.ask(t, m.by(endpointA, m.outputs(t, "pets")["Api"]+"-"+endpointA+".execute-api.us-east-1.amazonaws.com"), "/v1"); status != 200 {
+		t.Errorf("by its name at the endpoint: %d %s", status, answer)
+	}
+	m.must(t, "cloudformation", "UpdateStack", "StackName", "pets", "TemplateBody", body(""))
+	if status, why := m.stackStatus(t, "pets"); status != "UPDATE_COMPLETE" {
+		t.Fatalf("%s: %s", status, why)
+	}
+	if status, answer := m.ask(t, at, "/pub"); status != 403 {
+		t.Errorf("without its association: %d %s", status, answer)
+	}
+	m.must(t, "cloudformation", "DeleteStack", "StackName", "pets")
+	if _, out := m.gatewayCall(t, "GET", "/domainnames", nil); strings.Contains(text(out), name) {
+		t.Errorf("left behind: %v", out)
+	}
+}

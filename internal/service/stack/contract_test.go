@@ -61,10 +61,8 @@ func TestService_Deploy_refused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ resources, want string }{
 		{`A: {Type: AWS::ApiGateway::RestApi, Properties: {Name: x, BodyS3Location: {Bucket: b, Key: k}}}`, "A: Properties.BodyS3Location: not implemented: there is no S3 here"},
-		{`A: {Type: AWS::ApiGateway::RestApi, Properties: {Name: x, EndpointConfiguration: {Types: [PRIVATE]}}}`, "private endpoints are not built"},
 		{`A: {Type: AWS::ApiGateway::RestApi, Properties: {CloneFrom: x, Body: {swagger: "2.0"}}}`, "not from both"},
 		{`D: {Type: AWS::ApiGateway::Deployment, Properties: {RestApiId: x, StageDescription: {LoggingLevel: INFO}}}`, "D: Properties.StageName"},
-		{`D: {Type: AWS::ApiGateway::DomainNameV2, Properties: {DomainName: x.example}}`, "private custom domain names"},
 		{`I: {Type: AWS::Cognito::UserPoolIdentityProvider, Properties: {}}`, "there are no login pages here"},
 		{`I: {Type: AWS::Cognito::UserPoolUICustomizationAttachment, Properties: {}}`, "there are no login pages here"},
 		{`I: {Type: AWS::Cognito::IdentityPool, Properties: {AllowUnauthenticatedIdentities: false, CognitoEvents: {x: y}}}`, "Cognito Sync is not built"},

@@ -120,10 +120,14 @@ func vpcLink(c apigatewayapi.Service) Handler {
 
 // retag brings the tags of something of API Gateway's to what the template says now.
 func retag(ctx context.Context, c apigatewayapi.Service, r *Request, path string) error {
+	return retagNamed(ctx, c, r, "arn:aws:apigateway:"+r.Stack.Region+"::"+path)
+}
+
+// retagNamed is retag for what has an ARN of its own kind.
+func retagNamed(ctx context.Context, c apigatewayapi.Service, r *Request, arn string) error {
 	if !r.changed("Tags") {
 		return nil
 	}
-	arn := "arn:aws:apigateway:" + r.Stack.Region + "::" + path
 	have, err := c.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: arn})
 	if err != nil {
 		return err

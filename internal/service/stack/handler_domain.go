@@ -3,6 +3,7 @@ package stack
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"moat/internal/service/stack/template"
 	"moat/internal/wire"
@@ -13,6 +14,10 @@ func domainHandlers(c apigatewayapi.Service) map[string]Handler {
 	return map[string]Handler{
 		"AWS::ApiGateway::DomainName":      domainName(c),
 		"AWS::ApiGateway::BasePathMapping": basePathMapping(c),
+
+		"AWS::ApiGateway::DomainNameV2":                privateDomainName(c),
+		"AWS::ApiGateway::BasePathMappingV2":           privateMapping(c),
+		"AWS::ApiGateway::DomainNameAccessAssociation": accessAssociation(c),
 	}
 }
 
@@ -100,8 +105,8 @@ func (p *patch) domain(r *Request) {
 	}
 }
 
-// endpoint patches the type of an endpoint and its kind of addresses. Without them an endpoint is
-// at the edge, and has addresses of version 4.
+// endpoint patches the type of an endpoint, its kind of addresses and the VPC endpoints at which it has
+// names. Without them an endpoint is at the edge, and has addresses of version 4; a private one has both kinds.
 func (p *patch) endpoint(r *Request) {
 	one := func(v *template.Value) string {
 		types := textsOf(v.At("EndpointConfiguration", "Types"))
@@ -113,10 +118,29 @@ func (p *patch) endpoint(r *Request) {
 	if was, is := one(r.Previous), one(r.Properties); was != is {
 		p.add("replace", "/endpointConfiguration/types/"+was, is)
 	}
-	was, _ := r.Previous.At("EndpointConfiguration", "IpAddressType").Scalar()
-	is, _ := r.Properties.At("EndpointConfiguration", "IpAddressType").Scalar()
-	if was, is = cmp.Or(was, "ipv4"), cmp.Or(is, "ipv4"); was != is {
+	addresses := func(v *template.Value) string {
+		kind, _ := v.At("EndpointConfiguration", "IpAddressType").Scalar()
+		if one(v) == "PRIVATE" {
+			return cmp.Or(kind, "dualstack")
+		}
+		return cmp.Or(kind, "ipv4")
+	}
+	if was, is := addresses(r.Previous), addresses(r.Properties); was != is {
 		p.add("replace", "/endpointConfiguration/ipAddressType", is)
+	}
+	ids := func(v *template.Value) []string { return textsOf(v.At("EndpointConfiguration", "VpcEndpointIds")) }
+	was, is := ids(r.Previous), ids(r.Properties)
+	p.elements("remove", was, is)
+	p.elements("add", is, was)
+}
+
+// elements patches the VPC endpoints that are in one list and not in the other.
+func (p *patch) elements(op string, in, notIn []string) {
+	for _, id := range in {
+		if !slices.Contains(notIn, id) {
+			p.add(op, "/endpointConfiguration/vpcEndpointIds", id)
+			p.ops[len(p.ops)-1].Value = &id
+		}
 	}
 }
 

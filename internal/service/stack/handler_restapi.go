@@ -91,11 +91,6 @@ func refusedOfRestAPI(known *template.Value) []Refusal {
 	if known.Has("CloneFrom") && known.Has("Body") {
 		out = append(out, Refusal{"CloneFrom", "an API is made from another one or from a definition, not from both"})
 	}
-	for _, t := range known.At("EndpointConfiguration", "Types").Elements() {
-		if t.Str() == "PRIVATE" {
-			out = append(out, Refusal{"EndpointConfiguration.Types", "private endpoints are not built"})
-		}
-	}
 	return out
 }
 

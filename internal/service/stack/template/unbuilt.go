@@ -7,7 +7,6 @@ import "strings"
 func unbuiltReason(typ string) string {
 	const (
 		pages   = "there are no login pages here, nor sign-in by providers outside"
-		private = "private custom domain names are reached by VPC endpoints, which are not here"
 		regions = "a user pool is in one region"
 	)
 	if why, ok := map[string]string{
@@ -17,9 +16,6 @@ func unbuiltReason(typ string) string {
 		"AWS::Cognito::Terms":                                   pages,
 		"AWS::Cognito::UserPoolReplica":                         regions,
 		"AWS::Cognito::UserPoolRegionalConfigurationAttachment": regions,
-		"AWS::ApiGateway::DomainNameV2":                         private,
-		"AWS::ApiGateway::BasePathMappingV2":                    private,
-		"AWS::ApiGateway::DomainNameAccessAssociation":          private,
 		"AWS::CloudFormation::Stack":                            "nested stacks are not built",
 		"AWS::CloudFormation::CustomResource":                   "custom resources are not built",
 		"AWS::CertificateManager::Certificate":                  "there is no certificate manager here",
