@@ -39,6 +39,7 @@ func (s *Service) ImportApiKeys(ctx context.Context, in *apigatewayapi.ImportApi
 	out := &apigatewayapi.ApiKeyIds{}
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		out.Ids, out.Warnings = []string{}, slices.Clone(warnings)
+		told := make(map[string]bool, len(rows))
 		for i, r := range rows {
 			id, warning, err := s.importKey(tx, fresh[i], r)
 			if err != nil {
@@ -47,8 +48,8 @@ func (s *Service) ImportApiKeys(ctx context.Context, in *apigatewayapi.ImportApi
 			if warning != "" {
 				out.Warnings = append(out.Warnings, warning)
 			}
-			if !slices.Contains(out.Ids, id) {
-				out.Ids = append(out.Ids, id)
+			if !told[id] {
+				told[id], out.Ids = true, append(out.Ids, id)
 			}
 		}
 		if wire.Value(in.FailOnWarnings) && len(out.Warnings) > 0 {
