@@ -51,6 +51,7 @@ type accessLog struct {
 	shards [accessShards]accessShard
 	wake   chan struct{}
 	form   *logs.Form // of records
+	node   string     // whose streams they are; empty: there are no others
 	hints  sync.Pool  // of *uint32: which shard to try first
 	hinted atomic.Uint32
 
@@ -67,7 +68,8 @@ type accessLog struct {
 }
 
 // accessPlace is a log stream: the one of a day (days since 1970, UTC) in a stage's group, or in
-// a group that has a name of its own.
+// a group that has a name of its own. Nodes that share a database have one each: all of them write
+// all the time, and would undo each other's transactions.
 type accessPlace struct {
 	region, api, stage, group string
 	day                       int64

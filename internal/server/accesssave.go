@@ -64,6 +64,9 @@ func (p *accessPlace) stream() (group, stream string) {
 // put writes events that belong together.
 func (a *accessLog) put(ctx context.Context, p *accessPlace, left int) error {
 	group, stream := p.stream()
+	if a.node != "" {
+		stream += "/" + a.node
+	}
 	err := a.keep(ctx, p.region, group, stream, a.events)
 	clear(a.events)
 	if a.events = a.events[:0]; err != nil {

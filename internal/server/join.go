@@ -174,6 +174,7 @@ func (p *parts) makeFunctions(cfg *Config, at net.Addr) (err error) {
 // makeGateway makes the data plane and its control plane.
 func (p *parts) makeGateway(_ context.Context, cfg *Config) (err error) {
 	p.access = newAccessLog(cfg.Log, p.logs.Append)
+	p.access.node = p.db.Node()
 	leaser := &lateLeaser{}
 	p.gateway = gateway.New(gateway.Config{
 		Authority: p.iam, Issuers: p.issuers, Pools: p.userpool, Invoker: gatewayInvoker{p.function, p.iam}, Leaser: leaser, Services: gatewayServices{p, cfg},

@@ -87,6 +87,7 @@ func openPostgres(ctx context.Context, db *DB, cfg Config) (engine, error) {
 }
 
 func (e *postgresEngine) dialect() dialect { return e.d }
+func (e *postgresEngine) name() string     { return e.node }
 
 // get takes a connection out of the pool.
 func (e *postgresEngine) get(ctx context.Context) (*pgx.Conn, error) {
@@ -114,10 +115,31 @@ func (e *postgresEngine) get(ctx context.Context) (*pgx.Conn, error) {
 			return c, nil
 		}
 	}
-	c, err := pgx.ConnectConfig(ctx, e.config)
+	c, err := e.connect(ctx)
 	if err != nil {
 		e.free <- struct{}{}
 		return nil, fmt.Errorf("store: connect to the database: %w", oneLine{err})
+	}
+	return c, nil
+}
+
+// preferIndexes has the planner use an index also where a table is so small that reading all of it
+// would be cheaper. A transaction that has read all of a table conflicts with whoever writes anything
+// there (PostgreSQL, "Serializable Isolation Level"), and small tables are those that all nodes write.
+const preferIndexes = "SET enable_seqscan = off"
+
+func (e *postgresEngine) connect(ctx context.Context) (*pgx.Conn, error) {
+	c, err := pgx.ConnectConfig(ctx, e.config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.Exec(ctx, preferIndexes)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42704" { // undefined_object: another kind of database
+		err = nil
+	}
+	if err != nil {
+		closeConn(c)
+		return nil, err
 	}
 	return c, nil
 }

@@ -61,9 +61,27 @@ func (t *Table[T]) Scan(tx *Tx, index string, each func(values []string, carries
 			dest = append(dest, &values[i])
 		}
 		query := fmt.Sprintf("SELECT %s FROM %q", list(append(columns, carried)), ix.table(t.s.Name))
-		return tx.query(query, nil, append(dest, &text), func() error { return each(values, text) })
+		if err := tx.wholesale(true); err != nil {
+			return err
+		}
+		if err := tx.query(query, nil, append(dest, &text), func() error { return each(values, text) }); err != nil {
+			return err
+		}
+		return tx.wholesale(false)
 	}
 	return fmt.Errorf("store: %s has no index %q that carries anything", t.s.Name, index)
+}
+
+// wholesale lets the planner read a whole table as it lies; see preferIndexes.
+func (tx *Tx) wholesale(on bool) error {
+	if _, lite := tx.db.engine.(*sqliteEngine); lite {
+		return nil
+	}
+	setting := "off"
+	if on {
+		setting = "on"
+	}
+	return tx.query("SET LOCAL enable_seqscan = "+setting, nil, nil, func() error { return nil })
 }
 
 // Count returns how many records a query selects; Limit and Reverse do not count.

@@ -141,6 +141,7 @@ func (e *sqliteEngine) changed(context.Context) ([]string, error) { return nil, 
 
 func (e *sqliteEngine) startFeed(context.Context) error { return nil }
 func (e *sqliteEngine) tidy(context.Context) error      { return nil }
+func (e *sqliteEngine) name() string                    { return "" }
 
 // rest keeps the writing connection and one that reads, each without its pages. A file that has
 // no name any more keeps all its connections.

@@ -72,6 +72,8 @@ type engine interface {
 	tidy(ctx context.Context) error
 	// rest gives back memory that only makes later work faster.
 	rest(ctx context.Context) error
+	// name tells this process from others on the same database; empty where there are none.
+	name() string
 	close() error
 }
 
@@ -132,6 +134,11 @@ func (cfg Config) withDefaults() (Config, error) {
 // Rest gives back memory that only makes later work faster: pages of the file, connections
 // that nobody uses. It is for times of silence.
 func (db *DB) Rest(ctx context.Context) error { return db.engine.rest(ctx) }
+
+// Node tells this process from others that may use the same database; it is empty where none can. A
+// record that all of them write all the time is better one of each: writers of one row wait for each
+// other, and begin again.
+func (db *DB) Node() string { return db.engine.name() }
 
 // Close releases the database. Transactions must have ended.
 func (db *DB) Close() error { return db.engine.close() }

@@ -33,9 +33,9 @@ type model struct {
 
 const modelAccount, modelRegion = "111111111111", "eu-west-1"
 
-func newModel(t *testing.T, seed uint64) *model {
+func newModel(t *testing.T, cfg store.Config, seed uint64) *model {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Path: ":memory:"})
+	db, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,8 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.ctx = wire.WithCall(context.Background(), &wire.Call{Account: modelAccount, Region: modelRegion})
 	return m
 }
+
+func inMemory(*testing.T) store.Config { return store.Config{Path: ":memory:"} }
 
 // batch makes events: most near now, some late, some of one time.
 func (m *model) batch() []Event {
@@ -237,8 +239,12 @@ func (m *model) window() (int64, int64) {
 // of time and arrival, by pages of any size, and expired events are gone.
 func TestChunks_model(t *testing.T) {
 	t.Parallel()
+	testChunksModel(t, inMemory)
+}
+
+func testChunksModel(t *testing.T, fresh func(*testing.T) store.Config) {
 	for seed := range uint64(4) {
-		m := newModel(t, seed)
+		m := newModel(t, fresh(t), seed)
 		for range 2 {
 			for range 60 {
 				m.append()
@@ -290,7 +296,11 @@ func (m *model) sweep(t *testing.T) {
 // from where it began sees what was there.
 func TestChunks_follow(t *testing.T) {
 	t.Parallel()
-	m := newModel(t, 9)
+	testChunksFollow(t, inMemory)
+}
+
+func testChunksFollow(t *testing.T, fresh func(*testing.T) store.Config) {
+	m := newModel(t, fresh(t), 9)
 	m.append()
 	head := true
 	req := &api.GetLogEventsRequest{LogGroupName: wire.String("g"), LogStreamName: "s", StartFromHead: &head}
@@ -327,8 +337,12 @@ func TestChunks_follow(t *testing.T) {
 // their order among new ones; moving them into chunks changes no answer and no token.
 func TestChunks_older(t *testing.T) {
 	t.Parallel()
+	testChunksOlder(t, inMemory)
+}
+
+func testChunksOlder(t *testing.T, fresh func(*testing.T) store.Config) {
 	for _, n := range []int{1, gatherBatch, gatherBatch + 305} {
-		m := newModel(t, uint64(n))
+		m := newModel(t, fresh(t), uint64(n))
 		var old []Event
 		for len(old) < n {
 			old = append(old, m.batch()...)

@@ -29,7 +29,12 @@ type scenario struct {
 
 func newScenario(t *testing.T) *scenario {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Path: ":memory:"})
+	return newScenarioOn(t, store.Config{Path: ":memory:"})
+}
+
+func newScenarioOn(t *testing.T, cfg store.Config) *scenario {
+	t.Helper()
+	db, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +87,10 @@ func refused(t *testing.T, err error, code, part string) {
 
 func TestService_groups(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testGroups(t, newScenario(t))
+}
+
+func testGroups(t *testing.T, x *scenario) {
 	for _, name := range []string{"/aws/lambda/a", "/aws/lambda/b", "other"} {
 		x.group(name)
 	}
@@ -145,7 +153,10 @@ func TestService_groups(t *testing.T) {
 
 func TestService_deletion(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testDeletion(t, newScenario(t))
+}
+
+func testDeletion(t *testing.T, x *scenario) {
 	x.write("g", "s", "one")
 	x.write("g", "s2", "two")
 	if _, err := x.s.DeleteLogStream(x.ctx, &api.DeleteLogStreamRequest{LogGroupName: "g", LogStreamName: "s"}); err != nil {
@@ -167,7 +178,10 @@ func TestService_deletion(t *testing.T) {
 
 func TestService_streams(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testStreams(t, newScenario(t))
+}
+
+func testStreams(t *testing.T, x *scenario) {
 	x.group("g")
 	create := func(group, stream string) error {
 		_, err := x.s.CreateLogStream(x.ctx, &api.CreateLogStreamRequest{LogGroupName: group, LogStreamName: stream})
@@ -227,7 +241,10 @@ func TestService_streams(t *testing.T) {
 
 func TestService_PutLogEvents(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testPutLogEvents(t, newScenario(t))
+}
+
+func testPutLogEvents(t *testing.T, x *scenario) {
 	x.group("g")
 	if _, err := x.s.CreateLogStream(x.ctx, &api.CreateLogStreamRequest{LogGroupName: "g", LogStreamName: "s"}); err != nil {
 		t.Fatal(err)
@@ -304,7 +321,10 @@ func (x *scenario) filter(req *api.FilterLogEventsRequest) []string {
 
 func TestService_retention(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testRetention(t, newScenario(t))
+}
+
+func testRetention(t *testing.T, x *scenario) {
 	var events []logs.Event
 	for i := range 1200 {
 		events = append(events, logs.Event{Time: x.now.Add(-48 * time.Hour).Add(time.Duration(i) * time.Millisecond), Message: "old"})
@@ -352,7 +372,10 @@ func TestService_retention(t *testing.T) {
 
 func TestService_tags(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testTags(t, newScenario(t))
+}
+
+func testTags(t *testing.T, x *scenario) {
 	if _, err := x.s.CreateLogGroup(x.ctx, &api.CreateLogGroupRequest{LogGroupName: "g", Tags: map[string]string{"env": "testing"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +413,10 @@ func TestService_tags(t *testing.T) {
 
 func TestService_Resources(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testResources(t, newScenario(t))
+}
+
+func testResources(t *testing.T, x *scenario) {
 	resources := x.s.APIs()[0].Resources
 	prefix := "arn:aws:logs:eu-west-1:111111111111:log-group:"
 	for _, c := range []struct {

@@ -30,7 +30,10 @@ func (x *scenario) read(req *api.GetLogEventsRequest) ([]string, *api.GetLogEven
 
 func TestService_GetLogEvents(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testGetLogEvents(t, newScenario(t))
+}
+
+func testGetLogEvents(t *testing.T, x *scenario) {
 	x.write("g", "s", "1", "2", "3", "4", "5")
 	x.write("g", "other", "no")
 	expect := func(req *api.GetLogEventsRequest, want ...string) *api.GetLogEventsResponse {
@@ -92,7 +95,10 @@ func TestService_GetLogEvents_empty(t *testing.T) {
 
 func TestService_GetLogEvents_refused(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testGetLogEventsRefused(t, newScenario(t))
+}
+
+func testGetLogEventsRefused(t *testing.T, x *scenario) {
 	x.write("g", "s", "1")
 	x.write("g", "s2", "1")
 	_, out := x.read(&api.GetLogEventsRequest{})
@@ -117,7 +123,10 @@ func TestService_GetLogEvents_refused(t *testing.T) {
 
 func TestService_pageSize(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testPageSize(t, newScenario(t))
+}
+
+func testPageSize(t *testing.T, x *scenario) {
 	big := strings.Repeat("x", 400_000)
 	x.write("g", "s", big, big, big, big, "end")
 	got, out := x.read(&api.GetLogEventsRequest{StartFromHead: wire.Bool(true)})
@@ -176,7 +185,10 @@ func TestService_FilterLogEvents_merge(t *testing.T) {
 
 func TestService_FilterLogEvents(t *testing.T) {
 	t.Parallel()
-	x := newScenario(t)
+	testFilterLogEvents(t, newScenario(t))
+}
+
+func testFilterLogEvents(t *testing.T, x *scenario) {
 	x.write("g", "a", "ERROR one", "info two")
 	x.write("g", "b", "ERROR three")
 	expect := func(req *api.FilterLogEventsRequest, want ...string) {
