@@ -160,6 +160,10 @@ func TestNew_movesKeys(t *testing.T) {
 // TestNew_oldKeys: keys of a database whose index said nothing of them are published as ever, and go on.
 func TestNew_oldKeys(t *testing.T) {
 	t.Parallel()
+	testOldKeys(t, store.Config{Path: filepath.Join(t.TempDir(), "moat.db")})
+}
+
+func testOldKeys(t *testing.T, cfg store.Config) {
 	s, b, ctx := newService(t)
 	var made []*apigatewayapi.ApiKey
 	for _, name := range []string{"one", "two"} {
@@ -176,7 +180,7 @@ func TestNew_oldKeys(t *testing.T) {
 	if _, err := s.UpdateApiKey(ctx, disable); err != nil {
 		t.Fatal(err)
 	}
-	cfg := store.Config{Path: filepath.Join(t.TempDir(), "moat.db"), MasterKey: make([]byte, 32)}
+	cfg.MasterKey = make([]byte, 32)
 	var records []key
 	if err := s.db.View(ctx, func(tx *store.Tx) (err error) { records, err = s.tables.keys.List(tx, store.Query{}); return err }); err != nil {
 		t.Fatal(err)

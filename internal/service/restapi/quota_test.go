@@ -14,6 +14,10 @@ import (
 func TestQuotas(t *testing.T) {
 	t.Parallel()
 	s, _, ctx := newService(t)
+	testQuotas(t, s, ctx)
+}
+
+func testQuotas(t *testing.T, s *Service, ctx context.Context) {
 	s.cfg.Vouches = func(string) bool { return true }
 	s.cfg.Quotas = map[string]int{"apis": 2, "resources": 8, "stages": 2, "authorizers": 2, "api-keys": 2, "usage-plans": 3, "usage-plans-per-key": 2, "client-certificates": 2, "vpc-links": 2, "domain-names": 2}
 	api := imported(t, s, ctx)

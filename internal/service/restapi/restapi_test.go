@@ -98,8 +98,14 @@ func (b *board) key(value string) gateway.Key {
 
 func newService(t *testing.T) (*Service, *board, context.Context) {
 	t.Helper()
+	return newServiceOn(t, store.Config{Path: ":memory:"})
+}
+
+func newServiceOn(t *testing.T, cfg store.Config) (*Service, *board, context.Context) {
+	t.Helper()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	db, err := store.Open(t.Context(), store.Config{Path: ":memory:", MasterKey: make([]byte, 32), Now: func() time.Time { return now }})
+	cfg.MasterKey, cfg.Now = make([]byte, 32), func() time.Time { return now }
+	db, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
