@@ -116,6 +116,20 @@ func accessRecordAt(i int) *wire.Record {
 	return &wire.Record{Region: "eu-west-1", API: "abc", Stage: "prod", Time: accessNoon.Add(time.Duration(i) * time.Millisecond), RequestID: fmt.Sprint(i), Method: "GET", Path: "/", Status: 200}
 }
 
+// TestAccessLog_node: nodes that share a database write into streams of their own.
+func TestAccessLog_node(t *testing.T) {
+	t.Parallel()
+	a, k, _ := newKept(t)
+	a.node = "n1"
+	for i := range 3000 {
+		a.record(accessRecordAt(i))
+	}
+	a.flush(t.Context())
+	if n := len(k.texts["eu-west-1 /moat/api/abc/prod 2026/11/20/n1"]); n != 3000 || len(k.texts) != 1 {
+		t.Errorf("%d lines of its own, in %d streams", n, len(k.texts))
+	}
+}
+
 // TestAccessLog_places: each line comes into its group and its day, in the order of time.
 func TestAccessLog_places(t *testing.T) {
 	t.Parallel()
