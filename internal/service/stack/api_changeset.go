@@ -20,6 +20,7 @@ func (r *changeSetRecord) id() string {
 type change struct {
 	Action, LogicalID, PhysicalID, Type, Replacement string
 	Properties                                       []changedProperty
+	Retagged                                         bool   // by the stack's tags, and not changed otherwise
 	Before, After                                    string // JSON of the properties
 }
 
@@ -170,6 +171,7 @@ const knownLater = "{{changeSet:KNOWN_AFTER_APPLY}}"
 // deploying counts as changed.
 func (s *Service) changes(ctx context.Context, st *stackRecord, p *plan, who identity) ([]change, error) {
 	o := &operation{s: s, rec: operationRecord{Caller: who.caller, RoleARN: who.role}, stack: *st, info: infoOf(st), plan: p, imported: map[string]bool{}}
+	o.stack.Tags = p.source.tags
 	if err := o.load(ctx); err != nil {
 		return nil, err
 	}
@@ -251,12 +253,14 @@ func (o *operation) changeOf(sc *template.Scope, id string, later map[string]boo
 		}
 		c.Properties = append(c.Properties, p)
 	}
-	if len(c.Properties) == 0 && cur.Current.Type == r.Type {
-		return nil, nil
-	}
 	h := o.s.handlers[r.Type]
 	req := o.request(id, r.Type, properties)
-	req.Previous = old.Properties
+	req.Previous, req.PreviousTags = old.Properties, old.Tags
+	if len(c.Properties) == 0 && cur.Current.Type == r.Type {
+		if c.Retagged = h.Update != nil && o.retagged(req); !c.Retagged {
+			return nil, nil
+		}
+	}
 	if cur.Current.Type != r.Type || h.Update == nil || o.s.replaces(h, req) {
 		c.Replacement = "True"
 	}
@@ -348,7 +352,13 @@ func (c change) wire(values bool) cloudformationapi.Change {
 		PhysicalResourceId: optional(c.PhysicalID), Replacement: cloudformationapi.Replacement(c.Replacement),
 		Scope: []cloudformationapi.ResourceAttribute{}, Details: []cloudformationapi.ResourceChangeDetail{},
 	}
-	if c.Action == "Modify" {
+	switch {
+	case c.Retagged:
+		rc.Scope = append(rc.Scope, "Tags")
+		rc.Details = append(rc.Details, cloudformationapi.ResourceChangeDetail{
+			Target: &cloudformationapi.ResourceTargetDefinition{Attribute: "Tags", RequiresRecreation: "Never"}, Evaluation: "Static", ChangeSource: "DirectModification",
+		})
+	case c.Action == "Modify":
 		rc.Scope = append(rc.Scope, "Properties")
 	}
 	if values {

@@ -28,12 +28,12 @@ func (o *operation) apply(ctx context.Context, id string) error {
 	if err := o.s.unseal(resourcePurpose, cur.Current.Secret, &old); err != nil {
 		return err
 	}
-	if cur.Current.Type == r.Type && template.Equal(old.Properties, properties) {
-		return o.unchanged(ctx, r, cur, needs, old)
-	}
 	h := o.s.handlers[r.Type]
 	req := o.request(id, r.Type, properties)
-	req.Previous, req.PhysicalID, req.Attributes = old.Properties, cur.Current.PhysicalID, old.Attributes
+	req.Previous, req.PreviousTags, req.PhysicalID, req.Attributes = old.Properties, old.Tags, cur.Current.PhysicalID, old.Attributes
+	if cur.Current.Type == r.Type && template.Equal(old.Properties, properties) && (h.Update == nil || !o.retagged(req)) {
+		return o.unchanged(ctx, r, cur, needs, old)
+	}
 	if cur.Current.Type != r.Type || h.Update == nil || o.s.replaces(h, req) {
 		return o.create(ctx, r, needs, properties, cur)
 	}

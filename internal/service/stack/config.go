@@ -94,13 +94,15 @@ type Request struct {
 	Type       string
 	Name       string // a name that is unique to this resource, for templates that give none
 	Properties *template.Value
-	Previous   *template.Value              // Update: the properties until now
-	PhysicalID string                       // Update, Delete
-	Attributes map[string]string            // Update, Delete: as the handler returned them
-	Tags       map[string]string            // tags of the stack
-	Since      time.Time                    // Find: when the operation began
-	Known      func(physicalID string) bool // Find: whether some stack has the resource
-	Package    func(key string) ([]byte, error)
+	Previous   *template.Value   // Update: the properties until now
+	PhysicalID string            // Update, Delete
+	Attributes map[string]string // Update, Delete: as the handler returned them
+	Tags       map[string]string // tags of the stack
+	// PreviousTags are, for Update, the stack's tags when Previous was in force.
+	PreviousTags map[string]string
+	Since        time.Time                    // Find: when the operation began
+	Known        func(physicalID string) bool // Find: whether some stack has the resource
+	Package      func(key string) ([]byte, error)
 }
 
 // State is a deployed resource.

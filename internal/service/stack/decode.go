@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -223,9 +224,16 @@ func (r *Request) mine(tags map[string]string) bool {
 	return tags["aws:cloudformation:stack-id"] == r.Stack.ID && tags["aws:cloudformation:logical-id"] == r.LogicalID
 }
 
-// changed reports whether an update changes one of the properties.
+// changed reports whether an update changes one of the properties. The tags of a resource change
+// with those of its stack.
 func (r *Request) changed(names ...string) bool {
 	for _, n := range names {
+		if isTags(n) {
+			if !maps.Equal(r.tags(n), r.before().tags(n)) {
+				return true
+			}
+			continue
+		}
 		if !template.Equal(r.Properties.Get(n), r.Previous.Get(n)) {
 			return true
 		}

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -116,37 +115,4 @@ func vpcLink(c apigatewayapi.Service) Handler {
 			return State{}, false, nil
 		},
 	}
-}
-
-// retag brings the tags of something of API Gateway's to what the template says now.
-func retag(ctx context.Context, c apigatewayapi.Service, r *Request, path string) error {
-	return retagNamed(ctx, c, r, "arn:aws:apigateway:"+r.Stack.Region+"::"+path)
-}
-
-// retagNamed is retag for what has an ARN of its own kind.
-func retagNamed(ctx context.Context, c apigatewayapi.Service, r *Request, arn string) error {
-	if !r.changed("Tags") {
-		return nil
-	}
-	have, err := c.GetTags(ctx, &apigatewayapi.GetTagsRequest{ResourceArn: arn})
-	if err != nil {
-		return err
-	}
-	want := r.marked("Tags")
-	var dropped []string
-	for _, k := range sortedKeys(have.Tags) {
-		if _, kept := want[k]; !kept {
-			dropped = append(dropped, k)
-		}
-	}
-	if len(dropped) > 0 {
-		if _, err := c.UntagResource(ctx, &apigatewayapi.UntagResourceRequest{ResourceArn: arn, TagKeys: dropped}); err != nil {
-			return err
-		}
-	}
-	if maps.Equal(have.Tags, want) {
-		return nil
-	}
-	_, err = c.TagResource(ctx, &apigatewayapi.TagResourceRequest{ResourceArn: arn, Tags: want})
-	return err
 }

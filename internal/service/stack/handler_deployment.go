@@ -92,6 +92,7 @@ func describeStage(ctx context.Context, c apigatewayapi.Service, r *Request, fro
 	p := patch{}
 	described := *r
 	described.Previous, described.Properties = from, to
+	described.PreviousTags = described.Tags // the tags of the stack are the business of stages in the template
 	p.stage(&described)
 	if err := patchStage(ctx, c, r, r.text("StageName"), p); err != nil {
 		return err

@@ -121,28 +121,6 @@ func configurationChanged(r *Request, apart map[string]string) bool {
 	return false
 }
 
-func retagFunction(ctx context.Context, c lambdaapi.Service, r *Request) error {
-	was := *r
-	was.Properties = r.Previous
-	now := r.tags("Tags")
-	var dropped []string
-	for k := range was.tags("Tags") {
-		if _, kept := now[k]; !kept {
-			dropped = append(dropped, k)
-		}
-	}
-	if len(dropped) > 0 {
-		if _, err := c.UntagResource(ctx, &lambdaapi.UntagResourceRequest{Resource: r.Attributes["Arn"], TagKeys: dropped}); err != nil {
-			return err
-		}
-	}
-	if len(now) == 0 {
-		return nil
-	}
-	_, err := c.TagResource(ctx, &lambdaapi.TagResourceRequest{Resource: r.Attributes["Arn"], Tags: now})
-	return err
-}
-
 func concurrency(ctx context.Context, c lambdaapi.Service, r *Request, name string) error {
 	if v := r.Properties.Get("ReservedConcurrentExecutions"); v != nil {
 		in := &lambdaapi.PutFunctionConcurrencyRequest{FunctionName: name}

@@ -218,28 +218,6 @@ func updateRole(ctx context.Context, c iamapi.Service, a attachments, r *Request
 	return a.reconcile(ctx, r.PhysicalID, r.Previous, r.Properties)
 }
 
-func retagRole(ctx context.Context, c iamapi.Service, r *Request) error {
-	was := *r
-	was.Properties = r.Previous
-	var dropped []string
-	now := r.tags("Tags")
-	for k := range was.tags("Tags") {
-		if _, kept := now[k]; !kept {
-			dropped = append(dropped, k)
-		}
-	}
-	if len(dropped) > 0 {
-		if _, err := c.UntagRole(ctx, &iamapi.UntagRoleRequest{RoleName: r.PhysicalID, TagKeys: dropped}); err != nil {
-			return err
-		}
-	}
-	if len(now) == 0 {
-		return nil
-	}
-	_, err := c.TagRole(ctx, &iamapi.TagRoleRequest{RoleName: r.PhysicalID, Tags: iamTags(r)})
-	return err
-}
-
 // inlinePolicy is AWS::IAM::Policy: one document in several roles and users.
 func inlinePolicy(c iamapi.Service) Handler {
 	roles, users := roleAttachments(c), userAttachments(c)
@@ -427,8 +405,13 @@ func principalHandlers(c iamapi.Service) map[string]Handler {
 			return st, a.reconcile(ctx, in.UserName, none, r.Properties)
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
-			if r.changed("Path", "PermissionsBoundary", "Tags") {
-				return State{}, wire.NotImplementedBecause("cloudformation", r.Type, "only Policies and ManagedPolicyArns of a user can be updated")
+			if r.changed("Path", "PermissionsBoundary") {
+				return State{}, wire.NotImplementedBecause("cloudformation", r.Type, "only Policies, ManagedPolicyArns and Tags of a user can be updated")
+			}
+			if r.changed("Tags") {
+				if err := retagUser(ctx, c, r); err != nil {
+					return State{}, err
+				}
 			}
 			return State{PhysicalID: r.PhysicalID, Attributes: r.Attributes}, a.reconcile(ctx, r.PhysicalID, r.Previous, r.Properties)
 		},

@@ -38,7 +38,19 @@ func parameterHandlers(c ssmapi.Service) map[string]Handler {
 	return map[string]Handler{"AWS::SSM::Parameter": {
 		Shapes: []Shape{{Operation: "ssm:PutParameter", Rename: map[string]string{"Tags": skip}}},
 		Create: func(ctx context.Context, r *Request) (State, error) { return put(ctx, r, name(r), false) },
-		Update: func(ctx context.Context, r *Request) (State, error) { return put(ctx, r, r.PhysicalID, true) },
+		Update: func(ctx context.Context, r *Request) (State, error) {
+			st := State{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
+			if configurationChanged(r, map[string]string{"Tags": skip}) { // tags alone make no new version
+				var err error
+				if st, err = put(ctx, r, r.PhysicalID, true); err != nil {
+					return st, err
+				}
+			}
+			if !r.changed("Tags") {
+				return st, nil
+			}
+			return st, retagParameter(ctx, c, r)
+		},
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteParameter(ctx, &ssmapi.DeleteParameterRequest{Name: r.PhysicalID})
 			return err
@@ -91,7 +103,10 @@ func logHandlers(c logsapi.Service) map[string]Handler {
 			return state(r, in.LogGroupName), retention(ctx, r, in.LogGroupName)
 		},
 		Update: func(ctx context.Context, r *Request) (State, error) {
-			return state(r, r.PhysicalID), retention(ctx, r, r.PhysicalID)
+			if err := retention(ctx, r, r.PhysicalID); err != nil || !r.changed("Tags") {
+				return state(r, r.PhysicalID), err
+			}
+			return state(r, r.PhysicalID), retagLogGroup(ctx, c, r)
 		},
 		Delete: func(ctx context.Context, r *Request) error {
 			_, err := c.DeleteLogGroup(ctx, &logsapi.DeleteLogGroupRequest{LogGroupName: r.PhysicalID})

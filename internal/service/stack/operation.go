@@ -191,7 +191,7 @@ func (o *operation) importValue(ctx context.Context, name string) (string, error
 
 // version describes a resource that now exists.
 func (o *operation) version(r template.Resource, needs []string, properties *template.Value, st State) (resourceVersion, error) {
-	sealed, err := o.s.seal(resourcePurpose, resourceSecret{Properties: properties, Attributes: st.Attributes, Ref: st.Ref})
+	sealed, err := o.s.seal(resourcePurpose, resourceSecret{Properties: properties, Attributes: st.Attributes, Ref: st.Ref, Tags: o.stack.Tags})
 	v := resourceVersion{
 		Type: r.Type, PhysicalID: st.PhysicalID, Needs: needs, DeletionPolicy: r.DeletionPolicy,
 		ReplacementPolicy: r.UpdateReplacePolicy, Secret: sealed,

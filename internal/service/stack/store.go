@@ -81,6 +81,7 @@ type resourceSecret struct {
 	Properties *template.Value
 	Attributes map[string]string
 	Ref        string
+	Tags       map[string]string // of the stack, when they were handed on
 }
 
 // resourceRecord is one resource of a stack.

@@ -163,24 +163,22 @@ func (o *operation) reapply(ctx context.Context, id string, r *resourceRecord, b
 	if err := o.s.unseal(resourcePurpose, r.Current.Secret, &is); err != nil {
 		return before, err
 	}
-	now := is.Properties
+	now, tags := is.Properties, is.Tags
 	if wanted != nil {
-		now = wanted
-	}
-	if template.Equal(was.Properties, now) {
-		return before, nil
-	}
-	h := o.s.handlers[before.Type]
-	if h.Update == nil {
-		return before, nil
+		now, tags = wanted, o.stack.Tags
 	}
 	req := o.request(id, before.Type, was.Properties)
 	req.PhysicalID, req.Previous, req.Attributes = before.PhysicalID, now, was.Attributes
+	req.Tags, req.PreviousTags = was.Tags, tags
+	h := o.s.handlers[before.Type]
+	if h.Update == nil || template.Equal(was.Properties, now) && !o.retagged(req) {
+		return before, nil
+	}
 	st, err := h.Update(ctx, req)
 	if err != nil {
 		return before, err
 	}
-	sealed, err := o.s.seal(resourcePurpose, resourceSecret{Properties: was.Properties, Attributes: st.Attributes, Ref: st.Ref})
+	sealed, err := o.s.seal(resourcePurpose, resourceSecret{Properties: was.Properties, Attributes: st.Attributes, Ref: st.Ref, Tags: was.Tags})
 	if err != nil {
 		return before, err
 	}

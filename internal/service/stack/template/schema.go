@@ -64,6 +64,12 @@ func (s *Schema) Replaces(resource, property string) bool {
 	return s.Resources[resource].Properties[property].Replace == "yes"
 }
 
+// HasProperty reports whether a resource type has a top-level property.
+func (s *Schema) HasProperty(resource, property string) bool {
+	_, has := s.Resources[resource].Properties[property]
+	return has
+}
+
 // HasAttribute reports whether Fn::GetAtt knows the attribute.
 func (s *Schema) HasAttribute(resource, attribute string) bool {
 	return contains(s.Resources[resource].Attributes, attribute)
