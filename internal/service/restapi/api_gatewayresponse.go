@@ -125,6 +125,9 @@ func (s *Service) UpdateGatewayResponse(ctx context.Context, in *apigatewayapi.U
 				return err
 			}
 		}
+		if status := wire.Value(out.StatusCode); status != "" && !statusCode.MatchString(status) {
+			return badRequest("Invalid status code for gateway response %s: %s", in.ResponseType, status)
+		}
 		out.DefaultResponse = wire.Bool(false)
 		d.Responses[string(in.ResponseType)] = out
 		return nil

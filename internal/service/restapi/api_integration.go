@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"moat/internal/wire"
 	"moat/internal/wire/apigatewayapi"
@@ -63,7 +64,9 @@ func checkIntegration(operation string, i *apigatewayapi.Integration) error {
 		if wire.Value(i.HttpMethod) == "" {
 			return badRequest("Enumeration value for HttpMethod must be non-empty")
 		}
-		if wire.Value(i.Uri) == "" {
+		uri := wire.Value(i.Uri)
+		web := i.Type == apigatewayapi.IntegrationTypeHTTP || i.Type == apigatewayapi.IntegrationTypeHTTP_PROXY
+		if uri == "" || web && !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") { // no stage variable may be the scheme (recorded)
 			return badRequest("Invalid HTTP endpoint specified for URI")
 		}
 	}

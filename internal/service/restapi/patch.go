@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -262,7 +263,7 @@ func setScalar(v reflect.Value, op apigatewayapi.PatchOperation) error {
 		v.SetInt(n)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return badRequest("Invalid value '%s' for '%s'. Must be a number", text, *op.Path)
 		}
 		v.SetFloat(f)

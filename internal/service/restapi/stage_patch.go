@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +102,9 @@ func patchMethodSetting(st *apigatewayapi.Stage, op apigatewayapi.PatchOperation
 		op.Op, op.Value = replace, defaultOf(member)
 	}
 	if err := (patchRules{at(member, replace)}).apply(&m, []apigatewayapi.PatchOperation{op}); err != nil {
+		if e := (*apigatewayapi.BadRequestException)(nil); errors.As(err, &e) { // in the words of the path that the caller knows
+			return badRequest("%s", strings.Replace(e.ErrorMessage(), "'"+member+"'", "'"+path+"'", 1))
+		}
 		return err
 	}
 	if err := checkSetting(path, m); err != nil {
