@@ -305,9 +305,9 @@ func (x *Exchange) refused(r *Refusal) {
 		status = a.status
 	}
 	x.reply.status = status
-	contentType := a.contentType
-	if contentType == "" {
-		contentType = "application/json"
+	template, contentType := a.template(x), "application/json"
+	if template != nil {
+		contentType = template.contentType
 	}
 	fields := append(x.reply.fields[:0], Field{"x-amzn-RequestId", x.requestID}, Field{"x-amzn-ErrorType", r.errorType()}, Field{"x-amz-apigw-id", x.extendedID})
 	typed := false
@@ -321,7 +321,7 @@ func (x *Exchange) refused(r *Refusal) {
 	if r.Status == http.StatusServiceUnavailable {
 		fields = append(fields, Field{"Retry-After", retryAfter})
 	}
-	x.write(status, fields, a.render(x, r))
+	x.write(status, fields, template.render(x, r))
 }
 
 // write sends a complete answer.

@@ -11,10 +11,15 @@ import (
 
 // answer is a compiled gateway response.
 type answer struct {
-	status      int // 0: that of the refusal
-	headers     []mapping
+	status    int // 0: that of the refusal
+	headers   []mapping
+	templates []answerTemplate // the default first; none: the default body
+}
+
+// answerTemplate is the body for readers of a media type.
+type answerTemplate struct {
 	contentType string
-	body        []piece // nil: the default body
+	body        []piece
 }
 
 // piece of a template: text, or a variable when name is set.
@@ -62,23 +67,37 @@ func compileAnswer(name string, r Response) (answer, error) {
 	if a.headers, err = compileAnswerHeaders(where, r.ResponseParameters); err != nil {
 		return a, err
 	}
-	if len(r.ResponseTemplates) > 0 {
-		a.contentType = templateType(r.ResponseTemplates)
-		a.body = compileTemplate(r.ResponseTemplates[a.contentType])
+	for _, contentType := range templateTypes(r.ResponseTemplates) {
+		a.templates = append(a.templates, answerTemplate{contentType, compileTemplate(r.ResponseTemplates[contentType])})
 	}
 	return a, nil
 }
 
-// templateType picks application/json, or the first type by name.
-func templateType(templates map[string]string) string {
-	if _, ok := templates["application/json"]; ok {
-		return "application/json"
+// templateTypes are the types of templates: application/json, then by name.
+func templateTypes(templates map[string]string) []string {
+	names := slices.Sorted(maps.Keys(templates))
+	if i := slices.Index(names, "application/json"); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, "application/json")
 	}
-	names := make([]string, 0, len(templates))
-	for name := range templates {
-		names = append(names, name)
+	return names
+}
+
+// template picks the template by the client's Accept, else the first; nil: the default body.
+func (a *answer) template(x *Exchange) *answerTemplate {
+	if len(a.templates) == 0 {
+		return nil
 	}
-	return slices.Min(names)
+	if len(a.templates) > 1 {
+		for part := range strings.SplitSeq(x.get("Accept"), ",") {
+			wanted := mediaType(part)
+			for i := range a.templates {
+				if mediaType(a.templates[i].contentType) == wanted {
+					return &a.templates[i]
+				}
+			}
+		}
+	}
+	return &a.templates[0]
 }
 
 // compileAnswerHeaders reads {"gatewayresponse.header.X": expression}. The expressions are
@@ -221,12 +240,12 @@ func (r *Refusal) variable(name string) string {
 }
 
 // render writes the body of a refusal.
-func (a *answer) render(x *Exchange, r *Refusal) []byte {
-	if a.body == nil {
+func (t *answerTemplate) render(x *Exchange, r *Refusal) []byte {
+	if t == nil {
 		return defaultBody(r)
 	}
 	var out []byte
-	for _, p := range a.body {
+	for _, p := range t.body {
 		switch p.name {
 		case "":
 			out = append(out, p.text...)
