@@ -61,7 +61,7 @@ func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 		ContentLength: r.Length, Host: r.Host, RemoteAddr: r.RemoteAddr, RequestURI: r.Target, Close: !r.head.persistent(r.Minor), Body: http.NoBody}
 	if r.Length != 0 {
 		body := &bridgeBody{b: r.Body, req: req}
-		req.Body = body
+		req.Body, r.Body.shared = body, true
 	}
 	if r.Length < 0 {
 		req.TransferEncoding = []string{"chunked"}

@@ -133,7 +133,7 @@ func TestPark_HalfAHeader(t *testing.T) {
 	s.settle(1, 0)
 	s.pass(time.Minute)
 	send(t, c, "GET / HTTP/1.1\r\nHos")
-	until(t, "it does not read", func() bool { return s.busy() == 1 })
+	until(t, "it does not read", func() bool { return s.reading() == 1 })
 	s.pass(9 * time.Second)
 	if s.Connections() != 1 {
 		t.Fatal("it ended too early")

@@ -46,6 +46,7 @@ func startPump(u *upstream, call *Call) *pump {
 	p.body = body
 	if b, ok := body.(*Body); ok {
 		b.invite() // here: the answer belongs to this goroutine
+		b.pump = p
 	}
 	go func() {
 		defer close(p.done)
@@ -98,6 +99,7 @@ func (p *pump) end() {
 			<-p.done
 			b.resume()
 		}
+		b.pump = nil
 	case Interruptible:
 		if !p.finished() {
 			b.Interrupt()

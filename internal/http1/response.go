@@ -54,7 +54,7 @@ func (w *Response) Head(status int, fields []Field, length int64) {
 	if !dated {
 		w.out = append(append(append(w.out, "Date: "...), *w.c.srv.clock.date.Load()...), '\r', '\n')
 	}
-	if w.asks { // the body was never asked for: whether it comes is not known
+	if w.asks || w.c.w.body.holdsUp() { // in the former case the body was never asked for: whether it comes is not known
 		w.close = true
 	}
 	switch {

@@ -141,8 +141,12 @@ func TestServer_UnreadBody(t *testing.T) {
 	if got := s.ask(small + chunks + get + "Connection: close\r\n\r\n"); statuses(got) != "200 200 200" {
 		t.Errorf("small: %q", got)
 	}
-	if got := s.ask(post + "Content-Length: 100000000\r\n\r\n" + strings.Repeat("x", 400<<10)); statuses(got) != "200" {
+	// A client that is not told would send its next request into a connection that closes.
+	if got := s.ask(post + "Content-Length: 100000000\r\n\r\n" + strings.Repeat("x", 400<<10)); statuses(got) != "200" || !strings.Contains(got, "Connection: close\r\n") {
 		t.Errorf("large: %q", got)
+	}
+	if got := s.ask(small + get + "Connection: close\r\n\r\n"); statuses(got) != "200 200" || strings.Count(got, "Connection: close\r\n") != 1 {
+		t.Errorf("small, kept: %q", got)
 	}
 }
 
@@ -277,6 +281,18 @@ func (s *server) busy() (n int) {
 	return n
 }
 
+// reading counts the connections whose time for a head has begun.
+func (s *server) reading() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.state.Load() == stateBusy && c.watch.at.Load() == s.clock.now.Load()+int64(s.cfg.HeadTimeout) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestServer_SlowClients(t *testing.T) {
 	t.Parallel()
 	var bodies atomic.Int32
@@ -297,7 +313,7 @@ func TestServer_SlowClients(t *testing.T) {
 	send(t, idle, get+"\r\n")
 	idler := bufio.NewReader(idle)
 	answersOf(t, idler, "GET", 1)
-	until(t, "the requests did not begin", func() bool { return s.busy() == 2 && bodies.Load() == 1 })
+	until(t, "the requests did not begin", func() bool { return s.busy() == 2 && s.reading() == 1 && bodies.Load() == 1 })
 	s.pass(9 * time.Second)
 	if n := s.Connections(); n != 4 {
 		t.Fatalf("%d connections are left too early", n)

@@ -131,6 +131,8 @@ type Body struct {
 	waste   int64
 	err     error // sticky; io.EOF after the end
 	ask     *Response
+	pump    *pump // reads it beside the handler
+	shared  bool  // others may read it beside the handler
 	declare string
 	trailer []Field
 }
@@ -329,6 +331,15 @@ func (b *Body) begin(s *stream, length, limit int64, h *head) {
 	default:
 		b.err = io.EOF
 	}
+}
+
+// holdsUp reports whether what is left of the body, as the answer begins, ends the connection: more than is read
+// away behind an answer, or what an upstream that has answered already does not wait for.
+func (b *Body) holdsUp() bool {
+	if b.pump != nil { // who reads it now
+		return !b.pump.finished()
+	}
+	return !b.shared && b.kind == bodyFixed && b.err == nil && b.left > unreadBound
 }
 
 // invite asks for a body that waits for 100 Continue.
