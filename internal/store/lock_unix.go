@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,7 @@ import (
 
 // lockFile takes the lock that keeps a second process away from a SQLite file.
 // The lock ends with the process, also when it is killed.
-func lockFile(path string) (*os.File, error) {
+func lockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -23,5 +24,13 @@ func lockFile(path string) (*os.File, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return fileLock{f}, nil
+}
+
+// fileLock gives its lock back by name: a process that is being started holds every open file for a moment, and with the
+// file the lock, which closing it here would leave there.
+type fileLock struct{ f *os.File }
+
+func (l fileLock) Close() error {
+	return errors.Join(unix.Flock(int(l.f.Fd()), unix.LOCK_UN), l.f.Close())
 }

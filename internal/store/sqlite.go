@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 type sqliteEngine struct {
 	db    *DB
 	dsn   string
-	lock  *os.File
+	lock  io.Closer
 	group group
 	level string // of PRAGMA synchronous
 

@@ -29,7 +29,7 @@ import (
 //	  head                                        number and hash of the last line that is on disk
 type folder struct {
 	dir    string
-	lock   *os.File
+	lock   io.Closer
 	links  links
 	active *os.File
 	size   int64

@@ -4,13 +4,14 @@ package trail
 
 import (
 	"errors"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // lockFile takes the lock of a chain, or gives [errHeld]. It ends with the process.
-func lockFile(path string) (*os.File, error) {
+func lockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -21,5 +22,13 @@ func lockFile(path string) (*os.File, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return fileLock{f}, nil
+}
+
+// fileLock gives its lock back by name: a process that is being started holds every open file for a moment, and with the
+// file the lock, which closing it here would leave there.
+type fileLock struct{ f *os.File }
+
+func (l fileLock) Close() error {
+	return errors.Join(unix.Flock(int(l.f.Fd()), unix.LOCK_UN), l.f.Close())
 }
