@@ -332,6 +332,11 @@ func (k *keyring) scan(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for _, id := range k.young { // one that was made while we read is not in the list
+		if !slices.Contains(young, id) {
+			young = append(young, id)
+		}
+	}
 	k.young = young
 	return nil
 }

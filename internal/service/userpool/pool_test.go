@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,6 +194,24 @@ func TestService_Run(t *testing.T) {
 	}
 	if strings.Contains(string(keys.jwks), `"d"`) {
 		t.Error("a private key is published")
+	}
+}
+
+// A pool that is made while the list of pools is read gets its second key, too: the list does not have it, who made
+// it has told of it.
+func TestKeyring_scanMissesAPool(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.keys.mu.Lock()
+	h.keys.young = []string{"us-east-1_MadeNow00"}
+	h.keys.mu.Unlock()
+	if err := h.keys.scan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.keys.mu.Lock()
+	defer h.keys.mu.Unlock()
+	if !slices.Contains(h.keys.young, "us-east-1_MadeNow00") {
+		t.Errorf("the pools that lack a key are %v", h.keys.young)
 	}
 }
 
