@@ -102,66 +102,83 @@ func (s *Service) ConfirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 	return &api.ConfirmForgotPasswordResponse{}, exception(s.confirmForgotPassword(ctx, in))
 }
 
-func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForgotPasswordRequest) error {
-	var p Pool
-	var c Client
-	var u User
+// recovering is what is known of a recovery before its code is looked at.
+type recovering struct {
+	p       Pool
+	c       Client
+	u       User
+	threat  threat
+	leaked  bool   // attackers have the new password, and it is noted only
+	refusal error  // why there is nobody to recover, which a client may not know
+	who     string // the user's key, or that of nobody
+}
+
+// recovering finds the user and checks what has nothing to do with the code.
+func (s *Service) recovering(ctx context.Context, in *api.ConfirmForgotPasswordRequest) (r recovering, err error) {
 	var lookup error
-	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		if p, c, err = s.both(tx, in.ClientId); err != nil {
+	err = s.db.View(ctx, func(tx *store.Tx) (err error) {
+		if r.p, r.c, err = s.both(tx, in.ClientId); err != nil {
 			return err
 		}
-		if u, lookup = s.findUser(tx, &p, in.Username); lookup != nil && !errors.Is(lookup, store.ErrNotFound) {
+		if r.u, lookup = s.findUser(tx, &r.p, in.Username); lookup != nil && !errors.Is(lookup, store.ErrNotFound) {
 			return lookup
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return r, err
 	}
-	if err := s.checkSecretHash(&c, deref(in.SecretHash), in.Username); err != nil {
-		return err
+	if err := s.checkSecretHash(&r.c, deref(in.SecretHash), in.Username); err != nil {
+		return r, err
 	}
-	threat, err := s.threatOf(ctx, &p, &c, origin{user: in.UserContextData})
-	if err = errors.Join(err, threat.admit()); err != nil {
-		return err
+	r.threat, err = s.threatOf(ctx, &r.p, &r.c, origin{user: in.UserContextData})
+	if err = errors.Join(err, r.threat.admit()); err != nil {
+		return r, err
 	}
-	if err := checkPassword(p.Settings.Password, in.Password); err != nil {
-		return err
+	if err := checkPassword(r.p.Settings.Password, in.Password); err != nil {
+		return r, err
 	}
-	leaked, err := s.checkLeaked(&threat, api.EventFilterTypePASSWORD_CHANGE, in.Password)
+	if r.leaked, err = s.checkLeaked(&r.threat, api.EventFilterTypePASSWORD_CHANGE, in.Password); err != nil {
+		return r, err
+	}
+	_, r.refusal = recoverable(&r.p, &r.u, lookup)
+	if r.refusal != nil && !r.c.hidesUsers() {
+		return r, r.refusal
+	}
+	r.who = r.u.Key
+	if r.refusal != nil {
+		r.who = s.nobody(&r.p, in.Username)
+	}
+	return r, nil
+}
+
+func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForgotPasswordRequest) error {
+	r, err := s.recovering(ctx, in)
 	if err != nil {
 		return err
 	}
-	_, refusal := recoverable(&p, &u, lookup)
-	if refusal != nil && !c.hidesUsers() {
-		return refusal
-	}
-	pw, err := s.newPassword(p.ID, u.Name, in.Password) // for nobody, too: the same work
+	p := &r.p
+	pw, err := s.newPassword(p.ID, r.u.Name, in.Password) // for nobody, too: the same work
 	if err != nil {
 		return err
-	}
-	who := u.Key
-	if refusal != nil {
-		who = s.nobody(&p, in.Username)
 	}
 	// Whether the password is an old one is looked at only for who has the code, and told when
 	// that is certain: to anybody else the answer, and its time, would tell which passwords the
 	// user has, and uncounted.
 	var used error
-	fits, err := s.fits(ctx, p.ID, who, purposeRecovery, in.ConfirmationCode)
-	if err == nil && fits {
-		used = s.checkHistory(&p, &u, in.Password)
-	}
+	fits, err := s.fits(ctx, p.ID, r.who, purposeRecovery, in.ConfirmationCode)
 	if err != nil {
 		return err
+	}
+	if fits {
+		used = s.checkHistory(p, &r.u, in.Password)
 	}
 	var verdict error
 	var confirmed User
 	err = s.db.Update(ctx, func(tx *store.Tx) error {
 		var code Code
-		code, verdict, err = s.redeem(tx, p.ID, who, purposeRecovery, in.ConfirmationCode)
-		if err != nil || verdict != nil || refusal != nil {
+		code, verdict, err = s.redeem(tx, p.ID, r.who, purposeRecovery, in.ConfirmationCode)
+		if err != nil || verdict != nil || r.refusal != nil {
 			return err
 		}
 		if !fits { // it came in this moment, and the history was not looked at
@@ -170,11 +187,11 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 		if used != nil {
 			return used // which undoes the transaction: the code can be used with another password
 		}
-		u, err := s.tables.users.Get(tx, p.ID, who)
+		u, err := s.tables.users.Get(tx, p.ID, r.who)
 		if err != nil {
 			return missing(err, userNotFound, "Username/client id combination not found.")
 		}
-		u.setPassword(&p, pw)
+		u.setPassword(p, pw)
 		code.prove(&u)
 		if u.Status == string(api.UserStatusTypeRESET_REQUIRED) {
 			u.Status = string(api.UserStatusTypeCONFIRMED)
@@ -183,15 +200,15 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 			return err
 		}
 		confirmed = u
-		if err := s.note(tx, &threat, &u, api.EventTypeForgotPassword, c.ID, leaked); err != nil {
+		if err := s.note(tx, &r.threat, &u, api.EventTypeForgotPassword, r.c.ID, r.leaked); err != nil {
 			return err
 		}
-		return s.putUser(tx, &p, &u, false)
+		return s.putUser(tx, p, &u, false)
 	})
-	if err = errors.Join(err, verdict); err != nil || refusal != nil {
+	if err = errors.Join(err, verdict); err != nil || r.refusal != nil {
 		return err
 	}
-	return s.postConfirmation(ctx, &p, &confirmed, "ConfirmForgotPassword", occasion{client: in.ClientId, metadata: in.ClientMetadata})
+	return s.postConfirmation(ctx, p, &confirmed, "ConfirmForgotPassword", occasion{client: in.ClientId, metadata: in.ClientMetadata})
 }
 
 // AdminResetUserPassword makes the password useless and sends a recovery code.
