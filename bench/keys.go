@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -87,26 +86,16 @@ func (r *rig) keyedRoute(ctx context.Context) (a *api, plan string, err error) {
 }
 
 // copyKeys makes copies of a key with its index rows in one transaction, until there are so many.
-func copyKeys(ctx context.Context, file, id string, have, size int) (err error) {
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(off)&_pragma=cache_size(-200000)")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for table, key := range map[string]string{"restapi_key": "id", "restapi_key__value": "k_id", "restapi_key__plan": "k_id"} {
-		if err := copyRows(ctx, tx, table, key, id, have, size); err != nil {
-			return fmt.Errorf("%s: %w", table, err)
+func copyKeys(ctx context.Context, file, id string, have, size int) error {
+	return offline(ctx, file, func(tx *sql.Tx) error {
+		for table, key := range map[string]string{"restapi_key": "id", "restapi_key__value": "k_id", "restapi_key__plan": "k_id"} {
+			if err := copyRows(ctx, tx, table, key, id, have, size); err != nil {
+				return fmt.Errorf("%s: %w", table, err)
+			}
 		}
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE moat_counters SET value = value + ? WHERE name = 'restapi_key_count' AND key LIKE '%|%'`, size-have); err != nil {
+		_, err := tx.ExecContext(ctx, `UPDATE moat_counters SET value = value + ? WHERE name = 'restapi_key_count' AND key LIKE '%|%'`, size-have)
 		return err
-	}
-	return tx.Commit()
+	})
 }
 
 // copyRows copies the row of a key in one of its tables.

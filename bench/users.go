@@ -140,8 +140,13 @@ func (r *rig) grow(ctx context.Context, b *bench, size int) error {
 }
 
 // multiply copies the first user's record and index rows in one transaction.
-func multiply(ctx context.Context, file string, size int) (err error) {
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(off)")
+func multiply(ctx context.Context, file string, size int) error {
+	return offline(ctx, file, func(tx *sql.Tx) error { return multiplyIn(ctx, tx, size) })
+}
+
+// offline changes the database of a server that is stopped, in one transaction.
+func offline(ctx context.Context, file string, change func(tx *sql.Tx) error) (err error) {
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(off)&_pragma=cache_size(-200000)")
 	if err != nil {
 		return err
 	}
@@ -151,6 +156,13 @@ func multiply(ctx context.Context, file string, size int) (err error) {
 		return err
 	}
 	defer tx.Rollback()
+	if err := change(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func multiplyIn(ctx context.Context, tx *sql.Tx, size int) error {
 	var have int
 	var sub string
 	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM userpool_users WHERE username LIKE 'copy-%'`).Scan(&have); err != nil {
@@ -173,7 +185,7 @@ func multiply(ctx context.Context, file string, size int) (err error) {
 			return fmt.Errorf("%s: %w", table, err)
 		}
 	}
-	return tx.Commit()
+	return nil
 }
 
 func columnsOf(ctx context.Context, tx *sql.Tx, table string) (names []string, err error) {

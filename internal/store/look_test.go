@@ -14,15 +14,30 @@ type looker struct {
 	Words []string
 }
 
-// A look sees each transaction's own state, whatever was kept before.
-func TestTable_Look(t *testing.T) {
-	t.Parallel()
+func lookers() *Table[looker] {
+	return NewTable(Schema[looker]{Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} }})
+}
+
+// inMemory is a database that ends with its test.
+func inMemory(t *testing.T) *DB {
+	t.Helper()
 	db, err := Open(t.Context(), Config{Path: ":memory:"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	table := NewTable(Schema[looker]{Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} }})
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// A look sees each transaction's own state, whatever was kept before.
+func TestTable_Look(t *testing.T) {
+	t.Parallel()
+	db := inMemory(t)
+	table := lookers()
 	if err := db.Create(table); err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +105,7 @@ func TestTable_Look(t *testing.T) {
 // was not, and a transaction that is undone leaves nothing behind.
 func TestTable_Look_remembers(t *testing.T) {
 	t.Parallel()
-	db, err := Open(t.Context(), Config{Path: ":memory:"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := inMemory(t)
 	table := NewTable(Schema[looker]{
 		Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} },
 		Indexes: []Index[looker]{{Name: "word", Columns: []string{"word"}, Of: func(l *looker) [][]string { return [][]string{{l.Words[0]}} }}},
@@ -199,12 +210,8 @@ func (c counting) query(ctx context.Context, query string, args, dest []any, eac
 // Of many who write and look at once, nobody sees less than what was answered before.
 func TestTable_Look_concurrent(t *testing.T) {
 	t.Parallel()
-	db, err := Open(t.Context(), Config{Path: ":memory:"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	table := NewTable(Schema[looker]{Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} }})
+	db := inMemory(t)
+	table := lookers()
 	if err := db.Create(table); err != nil {
 		t.Fatal(err)
 	}
@@ -257,11 +264,7 @@ func TestTable_Look_concurrent(t *testing.T) {
 // A replacement is found by its new values, whether or not its index rows are others.
 func TestTable_Replace(t *testing.T) {
 	t.Parallel()
-	db, err := Open(t.Context(), Config{Path: ":memory:"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := inMemory(t)
 	table := NewTable(Schema[looker]{
 		Name: "lookers", Key: []string{"name"}, KeyOf: func(l *looker) []string { return []string{l.Name} },
 		Indexes: []Index[looker]{{Name: "word", Columns: []string{"word"}, Of: func(l *looker) [][]string { return [][]string{{l.Words[0]}} }}},
