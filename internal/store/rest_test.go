@@ -67,3 +67,26 @@ func TestRest(t *testing.T) {
 		})
 	}
 }
+
+// A server that rests takes no connection that a View is about to have: in memory there is one for each View and no other.
+func TestRest_leavesViewsTheirs(t *testing.T) {
+	t.Parallel()
+	db := inMemory(t)
+	e := db.engine.(*sqliteEngine)
+	for range cap(e.free) {
+		<-e.free
+	}
+	first := e.idle[0]
+	if err := e.shrinkReader(t.Context()); err != nil || e.idle[0] != first {
+		t.Errorf("a connection was taken that others wait for (%v)", err)
+	}
+	for range cap(e.free) {
+		e.free <- struct{}{}
+	}
+	if err := e.shrinkReader(t.Context()); err != nil || e.idle[0] == first || e.idle[len(e.idle)-1] != first {
+		t.Errorf("the connection at rest was not looked at (%v)", err)
+	}
+	if len(e.free) != cap(e.free) || len(e.idle) != cap(e.free) {
+		t.Errorf("%d places and %d connections are left of %d", len(e.free), len(e.idle), cap(e.free))
+	}
+}

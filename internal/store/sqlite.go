@@ -174,8 +174,16 @@ func (e *sqliteEngine) rest(ctx context.Context) error {
 
 const shrink = "PRAGMA shrink_memory"
 
-// shrinkReader takes the connection that has been idle for longest and puts it behind the others.
+// shrinkReader takes the connection that has been idle for longest and puts it behind the others. It
+// counts as a View while it has it: else a View would find none left, and cannot open another on a
+// file without a name.
 func (e *sqliteEngine) shrinkReader(ctx context.Context) error {
+	select {
+	case <-e.free:
+	default: // every connection is at work, or about to be
+		return nil
+	}
+	defer func() { e.free <- struct{}{} }()
 	e.mu.Lock()
 	if len(e.idle) == 0 || e.closed {
 		e.mu.Unlock()
