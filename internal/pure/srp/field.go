@@ -25,7 +25,7 @@ type field struct {
 
 func newField() *field {
 	f := &field{}
-	f.n.setBytes(modulus().Bytes())
+	f.n.setBytes(modulusBytes())
 	f.one.sub(&f.n) // 2^3072 - N, below N for its highest bit is set
 	rr := f.one     // stands for 1
 	for range 3 {
@@ -36,7 +36,7 @@ func newField() *field {
 	}
 	f.rr = rr
 	if montgomery.Available() {
-		f.vector, _ = montgomery.NewModulus(modulus().Bytes()) // N is odd and has 3,072 bits
+		f.vector, _ = montgomery.NewModulus(modulusBytes()) // N is odd and has 3,072 bits
 	}
 	return f
 }
@@ -57,8 +57,14 @@ func (f *field) enter(b []byte) (x element, ok bool) {
 
 // leave writes what x stands for, in Size bytes.
 func (f *field) leave(x *element) []byte {
-	f.mul(x, x, &element{1})
-	return x.bytes()
+	n := f.number(x)
+	return n.bytes()
+}
+
+// number is what x stands for, as it is.
+func (f *field) number(x *element) (n element) {
+	f.mul(&n, x, &element{1})
+	return n
 }
 
 // setBytes reads a number of Size bytes or less, the highest byte first.
@@ -201,16 +207,22 @@ func (f *field) exp(z, x *element, e []byte) {
 
 // toVector and fromVector change the form of a value, by way of the number that it stands for.
 func (f *field) toVector(x *element) montgomery.Number {
-	t := *x
-	v, _ := f.vector.Enter(f.leave(&t)) // what leaves is below N
+	v, _ := f.vector.Enter(f.leave(x)) // what leaves is below N
 	return v
 }
 
 func (f *field) fromVector(v *montgomery.Number) element {
+	x := f.vectorNumber(v)
+	f.mul(&x, &x, &f.rr)
+	return x
+}
+
+// vectorNumber is number for what is in the vector's form.
+func (f *field) vectorNumber(v *montgomery.Number) (n element) {
 	var b [Size]byte
 	f.vector.Leave(b[:], v)
-	x, _ := f.enter(b[:])
-	return x
+	n.setBytes(b[:])
+	return n
 }
 
 // choose sets x to the element of a table with a secret index, by reading all of them.

@@ -96,7 +96,7 @@ func TestField_powers(t *testing.T) {
 		for _, e := range exponents {
 			two := bigmod.NewNat().SetUint(2).ExpandFor(n)
 			got := table.exp(f, (*[SecretSize]byte)(e))
-			if want := bigmod.NewNat().Exp(two, e, n).Bytes(n); !bytes.Equal(f.leave(&got), want) {
+			if want := bigmod.NewNat().Exp(two, e, n).Bytes(n); !bytes.Equal(got.bytes(), want) {
 				t.Errorf("%s: g^%x by the table: got %x, want %x", name, e, got.bytes(), want)
 			}
 			for _, x := range edges() {
@@ -140,11 +140,14 @@ func TestField_enter(t *testing.T) {
 func TestServer_allocations(t *testing.T) {
 	v, secret := Verifier(alice, []byte("salt"), "p"), bytes.Repeat([]byte{7}, SecretSize)
 	server.powers()
+	text := Hex(v)
 	for name, c := range map[string]struct {
 		most float64
 		do   func() bool
 	}{
 		"Public":  {1, func() bool { _, err := server.Public(v, secret); return err == nil }},
+		"Key":     {30, func() bool { _, err := server.Key(v, secret, v, secret); return err == nil }},
+		"Parse":   {2, func() bool { _, err := ParsePublic(text); return err == nil }},
 		"Matches": {12, func() bool { return server.Matches(alice, []byte("salt"), v, "p") }},
 	} {
 		if n := testing.AllocsPerRun(3, func() {

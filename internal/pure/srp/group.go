@@ -2,6 +2,7 @@ package srp
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"math/big"
 )
 
@@ -23,6 +24,11 @@ const modulusHex = "" +
 func modulus() *big.Int {
 	n, _ := new(big.Int).SetString(modulusHex, 16)
 	return n
+}
+
+func modulusBytes() []byte {
+	b, _ := hex.DecodeString(modulusHex)
+	return b
 }
 
 // two is the generator.

@@ -33,8 +33,8 @@ func newPowers(f *field) *powers {
 	return v
 }
 
-// exp returns g to the power of a secret of SecretSize bytes. Each digit costs the
-// reading of its whole row and one multiplication, whatever it is.
+// exp returns the number that g to the power of a secret of SecretSize bytes is. Each digit
+// costs the reading of its whole row and one multiplication, whatever it is.
 func (p *powers) exp(f *field, e *[SecretSize]byte) element {
 	if p.vector != nil {
 		return p.vectorExp(f, e)
@@ -45,7 +45,7 @@ func (p *powers) exp(f *field, e *[SecretSize]byte) element {
 		t.choose(&p.words[i], digit(e, i))
 		f.mul(&z, &z, &t)
 	}
-	return z
+	return f.number(&z)
 }
 
 func (p *powers) vectorExp(f *field, e *[SecretSize]byte) element {
@@ -55,7 +55,7 @@ func (p *powers) vectorExp(f *field, e *[SecretSize]byte) element {
 		f.vector.Choose(&t, &p.vector[i], digit(e, i))
 		f.vector.Product(&z, &z, &t)
 	}
-	return f.fromVector(&z)
+	return f.vectorNumber(&z)
 }
 
 // digit is the i-th hexadecimal digit of a secret, from its lowest.

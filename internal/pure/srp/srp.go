@@ -3,13 +3,13 @@
 // and a session key derived under the label "Caldera Derived Key".
 //
 // The package holds no state and reads no clock. All arithmetic with secrets, be they exponents or verifiers, is
-// done in a time that does not depend on them; numbers that travel in the open use [math/big].
+// done in a time that does not depend on them.
 package srp
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -78,17 +78,24 @@ func ValidVerifier(verifier []byte) bool {
 // padded. Zero modulo N would fix the session key, so it is refused, and so is
 // anything not below N.
 func ParsePublic(text string) ([]byte, error) {
-	if text == "" || len(text) > 2*Size+2 {
+	var digits [2*Size + 2]byte
+	if text == "" || len(text) > len(digits) {
 		return nil, ErrPublic
 	}
-	n, ok := new(big.Int).SetString(text, 16)
-	if !ok || n.Sign() <= 0 || text[0] == '+' || text[0] == '-' {
+	padding := digits[:len(digits)-len(text)]
+	for i := range padding {
+		padding[i] = '0'
+	}
+	copy(digits[len(padding):], text)
+	n := make([]byte, Size+1)
+	if _, err := hex.Decode(n, digits[:]); err != nil {
 		return nil, ErrPublic
 	}
-	if n.Cmp(modulus()) >= 0 {
+	above, n := n[0], n[1:]
+	if above != 0 || allZero(n) || bytes.Compare(n, modulusBytes()) >= 0 {
 		return nil, ErrPublic
 	}
-	return n.FillBytes(make([]byte, Size)), nil
+	return n, nil
 }
 
 // Proof is the signature over a challenge: HMAC of pool, user, secret block and
@@ -155,5 +162,9 @@ func pad(b []byte) []byte {
 }
 
 func allZero(b []byte) bool {
-	return subtle.ConstantTimeCompare(b, make([]byte, len(b))) == 1
+	var any byte
+	for _, v := range b {
+		any |= v
+	}
+	return any == 0
 }

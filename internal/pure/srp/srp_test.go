@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -84,6 +86,13 @@ func TestExchange(t *testing.T) {
 // The reference is written with math/big straight from RFC 5054 section 2.6.
 func TestServerKey_reference(t *testing.T) {
 	t.Parallel()
+	for name, f := range fields() {
+		t.Run(name, func(t *testing.T) { referTo(t, newServer(f)) })
+	}
+}
+
+// referTo compares a server with the formulas.
+func referTo(t *testing.T, server *Server) {
 	n, g := modulus(), big.NewInt(2)
 	for range 4 {
 		salt, err := NewSalt(rand.Reader)
@@ -171,6 +180,60 @@ func TestParsePublic(t *testing.T) {
 	}
 }
 
+// scanPublic is ParsePublic as math/big would do it.
+func scanPublic(text string) []byte {
+	n, ok := new(big.Int).SetString(text, 16)
+	if !ok || len(text) > 2*Size+2 || n.Sign() <= 0 || n.Cmp(modulus()) >= 0 || text[0] == '+' || text[0] == '-' {
+		return nil
+	}
+	return n.FillBytes(make([]byte, Size))
+}
+
+func FuzzParsePublic(f *testing.F) {
+	n := modulus()
+	for _, text := range []string{"", "0", "00", "g", "1g", "-1", "+1", "1_0", "0x1", "\x00", "é", n.Text(16), strings.ToUpper(n.Text(16)), "0" + n.Text(16), "00" + n.Text(16), "1" + n.Text(16)} {
+		f.Add(text)
+	}
+	for _, x := range edges() {
+		f.Add(x.Text(16))
+		f.Add("0" + x.Text(16))
+		f.Add(strings.ToUpper("00" + x.Text(16)))
+		f.Add(new(big.Int).Add(n, x).Text(16))
+		f.Add(fmt.Sprintf("%0770x", x))
+		f.Add(fmt.Sprintf("%0771x", x))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := ParsePublic(text)
+		if want := scanPublic(text); !bytes.Equal(got, want) || (err == nil) != (want != nil) || err != nil && !errors.Is(err, ErrPublic) {
+			t.Errorf("%q: got %x, %v, want %x", text, got, err, want)
+		}
+	})
+}
+
+// What no group element is is refused by each way to compute.
+func TestServer_refuses(t *testing.T) {
+	t.Parallel()
+	good, big, long := bytes.Repeat([]byte{1}, Size), bytes.Repeat([]byte{0xff}, Size), make([]byte, Size+1)
+	secret, u := bytes.Repeat([]byte{1}, SecretSize), bytes.Repeat([]byte{2}, SecretSize)
+	for name, f := range fields() {
+		s := newServer(f)
+		key := func(a, u, v []byte) error { _, err := s.Key(a, u, v, secret); return err }
+		public := func(v, b []byte) error { _, err := s.Public(v, b); return err }
+		for i, c := range []struct{ got, want error }{
+			{key(good, u, good), nil}, {public(good, secret), nil},
+			{key(good, make([]byte, SecretSize), good), ErrPublic}, {key(good, nil, good), ErrPublic},
+			{key(big, u, good), ErrPublic}, {key(long, u, good), ErrPublic}, {key(modulusBytes(), u, good), ErrPublic},
+			{key(good, u, big), ErrVerifier}, {key(good, u, long), ErrVerifier}, {key(good, u, modulusBytes()), ErrVerifier},
+			{public(big, secret), ErrVerifier}, {public(long, secret), ErrVerifier}, {public(modulusBytes(), secret), ErrVerifier},
+			{public(good, secret[1:]), ErrSecret}, {public(good, nil), ErrSecret},
+		} {
+			if !errors.Is(c.got, c.want) {
+				t.Errorf("%s: case %d: got %v, want %v", name, i, c.got, c.want)
+			}
+		}
+	}
+}
+
 func TestPad(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"7f": "7f", "80": "0080", "0080": "0080", "0001": "01", "00": "00", "ff01": "00ff01"} {
@@ -180,6 +243,15 @@ func TestPad(t *testing.T) {
 		}
 		if got := hex.EncodeToString(pad(raw)); got != want {
 			t.Errorf("pad(%s): got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func BenchmarkParsePublic(b *testing.B) {
+	text := new(big.Int).Sub(modulus(), big.NewInt(1)).Text(16)
+	for b.Loop() {
+		if _, err := ParsePublic(text); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
