@@ -2,7 +2,6 @@ package trail
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"testing"
 
 	"moat/internal/wire/iamapi"
@@ -22,11 +21,7 @@ func BenchmarkEvent(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		text, err := json.Marshal(&ev)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := l.next(text, nil); err != nil {
+		if _, err := l.next(ev.append(nil), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -40,5 +35,18 @@ func BenchmarkQueue(b *testing.B) {
 			q.done(records)
 		}
 		q.put(r)
+	}
+}
+
+func BenchmarkSignIn(b *testing.B) {
+	c := encoder{account: account, random: rand.Reader}
+	r, room := signIn(newClock()), []byte(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		e, err := c.event(&r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		room = e.append(room[:0])
 	}
 }

@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"io"
 	"path"
+	"reflect"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/policy"
 	"moat/internal/wire"
 )
@@ -103,14 +102,16 @@ const (
 	resultImplicit = "implicitDeny"
 )
 
-// encoder makes events of records. It is safe for concurrent use.
+// encoder makes events of records. It belongs to one goroutine at a time.
 type encoder struct {
-	account string
-	random  io.Reader
-	plans   sync.Map // members of each message type, as []member
+	account  string
+	random   io.Reader
+	plans    map[reflect.Type]*plan // of each type of a message
+	messages []byte                 // of the event that was made last
 }
 
-// event makes the event of a record. Secrets stay behind: see [encoder.message].
+// event makes the event of a record. Secrets stay behind: see [encoder.message]. Its messages are
+// overwritten by those of the next event.
 func (c *encoder) event(r *wire.Record) (Event, error) {
 	account := c.account
 	at := r.Time.Add(r.Latency).UTC()
@@ -148,17 +149,20 @@ func (c *encoder) call(e *Event, r *wire.Record) {
 	if isData(r.Service, r.Operation) {
 		e.ManagementEvent, e.EventCategory = false, "Data"
 	}
-	e.RequestParameters = c.message(r.Input)
+	b := c.message(c.messages[:0], r.Input)
+	n := len(b)
 	if e.ErrorCode == "" && (!e.ReadOnly || r.Service == "sts") {
-		e.ResponseElements = c.message(r.Output)
+		b = c.message(b, r.Output)
+		e.ResponseElements = b[n:]
 	}
+	e.RequestParameters, c.messages = b[:n:n], b
 	e.Resources = resourcesOf(r, c.account)
 }
 
 func (e *Event) ofGateway(r *wire.Record) {
 	e.EventName, e.ManagementEvent, e.EventCategory = "Invoke", false, "Data"
 	e.ReadOnly = r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS"
-	e.RequestParameters = marshal(map[string]string{"restApiId": r.API, "stage": r.Stage, "httpMethod": r.Method, "path": cut(r.Path, maxError), "apiKeyId": r.KeyID})
+	e.RequestParameters = appendTexts(nil, map[string]string{"restApiId": r.API, "stage": r.Stage, "httpMethod": r.Method, "path": cut(r.Path, maxError), "apiKeyId": r.KeyID}, nil)
 	a := &e.AdditionalEventData
 	a.Method, a.Path, a.Route = r.Method, cut(r.Path, maxError), r.Route
 	for _, c := range r.Checks {
@@ -211,15 +215,25 @@ func consideredOf(verdicts []policy.Verdict) []Considered {
 	return out
 }
 
-var (
-	readName = lazyregexp.New(`^(Admin)?(Get|List|Describe|Lookup|BatchGet|Search|Filter|Simulate|Validate|Estimate|Head|Test)`)
-	// Reads by name that hand out what they make.
-	makes = lazyregexp.New(`^Get(Id|OpenIdToken.*|CredentialsForIdentity|TokensFromRefreshToken)$`)
-)
-
 // readOnly tells whether an operation changes nothing. AWS says so of sts:AssumeRole and its like, too.
 func readOnly(operation string) bool {
-	return strings.HasPrefix(operation, "AssumeRole") || readName.MatchString(operation) && !makes.MatchString(operation)
+	switch operation { // reads by name that hand out what they make
+	case "GetId", "GetCredentialsForIdentity", "GetTokensFromRefreshToken":
+		return false
+	}
+	if strings.HasPrefix(operation, "GetOpenIdToken") {
+		return false
+	}
+	if strings.HasPrefix(operation, "AssumeRole") {
+		return true
+	}
+	name := strings.TrimPrefix(operation, "Admin")
+	for _, read := range [...]string{"Get", "List", "Describe", "Lookup", "BatchGet", "Search", "Filter", "Simulate", "Validate", "Estimate", "Head", "Test"} {
+		if strings.HasPrefix(name, read) {
+			return true
+		}
+	}
+	return false
 }
 
 // isData tells CloudTrail's data events from its management events.
@@ -238,8 +252,11 @@ func newEventID(at time.Time, random io.Reader) (string, error) {
 	binary.BigEndian.PutUint16(b[0:], uint16(ms>>32))
 	binary.BigEndian.PutUint32(b[2:], uint32(ms))
 	b[6], b[8] = b[6]&0x0f|0x70, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:], nil
+	s := hex.AppendEncode(make([]byte, 0, 36), b[:4])
+	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
+		s = hex.AppendEncode(append(s, '-'), part)
+	}
+	return string(s), nil
 }
 
 // timeOfID reads the time in an event id.

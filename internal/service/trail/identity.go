@@ -81,16 +81,16 @@ func identityOf(r *wire.Record, account string) Identity {
 	default:
 		id.Type = string(who.Kind) // FederatedUser
 	}
-	if issued := who.Context.Get("aws:TokenIssueTime"); len(issued) == 1 {
+	if issued := who.Context.Get("aws:tokenissuetime"); len(issued) == 1 {
 		if id.SessionContext == nil {
 			id.SessionContext = &SessionContext{}
 		}
 		mfa := "false"
-		if v := who.Context.Get("aws:MultiFactorAuthPresent"); len(v) == 1 {
+		if v := who.Context.Get("aws:multifactorauthpresent"); len(v) == 1 {
 			mfa = v[0]
 		}
 		id.SessionContext.Attributes = map[string]string{"creationDate": issued[0], "mfaAuthenticated": mfa}
-		if v := who.Context.Get("aws:SourceIdentity"); len(v) == 1 {
+		if v := who.Context.Get("aws:sourceidentity"); len(v) == 1 {
 			id.SessionContext.SourceIdentity = v[0]
 		}
 	}

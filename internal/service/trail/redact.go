@@ -4,38 +4,51 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // hidden stands for what does not enter the trail, in CloudTrail's words.
 const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
+const hiddenText = `"` + hidden + `"`
+
 // maxDepth bounds how deep a message is followed.
 const maxDepth = 32
 
-// message writes a message of a call without its secrets; nil for none. The names are the
-// model's with a small first letter, as CloudTrail writes them.
+// message appends a message of a call without its secrets, and null for none. The names are the
+// model's with a small first letter, as CloudTrail writes them; their order and all texts are those
+// of encoding/json.
 //
 // Hidden are: members that the model calls sensitive, all binary content (code packages, function
 // payloads), and what a model leaves unmarked although it is, or may hold, a secret: see [secret].
 // A message that is too long is left out, and the record says so.
-func (c *encoder) message(message any) json.RawMessage {
+func (c *encoder) message(b []byte, message any) []byte {
 	v := reflect.ValueOf(message)
 	if !v.IsValid() || v.Kind() != reflect.Pointer || v.IsNil() {
-		return nil
+		return append(b, "null"...)
 	}
-	written := c.write(v.Elem(), 0)
-	if m, ok := written.(map[string]any); ok && len(m) == 0 {
-		return nil
-	}
-	b := marshal(written)
-	if len(b) > maxMessage {
-		return marshal(map[string]any{"omitted": true, "originalSize": len(b), "reasonForOmission": "the event record would be too long"})
+	start := len(b)
+	b, err := c.write(b, v.Elem(), 0)
+	switch size := len(b) - start; {
+	case err != nil || string(b[start:]) == "{}":
+		return append(b[:start], "null"...)
+	case size > maxMessage:
+		b = strconv.AppendInt(append(b[:start], `{"omitted":true,"originalSize":`...), int64(size), 10)
+		return append(b, `,"reasonForOmission":"the event record would be too long"}`...)
 	}
 	return b
+}
+
+// plan is what the trail knows of a type of a message.
+type plan struct {
+	members []member // by name
+	patch   bool     // a change of API Gateway
 }
 
 // member is what the trail knows of a field of a message.
@@ -43,23 +56,31 @@ type member struct {
 	index  int
 	name   string
 	hidden bool
+	number bool // or a bool: there even when it is zero
 }
 
-func (c *encoder) members(t reflect.Type) []member {
-	if known, ok := c.plans.Load(t); ok {
-		return known.([]member)
+func (c *encoder) plan(t reflect.Type) *plan {
+	if known := c.plans[t]; known != nil {
+		return known
 	}
-	var out []member
+	p := &plan{patch: t.Name() == "PatchOperation"}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, ok := f.Tag.Lookup("aws")
 		if !ok || !f.IsExported() {
 			continue
 		}
-		out = append(out, member{index: i, name: lowerFirst(f.Name), hidden: slices.Contains(strings.Split(tag, ","), "sensitive") || secret(t.Name(), f)})
+		p.members = append(p.members, member{
+			index: i, name: lowerFirst(f.Name), hidden: slices.Contains(strings.Split(tag, ","), "sensitive") || secret(t.Name(), f),
+			number: f.Type.Kind() >= reflect.Bool && f.Type.Kind() <= reflect.Float64,
+		})
 	}
-	c.plans.Store(t, out)
-	return out
+	slices.SortFunc(p.members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	if c.plans == nil {
+		c.plans = map[reflect.Type]*plan{}
+	}
+	c.plans[t] = p
+	return p
 }
 
 func lowerFirst(s string) string {
@@ -67,74 +88,104 @@ func lowerFirst(s string) string {
 	return string(unicode.ToLower(r)) + s[n:]
 }
 
-// write turns a value into what encoding/json writes.
-func (c *encoder) write(v reflect.Value, depth int) any {
+var (
+	timeType  = reflect.TypeFor[time.Time]()
+	textsType = reflect.TypeFor[map[string]string]()
+)
+
+func (c *encoder) write(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth > maxDepth {
-		return hidden
+		return append(b, hiddenText...), nil
 	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
-			return nil
+			return append(b, "null"...), nil
 		}
-		return c.write(v.Elem(), depth)
+		return c.write(b, v.Elem(), depth)
 	case reflect.Struct:
-		if t, ok := v.Interface().(time.Time); ok {
-			return t.UTC().Format(time.RFC3339)
+		if v.Type() == timeType {
+			return append(v.Interface().(time.Time).UTC().AppendFormat(append(b, '"'), time.RFC3339), '"'), nil
 		}
-		return c.writeStruct(v, depth)
+		return c.writeStruct(b, v, depth)
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return hidden
-		}
-		out := make([]any, v.Len())
-		for i := range out {
-			out[i] = c.write(v.Index(i), depth+1)
-		}
-		return out
+		return c.writeList(b, v, depth)
 	case reflect.Map:
-		out := make(map[string]any, v.Len())
-		for _, k := range v.MapKeys() {
-			if name := k.String(); secretName(name) {
-				out[name] = hidden
-			} else {
-				out[name] = c.write(v.MapIndex(k), depth+1)
-			}
-		}
-		return out
+		return c.writeMap(b, v, depth)
+	case reflect.String:
+		return jsonstring.AppendHTML(b, v.String()), nil
+	case reflect.Bool:
+		return strconv.AppendBool(b, v.Bool()), nil
 	}
-	return v.Interface()
+	text, err := json.Marshal(v.Interface()) // a number
+	return append(b, text...), err
 }
 
-func (c *encoder) writeStruct(v reflect.Value, depth int) any {
-	out := map[string]any{}
-	for _, m := range c.members(v.Type()) {
-		f := v.Field(m.index)
-		switch {
-		case f.IsZero() && f.Kind() != reflect.Bool && !isNumber(f.Kind()): // not given
-		case m.hidden:
-			out[m.name] = hidden
-		default:
-			out[m.name] = c.write(f, depth+1)
+func (c *encoder) writeStruct(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	p, start := c.plan(v.Type()), len(b)
+	patched := p.patch && patchesSecret(v)
+	for i := range p.members {
+		m := &p.members[i]
+		f, hide := v.Field(m.index), m.hidden
+		if patched && m.name == "value" {
+			hide = true
+		} else if !m.number && f.IsZero() { // not given
+			continue
+		}
+		b = append(append(append(b, `,"`...), m.name...), `":`...)
+		if hide {
+			b = append(b, hiddenText...)
+			continue
+		}
+		var err error
+		if b, err = c.write(b, f, depth+1); err != nil {
+			return b, err
 		}
 	}
-	if v.Type().Name() == "PatchOperation" && patchesSecret(out["path"]) {
-		out["value"] = hidden
-	}
-	return out
+	return closed(b, start, '{', '}'), nil
 }
 
-func isNumber(k reflect.Kind) bool { return k >= reflect.Int && k <= reflect.Float64 }
+func (c *encoder) writeList(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	if v.Type().Elem().Kind() == reflect.Uint8 {
+		return append(b, hiddenText...), nil
+	}
+	start := len(b)
+	for i := range v.Len() {
+		var err error
+		if b, err = c.write(append(b, ','), v.Index(i), depth+1); err != nil {
+			return b, err
+		}
+	}
+	return closed(b, start, '[', ']'), nil
+}
+
+func (c *encoder) writeMap(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	if v.Type() == textsType && depth < maxDepth {
+		return appendTexts(b, v.Interface().(map[string]string), secretName), nil
+	}
+	keys, start := v.MapKeys(), len(b)
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, k := range keys {
+		b = append(jsonstring.AppendHTML(append(b, ','), k.String()), ':')
+		if secretName(k.String()) {
+			b = append(b, hiddenText...)
+			continue
+		}
+		var err error
+		if b, err = c.write(b, v.MapIndex(k), depth+1); err != nil {
+			return b, err
+		}
+	}
+	return closed(b, start, '{', '}'), nil
+}
 
 // patchesSecret tells of the changes of API Gateway that write a stage's variables or a key's value.
-func patchesSecret(path any) bool {
-	s, _ := path.(*string)
-	text, _ := path.(string)
-	if s != nil {
-		text = *s
+func patchesSecret(v reflect.Value) bool {
+	path := ""
+	if f := reflect.Indirect(v.FieldByName("Path")); f.Kind() == reflect.String {
+		path = strings.TrimPrefix(f.String(), "/") // API Gateway's service reads a path without it, too
 	}
-	text = strings.TrimPrefix(text, "/") // API Gateway's service reads a path without it, too
-	return strings.HasPrefix(text, "variables") || strings.HasPrefix(text, "value")
+	return strings.HasPrefix(path, "variables") || strings.HasPrefix(path, "value")
 }
 
 // secret tells of a member that the model does not call sensitive and that is, or may hold, one.
@@ -173,14 +224,25 @@ func openName(name string) bool {
 }
 
 func secretName(name string) bool {
-	n := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	var room [64]byte
+	n := string(folded(room[:0], name))
 	if openName(n) {
 		return false
 	}
-	for _, part := range []string{"password", "passphrase", "secret", "token", "privatekey", "assertion", "authorization", "cookie"} {
+	for _, part := range [...]string{"password", "passphrase", "secret", "token", "privatekey", "assertion", "authorization", "cookie"} {
 		if strings.Contains(n, part) {
 			return true
 		}
 	}
 	return n == "session" || strings.HasSuffix(strings.TrimRight(n, "0123456789"), "code")
+}
+
+// folded appends a name in small letters and without what parts its words.
+func folded(b []byte, name string) []byte {
+	for _, r := range name {
+		if r != '_' && r != '-' {
+			b = utf8.AppendRune(b, unicode.ToLower(r))
+		}
+	}
+	return b
 }

@@ -83,7 +83,7 @@ func TestMessage_everyOperation(t *testing.T) {
 			for _, message := range []reflect.Type{op.Input, op.Output} {
 				f, m := filler{}, reflect.New(message)
 				f.fill(m.Elem(), false, 0)
-				text := string(c.message(m.Interface()))
+				text := string(c.message(nil, m.Interface()))
 				if strings.Contains(text, "s3cr3t") {
 					t.Errorf("%s %s: %s lets a secret through: %s", api.Endpoint, op.Name, message, text)
 				}
@@ -126,7 +126,7 @@ func TestMessage_unmarked(t *testing.T) {
 		{"log events", &logsapi.PutLogEventsRequest{LogGroupName: "shown", LogEvents: []logsapi.InputLogEvent{{Message: "s3cr3t"}}}, "shown"},
 		{"client contexts", &lambdaapi.InvocationRequest{FunctionName: "shown", ClientContext: s("s3cr3t"), Payload: []byte("s3cr3t")}, "shown"},
 	} {
-		text := string(c.message(tc.message))
+		text := string(c.message(nil, tc.message))
 		if strings.Contains(text, "s3cr3t") || !strings.Contains(text, tc.shown) {
 			t.Errorf("%s: %s", tc.name, text)
 		}
@@ -136,7 +136,7 @@ func TestMessage_unmarked(t *testing.T) {
 func TestMessage_long(t *testing.T) {
 	t.Parallel()
 	var c encoder
-	text := string(c.message(&iamapi.CreatePolicyRequest{PolicyDocument: strings.Repeat("x", maxMessage)}))
+	text := string(c.message(nil, &iamapi.CreatePolicyRequest{PolicyDocument: strings.Repeat("x", maxMessage)}))
 	if !strings.Contains(text, `"omitted":true`) || len(text) > 1000 {
 		t.Errorf("a long message: %.200s", text)
 	}

@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"slices"
 	"strings"
 
 	"moat/internal/pure/arn"
@@ -20,13 +21,14 @@ const maxResources = 50
 // resourcesOf are the resources that the call was authorised on, each once.
 func resourcesOf(r *wire.Record, account string) []Resource {
 	var out []Resource
-	seen := map[string]bool{"*": true}
-	for _, c := range r.Checks {
-		if seen[c.Resource] || len(out) == maxResources {
-			continue
+	var seen []string
+	for i := range r.Checks {
+		if len(out) == maxResources {
+			break
 		}
-		seen[c.Resource] = true
-		out = append(out, resource(c.Resource, account))
+		if name := r.Checks[i].Resource; name != "*" && !slices.Contains(seen, name) {
+			seen, out = append(seen, name), append(out, resource(name, account))
+		}
 	}
 	return out
 }

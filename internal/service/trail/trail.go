@@ -241,16 +241,12 @@ func (s *Service) settle() bool {
 func (s *Service) encode(records []wire.Record) {
 	for i := range records {
 		e, err := s.encoder.event(&records[i])
-		var text []byte
-		if err == nil {
-			text, err = json.Marshal(&e)
-		}
-		if err != nil { // no randomness, or a message that no JSON can hold
+		if err != nil { // no randomness
 			s.cfg.Log.Error("an event of the trail was lost", "request", records[i].RequestID, "error", err)
 			s.lost++
 			continue
 		}
-		s.pending = append(s.pending, entry{text: text, event: &e})
+		s.pending = append(s.pending, entry{text: e.append(make([]byte, 0, 1024+len(e.RequestParameters)+len(e.ResponseElements))), event: &e})
 	}
 }
 
