@@ -243,7 +243,7 @@ func (s *Service) newPasskey(b *bearer, party string, made *protocol.ParsedCrede
 
 // addPasskey stores a passkey, uses the challenge up, and looks once more at the user.
 func (s *Service) addPasskey(tx *store.Tx, reg registration, k Passkey) error {
-	err := s.tables.spent.Insert(tx, Spent{ID: reg.ID, ExpiresAt: reg.ExpiresAt})
+	err := s.tables.sessions.Insert(tx, answered(reg.ID, reg.ExpiresAt))
 	if errors.Is(err, store.ErrExists) {
 		return errNoRegistration()
 	}

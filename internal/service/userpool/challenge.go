@@ -11,7 +11,8 @@ import (
 )
 
 // challenge is the state between two steps of a sign-in. The client carries it,
-// sealed: nothing is stored until it is answered, and then only that it was.
+// sealed: nothing is stored until it is answered, and then only that it was,
+// or the session that began with it.
 type challenge struct {
 	attempt
 	Kind       api.ChallengeNameType
@@ -39,7 +40,7 @@ const maxSession = 16 << 10
 
 // newChallenge starts a challenge of the client's validity.
 func (s *Service) newChallenge(kind api.ChallengeNameType, c *Client, u *User, at attempt) (challenge, error) {
-	id, err := s.uuid()
+	id, err := s.timedUUID()
 	return challenge{
 		attempt: at, Kind: kind, ID: id, Pool: c.Pool, Client: c.ID, User: u.Key, Name: u.Name, PasswordID: u.PasswordID, Sub: u.Sub,
 		Known: true, ExpiresAt: s.time().Add(c.challengeValidity()),
@@ -81,7 +82,7 @@ func errSpent() error {
 
 // unspent refuses a challenge that was answered before.
 func (s *Service) unspent(tx *store.Tx, ch *challenge) error {
-	_, err := s.tables.spent.Get(tx, ch.ID)
+	_, err := s.tables.sessions.Get(tx, ch.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -93,9 +94,19 @@ func (s *Service) unspent(tx *store.Tx, ch *challenge) error {
 
 // spend marks a challenge as answered; the second answer is refused.
 func (s *Service) spend(tx *store.Tx, ch *challenge) error {
-	err := s.tables.spent.Insert(tx, Spent{ID: ch.ID, ExpiresAt: ch.ExpiresAt})
+	return s.begin(tx, answered(ch.ID, ch.ExpiresAt))
+}
+
+// begin stores what came of a challenge, be it no more than the mark of [answered].
+func (s *Service) begin(tx *store.Tx, x Session) error {
+	err := s.tables.sessions.Insert(tx, x)
 	if errors.Is(err, store.ErrExists) {
 		return errSpent()
 	}
 	return err
+}
+
+// answered is the mark of a challenge with which no session began. It speaks for nobody.
+func answered(id string, until time.Time) Session {
+	return Session{ID: id, ExpiresAt: until, Revoked: true}
 }

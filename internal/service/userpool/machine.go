@@ -166,7 +166,7 @@ type proof struct {
 // here. A right answer that is not the last does not clear the failures: who knows the
 // password must not get guesses at the second factor for it.
 func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, error) {
-	session, err := s.newSession(&st.client)
+	session, err := s.newSession(&st.client, pr.from)
 	if err != nil {
 		return answer{}, err
 	}
@@ -199,7 +199,7 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 		result.NewDeviceMetadata = s.deviceMetadata(&out.session)
 	}
 	if err != nil { // no token leaves, so the session must not stand either
-		err = errors.Join(err, s.discard(ctx, out.session.ID))
+		err = errors.Join(err, s.discard(ctx, pr, out.session.ID))
 	}
 	return answer{result: result, params: map[string]string{}}, err
 }
@@ -218,9 +218,14 @@ func (s *Service) welcome(ctx context.Context, st *step, out *concluded, at atte
 	})
 }
 
-// discard removes a session of which nobody has a token.
-func (s *Service) discard(ctx context.Context, id string) error {
-	return s.db.Update(ctx, func(tx *store.Tx) error { return s.tables.sessions.Delete(tx, id) })
+// discard removes a session of which nobody has a token. The challenge it began with stays answered.
+func (s *Service) discard(ctx context.Context, pr *proof, id string) error {
+	return s.db.Update(ctx, func(tx *store.Tx) error {
+		if pr.from != nil {
+			return s.tables.sessions.Put(tx, answered(id, pr.from.ExpiresAt))
+		}
+		return s.tables.sessions.Delete(tx, id)
+	})
 }
 
 // reached is how far a sign-in has come with a right proof.
@@ -253,9 +258,10 @@ type concluded struct {
 	notify    bool                               // and the user is told of
 }
 
-// count is the transaction of conclude.
-func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevice string, out *concluded) (err error) {
-	if pr.from != nil && (pr.effect != nil || pr.retry) { // else nothing comes before spend
+// count is the transaction of conclude. The challenge that was answered is spent by the session
+// that begins with it, or else by a mark: of two answers at once one undoes all it did.
+func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevice string, out *concluded) error {
+	if pr.from != nil && (pr.effect != nil || pr.retry) { // else no answer hangs on what comes before it is spent
 		if err := s.unspent(tx, pr.from); err != nil {
 			return err
 		}
@@ -275,24 +281,39 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevi
 		}
 		right = wrong == nil
 	}
-	if pr.from != nil && (right && !locked || !pr.retry) {
-		if err := s.spend(tx, pr.from); err != nil {
-			return err
-		}
-	}
 	switch {
 	case locked:
 		out.verdict = errLocked()
-		return nil
-	case !right:
+	case right:
+		err = s.letIn(tx, st, pr, u, at, freshDevice, out)
+	default:
 		if out.verdict = wrong; wrong == nil {
 			out.verdict = wrongPassword(&st.client, &pr.user)
 		}
-		if err := s.noteFailure(tx, st, &pr.user, pr.factor, at); err != nil {
-			return err
-		}
-		return s.failed(tx, st.pool.ID, pr.user.Key)
+		err = s.countWrong(tx, st, pr, at)
 	}
+	switch {
+	case err != nil:
+		return err
+	case out.session.User != "":
+		return s.begin(tx, out.session)
+	case pr.from != nil && (right && !locked || !pr.retry):
+		return s.spend(tx, pr.from)
+	}
+	return nil
+}
+
+// countWrong counts a wrong answer.
+func (s *Service) countWrong(tx *store.Tx, st *step, pr *proof, at attempt) error {
+	if err := s.noteFailure(tx, st, &pr.user, pr.factor, at); err != nil {
+		return err
+	}
+	return s.failed(tx, st.pool.ID, pr.user.Key)
+}
+
+// letIn finds what comes of a right proof: a refusal all the same, the next challenge, or a
+// session, which then has a user.
+func (s *Service) letIn(tx *store.Tx, st *step, pr *proof, u User, at attempt, freshDevice string, out *concluded) (err error) {
 	if out.verdict, err = s.weigh(tx, st, pr, &u, &at, out); err != nil || out.verdict != nil {
 		out.user = u
 		return err
@@ -314,11 +335,11 @@ func (s *Service) count(tx *store.Tx, st *step, pr *proof, at attempt, freshDevi
 	if out.groups, err = s.groupsOf(tx, &u); err != nil {
 		return err
 	}
-	out.session.of(&u)
 	if out.session.Device, out.newDevice = freshDevice, freshDevice != ""; d != nil {
 		out.session.Device, out.newDevice = d.Key, false
 	}
-	return s.tables.sessions.Insert(tx, out.session)
+	out.session.of(&u)
+	return nil
 }
 
 // stillRight reads the user of a proof anew: the password that was proven, or that the

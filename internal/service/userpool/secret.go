@@ -21,7 +21,7 @@ const (
 	sealClient       = "userpool client secret"
 	sealCode         = "userpool code"
 	sealService      = "userpool secret"
-	sealChallenge    = "userpool challenge"
+	sealChallenge    = "userpool challenge 2" // 1: answers were marked elsewhere
 	sealPage         = "userpool page"
 	sealSeed         = "userpool software token"
 	sealPasskey      = "userpool passkey"

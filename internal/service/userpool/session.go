@@ -16,9 +16,15 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-// newSession begins a session; the caller fills in whose it is.
-func (s *Service) newSession(c *Client) (Session, error) {
-	id, err := s.uuid()
+// newSession begins a session with a challenge, or with none; the caller fills in whose it is.
+func (s *Service) newSession(c *Client, from *challenge) (Session, error) {
+	var id string
+	var err error
+	if from != nil {
+		id = from.ID
+	} else {
+		id, err = s.timedUUID()
+	}
 	now := s.time()
 	return Session{
 		ID: id, Pool: c.Pool, Client: c.ID, Scope: scopeAdmin,

@@ -194,7 +194,9 @@ type Lockout struct {
 }
 
 // Session is what a sign-in began: its refresh token family and the tokens that
-// name it as origin_jti.
+// name it as origin_jti. Its ID is that of the challenge whose answer began it, if there
+// was one. Without a user it is no more than the mark that a challenge was answered:
+// so no challenge is answered twice, and a sign-in leaves one record.
 type Session struct {
 	ID, Pool, User, Sub, Client string
 	CreatedAt, ExpiresAt        time.Time
@@ -218,12 +220,6 @@ type Device struct {
 	Remembered            bool
 }
 
-// Spent is a challenge that was answered.
-type Spent struct {
-	ID        string
-	ExpiresAt time.Time
-}
-
 // ReserveKey is a signing key that no pool has yet.
 type ReserveKey struct{ Key PoolKey }
 
@@ -244,7 +240,6 @@ type tables struct {
 	codes    *store.Table[Code]
 	lockouts *store.Table[Lockout]
 	sessions *store.Table[Session]
-	spent    *store.Table[Spent]
 	devices  *store.Table[Device]
 	passkeys *store.Table[Passkey]
 	reserve  *store.Table[ReserveKey]
@@ -262,7 +257,7 @@ type tables struct {
 func (t tables) all() []store.Definer {
 	return []store.Definer{
 		t.pools, t.clients, t.users, t.groups, t.members, t.servers, t.domains,
-		t.codes, t.lockouts, t.sessions, t.spent, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
+		t.codes, t.lockouts, t.sessions, t.devices, t.passkeys, t.reserve, t.secrets, t.letters,
 		t.imports, t.parts, t.lines,
 		t.authEvents, t.risks, t.sprayers,
 	}
@@ -318,11 +313,6 @@ func newTables() tables {
 			Expires: func(l *Lockout) time.Time { return l.Last.Add(2 * lockoutMemory) },
 		}),
 		sessions: newSessionTable(), authEvents: newEventTable(), risks: newRiskTable(), sprayers: newSprayerTable(),
-		spent: store.NewTable(store.Schema[Spent]{
-			Name: "userpool_spent_challenges", Key: []string{"challenge"},
-			KeyOf:   func(c *Spent) []string { return []string{c.ID} },
-			Expires: func(c *Spent) time.Time { return c.ExpiresAt },
-		}),
 		devices: store.NewTable(store.Schema[Device]{
 			Name: "userpool_devices", Key: []string{"pool", "username", "device"},
 			KeyOf: func(d *Device) []string { return []string{d.Pool, d.User, d.Key} },
@@ -343,11 +333,20 @@ func newSessionTable() *store.Table[Session] {
 	return store.NewTable(store.Schema[Session]{
 		Name: "userpool_sessions", Key: []string{"session"},
 		KeyOf: func(s *Session) []string { return []string{s.ID} },
-		// Access tokens of the last refresh live up to a day longer and name the session.
-		Expires: func(s *Session) time.Time { return s.ExpiresAt.Add(24 * time.Hour) },
+		Expires: func(s *Session) time.Time {
+			if s.User == "" {
+				return s.ExpiresAt
+			}
+			return s.ExpiresAt.Add(24 * time.Hour) // access tokens of the last refresh live up to a day longer and name the session
+		},
 		Indexes: []store.Index[Session]{{
 			Name: "user", Columns: []string{"pool", "username"},
-			Of: func(s *Session) [][]string { return [][]string{{s.Pool, s.User}} },
+			Of: func(s *Session) [][]string {
+				if s.User == "" {
+					return nil
+				}
+				return [][]string{{s.Pool, s.User}}
+			},
 		}},
 	})
 }

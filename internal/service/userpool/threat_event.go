@@ -67,8 +67,8 @@ func newSprayerTable() *store.Table[Sprayer] {
 	})
 }
 
-// eventID draws an id that sorts by time (UUID version 7).
-func (s *Service) eventID() (string, error) {
+// timedUUID draws an id that sorts by time (UUID version 7).
+func (s *Service) timedUUID() (string, error) {
 	b, err := s.random(16)
 	if err != nil {
 		return "", err
@@ -83,7 +83,7 @@ func (s *Service) eventID() (string, error) {
 
 // newEvent begins an event of a request.
 func (s *Service) newEvent(t *threat, u *User, kind api.EventType, clientID string) (AuthEvent, error) {
-	id, err := s.eventID()
+	id, err := s.timedUUID()
 	e := AuthEvent{
 		Pool: u.Pool, User: u.Key, ID: id, Sub: u.Sub, Client: clientID, At: s.time(), Type: string(kind),
 		Response: string(api.EventResponseTypePass), Decision: string(api.RiskDecisionTypeNoRisk), Network: networkOf(t.address), Signal: t.device, Agent: t.agent,
