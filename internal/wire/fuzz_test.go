@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -49,7 +50,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		``, `{}`, `{"Text":"a"}`, `{"Text":null}`, `{"Text":"a","Text":"b"}`, `{"Text":"\u0041\ud83d\ude00\n\/"}`, `{"Text":"\ud83d"}`,
 		`{"Small":2147483647,"Big":-9223372036854775808}`, `{"Small":2147483648}`, `{"Small":1e2,"Float":"NaN"}`, `{"Float":"-Infinity"}`,
 		`{"When":1.5e9,"Stamp":"2015-01-25T08:00:00.123Z"}`, `{"When":1422172800.123}`, `{"Blob":"Zm9v"}`, `{"Blob":"Zm9"}`,
-		`{"Document":{"a":[1,{"b":null}]}}`, `{"List":["a",null],"Flat":[]}`, `{"Map":{"a":"b","a":"c"}}`, `{"Maps":{"a":{"Text":"x"}}}`,
+		`{"Document":{"a":[1,{"b":null}]}}`, `{"List":["a",null],"Flat":[]}`, `{"Map":{"a":"b","a":"c"}}`, `{"Map":{"b":"\u0061\n<","a":null,"":"\u00fc\u2028"}}`, `{"Map":{"a":1}}`, `{"Map":{"a":["b"]}}`, `{"Map":{"a":"b",}}`, `{"Maps":{"a":{"Text":"x"}}}`,
 		`{"Self":{"Self":{"Self":{}}},"Selves":[{},{"Text":"y"}]}`, `{"Other":[[[[]]]],"text":1}`, "\ufeff{}", "{\"Text\":\"\x00\"}", `{"Yes":tru}`, `{"Small":01}`, `{"a":1,}`, `[1]`, `"x"`,
 	} {
 		f.Add([]byte(s))
@@ -68,6 +69,16 @@ func FuzzDecodeJSON(f *testing.F) {
 		}
 		if s, ok := std["Text"].(string); ok && s != v.Text {
 			t.Fatalf("%q: text %q, want %q", data, v.Text, s)
+		}
+		var same struct{ Map map[string]string }
+		if _, ok := std["Map"].(map[string]any); ok && len(std) == 1 && (json.Unmarshal(data, &same) != nil || v.Map == nil || !maps.Equal(v.Map, same.Map)) {
+			t.Fatalf("%q: map %q, want %q", data, v.Map, same.Map)
+		}
+		var text bytes.Buffer
+		plain := json.NewEncoder(&text)
+		plain.SetEscapeHTML(false)
+		if err := plain.Encode(v.Map); err != nil || v.Map != nil && string(appendTexts(nil, v.Map)) != strings.TrimSpace(text.String()) {
+			t.Fatalf("wrote %s, want %s", appendTexts(nil, v.Map), &text)
 		}
 		var ps planner
 		again := appendJSON(nil, ps.of(reflect.TypeFor[everything]()), reflect.ValueOf(v).Elem())

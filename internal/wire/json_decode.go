@@ -45,14 +45,14 @@ func decodeJSON(data []byte, p *plan, v reflect.Value, violations *Violations, p
 	return nil
 }
 
-// name reads an object's next name and the colon.
-func (d *jsonDecoder) name() (string, error) {
+// name reads an object's next name and the colon. It lives as long as the document.
+func (d *jsonDecoder) name() ([]byte, error) {
 	if d.peek() != '"' {
-		return "", d.syntax()
+		return nil, d.syntax()
 	}
 	s, err := d.text()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return s, d.expect(':')
 }
@@ -100,8 +100,9 @@ func (d *jsonDecoder) structure(p *plan, v reflect.Value, path string) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	seen := make([]bool, len(p.fields))
-	given := make([]bool, len(p.fields))
+	var room [2 * 32]bool // of most structures; it stays on the stack
+	seen := append(room[:0], make([]bool, 2*len(p.fields))...)
+	seen, given := seen[:len(p.fields)], seen[len(p.fields):]
 	var unknown map[string]bool
 	for first := true; ; first = false {
 		ok, err := d.more('}', first)
@@ -115,15 +116,15 @@ func (d *jsonDecoder) structure(p *plan, v reflect.Value, path string) error {
 		if err != nil {
 			return err
 		}
-		i, known := p.body[name]
-		if known && seen[i] || !known && unknown[name] {
-			return serialization("Duplicate field " + strconv.Quote(name))
+		i, known := p.body[string(name)]
+		if known && seen[i] || !known && unknown[string(name)] {
+			return serialization("Duplicate field " + strconv.Quote(string(name)))
 		}
 		if !known {
 			if unknown == nil {
 				unknown = map[string]bool{}
 			}
-			unknown[name] = true
+			unknown[string(name)] = true
 			if err := d.skip(); err != nil {
 				return err
 			}
@@ -147,7 +148,10 @@ func (d *jsonDecoder) member(f *field, v reflect.Value, path string) (given bool
 	if null, err := d.null(); null || err != nil {
 		return false, err
 	}
-	return true, d.value(f, f.slot(v), Join(path, f.goName))
+	if f.holds {
+		path = Join(path, f.goName)
+	}
+	return true, d.value(f, f.slot(v), path)
 }
 
 func (d *jsonDecoder) null() (bool, error) {
@@ -195,7 +199,11 @@ func (d *jsonDecoder) value(f *field, v reflect.Value, path string) error {
 	if err != nil {
 		return err
 	}
-	if !f.setScalar(v, s, timeDefault) {
+	if f.kind == kindString {
+		v.SetString(string(s))
+		return nil
+	}
+	if !f.setScalar(v, string(s), timeDefault) {
 		return serialization("STRING_VALUE can not be converted to " + f.typeName())
 	}
 	return nil
@@ -220,7 +228,11 @@ func (d *jsonDecoder) list(f *field, v reflect.Value, path string) error {
 			return nil
 		}
 		slot := reflect.New(et).Elem()
-		if err := d.element(&elem, slot, Element(path, out.Len())); err != nil {
+		at := ""
+		if elem.holds {
+			at = Element(path, out.Len())
+		}
+		if err := d.element(&elem, slot, at); err != nil {
 			return err
 		}
 		out = reflect.Append(out, slot)
@@ -246,6 +258,9 @@ func (d *jsonDecoder) mapping(f *field, v reflect.Value, path string) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
+	if v.Type() == textMap {
+		return d.texts(f.elem, v)
+	}
 	elem, et, kt := f.inner(f.elem), v.Type().Elem(), v.Type().Key()
 	out := reflect.MakeMap(v.Type())
 	for first := true; ; first = false {
@@ -261,15 +276,57 @@ func (d *jsonDecoder) mapping(f *field, v reflect.Value, path string) error {
 		if err != nil {
 			return err
 		}
-		key := reflect.ValueOf(name).Convert(kt)
+		key := reflect.ValueOf(string(name)).Convert(kt)
 		if out.MapIndex(key).IsValid() {
-			return serialization("Duplicate field " + strconv.Quote(name))
+			return serialization("Duplicate field " + strconv.Quote(string(name)))
 		}
-		slot := reflect.New(et).Elem()
-		if err := d.element(&elem, slot, Entry(path, name)); err != nil {
+		slot, at := reflect.New(et).Elem(), ""
+		if elem.holds {
+			at = Entry(path, string(name))
+		}
+		if err := d.element(&elem, slot, at); err != nil {
 			return err
 		}
 		out.SetMapIndex(key, slot)
+	}
+}
+
+var textMap = reflect.TypeFor[map[string]string]()
+
+// texts is mapping for a map[string]string v, whose elements are of plan elem: most maps are one.
+func (d *jsonDecoder) texts(elem *plan, v reflect.Value) error {
+	out := map[string]string{}
+	for first := true; ; first = false {
+		ok, err := d.more('}', first)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			v.Set(reflect.ValueOf(out))
+			return nil
+		}
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		key := string(name)
+		if _, known := out[key]; known {
+			return serialization("Duplicate field " + strconv.Quote(key))
+		}
+		null, err := d.null()
+		if err != nil {
+			return err
+		}
+		var value []byte
+		if !null {
+			if d.peek() != '"' {
+				return d.mismatch(elem)
+			}
+			if value, err = d.text(); err != nil {
+				return err
+			}
+		}
+		out[key] = string(value)
 	}
 }
 
@@ -291,7 +348,7 @@ func (d *jsonDecoder) numeric(f *field, v reflect.Value) error {
 		if err != nil {
 			return err
 		}
-		if n, ok := parseFloat(s); ok && (math.IsNaN(n) || math.IsInf(n, 0)) {
+		if n, ok := parseFloat(string(s)); ok && (math.IsNaN(n) || math.IsInf(n, 0)) {
 			v.SetFloat(n)
 			return nil
 		}
@@ -335,7 +392,9 @@ func (d *jsonDecoder) timestamp(f *field, v reflect.Value) error {
 	case format == timeUnix && d.found() == "NUMBER_VALUE":
 		s, err = d.number()
 	case format != timeUnix && d.peek() == '"':
-		s, err = d.text()
+		var text []byte
+		text, err = d.text()
+		s = string(text)
 	default:
 		return d.mismatch(f.plan)
 	}
@@ -400,10 +459,10 @@ func (d *jsonDecoder) skipObject() error {
 		if err != nil {
 			return err
 		}
-		if seen[name] {
-			return serialization("Duplicate field " + strconv.Quote(name))
+		if seen[string(name)] {
+			return serialization("Duplicate field " + strconv.Quote(string(name)))
 		}
-		seen[name] = true
+		seen[string(name)] = true
 		if err := d.skip(); err != nil {
 			return err
 		}

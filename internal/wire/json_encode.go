@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -29,9 +30,7 @@ func appendJSON(b []byte, p *plan, v reflect.Value) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = jsonstring.Append(b, f.name)
-		b = append(b, ':')
-		b = f.appendJSON(b, x)
+		b = f.appendJSON(append(b, f.label...), x)
 	}
 	return append(b, '}')
 }
@@ -97,6 +96,9 @@ func (f *field) appendJSONElement(b []byte, v reflect.Value) []byte {
 }
 
 func (f *field) appendJSONMap(b []byte, v reflect.Value) []byte {
+	if m, ok := v.Interface().(map[string]string); ok {
+		return appendTexts(b, m)
+	}
 	elem := f.inner(f.elem)
 	b = append(b, '{')
 	for i, k := range sortedKeys(v) {
@@ -106,6 +108,22 @@ func (f *field) appendJSONMap(b []byte, v reflect.Value) []byte {
 		b = jsonstring.Append(b, k.String())
 		b = append(b, ':')
 		b = elem.appendJSONElement(b, v.MapIndex(k))
+	}
+	return append(b, '}')
+}
+
+// appendTexts writes a map as appendJSONMap does: most maps are one of texts.
+func appendTexts(b []byte, m map[string]string) []byte {
+	var room [16]string // of most maps; it stays on the stack
+	keys := slices.AppendSeq(room[:0], maps.Keys(m))
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(jsonstring.Append(b, k), ':')
+		b = jsonstring.Append(b, m[k])
 	}
 	return append(b, '}')
 }

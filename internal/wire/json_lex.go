@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"moat/internal/pure/jsonstring"
 )
 
 func (d *jsonDecoder) space() {
@@ -108,43 +110,47 @@ func (d *jsonDecoder) number() (string, error) {
 	return string(d.data[start:d.pos]), nil
 }
 
-// text reads a string by RFC 8259 section 7.
-func (d *jsonDecoder) text() (string, error) {
+// text reads a string by RFC 8259 section 7. The caller copies what it keeps.
+func (d *jsonDecoder) text() ([]byte, error) {
 	d.pos++
-	start := d.pos
-	for d.pos < len(d.data) {
+	start, ascii := d.pos, true
+	for {
+		d.pos += jsonstring.Plain(d.data[d.pos:])
+		if d.pos == len(d.data) {
+			return nil, d.syntax()
+		}
 		switch c := d.data[d.pos]; {
 		case c == '"':
 			raw := d.data[start:d.pos]
-			if !utf8.Valid(raw) {
-				return "", serialization("The JSON document is not UTF-8")
+			if !ascii && !utf8.Valid(raw) {
+				return nil, serialization("The JSON document is not UTF-8")
 			}
 			d.pos++
-			return string(raw), nil
+			return raw, nil
 		case c == '\\':
 			return d.escapedText(start)
 		case c < ' ':
-			return "", d.syntax()
+			return nil, d.syntax()
 		}
+		ascii = false
 		d.pos++
 	}
-	return "", d.syntax()
 }
 
 // escapedText continues a string that began at start, at its first escape.
-func (d *jsonDecoder) escapedText(start int) (string, error) {
+func (d *jsonDecoder) escapedText(start int) ([]byte, error) {
 	out := append([]byte(nil), d.data[start:d.pos]...)
 	for d.pos < len(d.data) {
 		c := d.data[d.pos]
 		switch {
 		case c == '"':
 			if !utf8.Valid(out) {
-				return "", serialization("The JSON document is not UTF-8")
+				return nil, serialization("The JSON document is not UTF-8")
 			}
 			d.pos++
-			return string(out), nil
+			return out, nil
 		case c < ' ':
-			return "", d.syntax()
+			return nil, d.syntax()
 		case c != '\\':
 			out = append(out, c)
 			d.pos++
@@ -152,10 +158,10 @@ func (d *jsonDecoder) escapedText(start int) (string, error) {
 		}
 		var ok bool
 		if out, ok = d.escape(out); !ok {
-			return "", d.syntax()
+			return nil, d.syntax()
 		}
 	}
-	return "", d.syntax()
+	return nil, d.syntax()
 }
 
 // escape reads one escape sequence and appends what it stands for.

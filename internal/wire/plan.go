@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"moat/internal/pure/jsonstring"
 )
 
 // kind is what a shape is on the wire.
@@ -52,6 +54,7 @@ type plan struct {
 	kind   kind
 	goType reflect.Type // without the pointer
 	enum   bool         // a named string, whose "" is absent
+	holds  bool         // structures, or is one: violations in it have a path
 	fields []field      // of a structure, in the model's order
 	body   map[string]int
 	labels bool  // some member has a place other than the body
@@ -63,6 +66,7 @@ type plan struct {
 // field is one member of a structure.
 type field struct {
 	name      string // on the wire
+	label     []byte // the name in JSON, with its colon
 	goName    string
 	index     int
 	pointer   bool
@@ -130,14 +134,16 @@ func (ps *planner) make(t reflect.Type) *plan {
 			break
 		}
 		p.kind, p.elem = kindList, ps.make(deref(t.Elem()))
+		p.holds = p.elem.holds
 	case reflect.Map:
 		p.kind, p.elem, p.key = kindMap, ps.make(deref(t.Elem())), ps.make(t.Key())
+		p.holds = p.elem.holds
 	case reflect.Struct:
 		if t == reflect.TypeFor[time.Time]() {
 			p.kind = kindTime
 			break
 		}
-		p.kind = kindStruct
+		p.kind, p.holds = kindStruct, true
 		ps.members(p)
 	default:
 		panic("wire: a contract cannot hold a " + t.String())
@@ -216,6 +222,7 @@ func (f *field) parse(tag string) {
 	if f.flat && f.kind == kindList && f.item != "" {
 		f.name = f.item
 	}
+	f.label = append(jsonstring.Append(nil, f.name), ':')
 }
 
 func places(s string) place {

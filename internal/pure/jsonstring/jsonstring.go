@@ -2,7 +2,10 @@
 // writes them and without its allocations.
 package jsonstring
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 const lowerHex = "0123456789abcdef"
 
@@ -24,6 +27,21 @@ func AppendInside(b []byte, s string) []byte { return inside(b, s, low) }
 
 // AppendHTML is [Append] for what may become part of a page: as encoding/json.Marshal does it.
 func AppendHTML(b []byte, s string) []byte { return append(inside(append(b, '"'), s, lowHTML), '"') }
+
+// Plain is how many bytes at the start of b stand for themselves in a string: those of ASCII that
+// need no escape.
+func Plain(b []byte) int {
+	i := 0
+	for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:]), low) {
+		i += 8
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
 
 func inside(b []byte, s string, low uint64) []byte {
 	start := 0
