@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"strconv"
 	"time"
 )
@@ -82,43 +83,50 @@ func opened(key []byte, chain string, sealed []byte) bool {
 }
 
 func macOf(key []byte, chain string, body []byte) string {
-	h := hmac.New(sha256.New, key)
-	fmt.Fprintf(h, "%d:%s", len(chain), chain)
-	h.Write(body)
-	return hex.EncodeToString(h.Sum(nil))
+	return string(newMAC(key, chain).append(nil, body))
+}
+
+// mac makes the keyed hashes of a chain, one after the other.
+type mac struct {
+	hash  hash.Hash
+	chain []byte // what every hash begins with
+	sum   [sha256.Size]byte
+}
+
+func newMAC(key []byte, chain string) *mac {
+	return &mac{hash: hmac.New(sha256.New, key), chain: fmt.Appendf(nil, "%d:%s", len(chain), chain)}
+}
+
+// append appends the hash of a body, in hexadecimal.
+func (m *mac) append(b, body []byte) []byte {
+	m.hash.Reset()
+	m.hash.Write(m.chain)
+	m.hash.Write(body)
+	return hex.AppendEncode(b, m.hash.Sum(m.sum[:0]))
 }
 
 // links makes the lines of a chain, one after the other.
 type links struct {
-	key   []byte
-	chain string
-	seq   uint64 // of the last line
-	mac   string // of the last line
+	hash *mac
+	name string // of the chain
+	seq  uint64 // of the last line
+	mac  string // of the last line
 }
 
-// next returns the next line, with its end, and goes on behind it.
-func (l *links) next(event json.RawMessage, n *note) ([]byte, error) {
-	return l.append(make([]byte, 0, len(event)+lineExtra), event, n)
+// newLinks begins a chain.
+func newLinks(key []byte, chain string) links {
+	return links{hash: newMAC(key, chain), name: chain, mac: firstPrev}
 }
 
-// lineExtra is about what a line has beside its event.
-const lineExtra = 256
-
-// append is next onto a buffer.
-func (l *links) append(b []byte, event json.RawMessage, n *note) ([]byte, error) {
+// append appends the next line, whose content is an event or a note, and goes on behind it.
+func (l *links) append(b []byte, member string, content []byte) []byte {
 	start := len(b)
 	b = strconv.AppendUint(append(b, `{"seq":`...), l.seq+1, 10)
-	b = append(append(append(b, `,"prev":"`...), l.mac...), `",`...)
-	if n == nil {
-		b = append(append(b, `"event":`...), event...)
-	} else {
-		text, err := json.Marshal(n)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(b, `"note":`...), text...)
-	}
-	mac := macOf(l.key, l.chain, b[start:])
-	l.seq, l.mac = l.seq+1, mac
-	return append(append(append(b, macMember...), mac...), "\"}\n"...), nil
+	b = append(append(append(b, `,"prev":"`...), l.mac...), `","`...)
+	b = append(append(append(b, member...), `":`...), content...)
+	end := len(b)
+	b = append(b, macMember...)
+	b = l.hash.append(b, b[start:end])
+	l.seq, l.mac = l.seq+1, string(b[end+len(macMember):])
+	return append(b, "\"}\n"...)
 }

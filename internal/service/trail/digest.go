@@ -86,7 +86,7 @@ func (f *folder) writeDigest(file trailFile, hash string) error {
 		NewestEventTime: entry.NewestEventTime, OldestEventTime: entry.OldestEventTime, PreviousDigest: f.digestName, PreviousDigestHashValue: f.digestHash,
 		PreviousDigestHashAlgorithm: "SHA-256", PreviousDigestSignature: f.digestMac, LogFiles: []digestLogFile{entry},
 	}
-	sealed, mac := seal(f.cfg.key, f.links.chain+"/digest", marshal(d))
+	sealed, mac := seal(f.cfg.key, f.links.name+"/digest", marshal(d))
 	name := file.base() + ".digest.json"
 	if err := os.WriteFile(filepath.Join(f.dir, name), append(sealed, '\n'), 0o600); err != nil {
 		return err

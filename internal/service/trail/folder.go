@@ -189,7 +189,7 @@ func hold(dir string) (*folder, error) {
 // that the database knows of; the head file may know a later one.
 func (f *folder) resume(cfg *folderConfig, anchor head) (trouble string, err error) {
 	f.cfg = cfg
-	f.links = links{key: cfg.key, chain: filepath.Base(f.dir), mac: firstPrev}
+	f.links = newLinks(cfg.key, filepath.Base(f.dir))
 	if h, ok := readHead(f.dir, cfg.key); ok && h.Seq > anchor.Seq {
 		anchor = h
 	}
@@ -241,7 +241,7 @@ func (f *folder) readLast(file trailFile) (trouble string, err error) {
 	end := int64(0)
 	rest, err := file.read(f.dir, func(text []byte, offset int64) error {
 		var l line
-		if json.Unmarshal(text, &l) != nil || !opened(f.cfg.key, f.links.chain, text) {
+		if json.Unmarshal(text, &l) != nil || !opened(f.cfg.key, f.links.name, text) {
 			trouble = fmt.Sprintf("a line at byte %d of %s is not as it was written", offset, file.name)
 		} else {
 			f.links.seq, f.links.mac = l.Seq, l.Mac
@@ -272,7 +272,7 @@ func (f *folder) open() error {
 	f.active, f.size, f.day = file, 0, now.Format(time.DateOnly)
 	err = f.syncDir()
 	if err == nil {
-		err = f.writeNote(note{Kind: noteFile, Chain: f.links.chain, Account: f.cfg.account, MasterKeyID: f.cfg.masterKeyID})
+		err = f.writeNote(note{Kind: noteFile, Chain: f.links.name, Account: f.cfg.account, MasterKeyID: f.cfg.masterKeyID})
 	}
 	if err != nil {
 		f.active = nil
@@ -283,12 +283,12 @@ func (f *folder) open() error {
 
 func (f *folder) writeNote(n note) error {
 	n.Time = f.cfg.now().UTC()
-	before := f.links
-	text, err := f.links.next(nil, &n)
-	if err == nil {
-		err = f.append(text)
-	}
+	text, err := json.Marshal(n)
 	if err != nil {
+		return err
+	}
+	before := f.links
+	if err = f.append(f.links.append(nil, "note", text)); err != nil {
 		f.links = before
 	}
 	return err
@@ -396,7 +396,7 @@ const headFile = "head"
 // writeHead keeps the end of the chain beside it, so that lines cut off its end are missed. It
 // is not synced: after a loss of power it may be older than the chain, never newer.
 func (f *folder) writeHead() error {
-	sealed, _ := seal(f.cfg.key, f.links.chain+"/head", marshal(head{Seq: f.links.seq, Mac: f.links.mac}))
+	sealed, _ := seal(f.cfg.key, f.links.name+"/head", marshal(head{Seq: f.links.seq, Mac: f.links.mac}))
 	path := filepath.Join(f.dir, headFile)
 	if err := os.WriteFile(path+".new", append(sealed, '\n'), 0o600); err != nil {
 		return err

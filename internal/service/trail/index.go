@@ -43,6 +43,14 @@ type chunk struct {
 // AppendDocument implements [store.Document]: as encoding/json does it, which would read the
 // events anew that it wrote.
 func (c *chunk) AppendDocument(b []byte) ([]byte, error) {
+	size := 256
+	for _, e := range c.Events {
+		size += len(e) + 1
+	}
+	for _, f := range c.Find {
+		size += len(f) + 3
+	}
+	b = slices.Grow(b, size)
 	b = strconv.AppendInt(append(b, `{"From":`...), c.From, 10)
 	b = strconv.AppendInt(append(b, `,"To":`...), c.To, 10)
 	b = jsonstring.AppendHTML(append(b, `,"Chain":`...), c.Chain)
@@ -91,8 +99,8 @@ func newTables() tables {
 				Name: "find", Columns: []string{"what"},
 				Of: func(c *chunk) [][]string {
 					rows := make([][]string, len(c.Find))
-					for i, f := range c.Find {
-						rows[i] = []string{f}
+					for i := range c.Find {
+						rows[i] = c.Find[i : i+1 : i+1]
 					}
 					return rows
 				},
@@ -133,18 +141,23 @@ const (
 	byPrincipal = "Principal"
 )
 
-// attributes are the values of an event by which it is found.
-func (e *Event) attributes() map[string][]string {
-	a := map[string][]string{
-		"EventName": {e.EventName}, "ReadOnly": {strconv.FormatBool(e.ReadOnly)}, "EventSource": {e.EventSource},
-		"Username": {e.UserIdentity.Username()}, "AccessKeyId": {e.UserIdentity.AccessKeyID},
-		byRequest: {e.RequestID}, byPrincipal: {e.UserIdentity.Principal()},
+// attribute is a value of an event by which it is found.
+type attribute struct{ name, value string }
+
+// attributes appends the values of an event by which it is found.
+func (e *Event) attributes(out []attribute) []attribute {
+	who := &e.UserIdentity
+	out = append(out,
+		attribute{"EventName", e.EventName}, attribute{"ReadOnly", strconv.FormatBool(e.ReadOnly)}, attribute{"EventSource", e.EventSource},
+		attribute{"Username", who.Username()}, attribute{"AccessKeyId", who.AccessKeyID}, attribute{byRequest, e.RequestID}, attribute{byPrincipal, who.Principal()})
+	for i := range e.Resources {
+		r := &e.Resources[i]
+		for _, name := range r.names() {
+			out = append(out, attribute{"ResourceName", name})
+		}
+		out = append(out, attribute{"ResourceType", r.Type})
 	}
-	for _, r := range e.Resources {
-		a["ResourceName"] = append(a["ResourceName"], r.names()...)
-		a["ResourceType"] = append(a["ResourceType"], r.Type)
-	}
-	return a
+	return out
 }
 
 func (e *Event) time() time.Time {
@@ -160,7 +173,8 @@ type index struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	waiting []entry
+	waiting []*batch
+	events  int  // of those
 	reread  bool // some of it must be read from the files
 
 	one sync.Mutex // one at a time writes
@@ -173,17 +187,18 @@ func (x *index) behind(reread bool) {
 	x.signal()
 }
 
-func (x *index) add(entries []entry) {
-	if len(entries) == 0 {
+func (x *index) add(b *batch) {
+	if b.len() == 0 {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.waiting)+len(entries) > maxWaiting {
-		x.waiting, x.reread = nil, true
+	if x.events+b.len() > maxWaiting {
+		x.waiting, x.events, x.reread = nil, 0, true
 	}
 	if !x.reread {
-		x.waiting = append(x.waiting, entries...)
+		x.waiting = append(x.waiting, b)
+		x.events += b.len()
 	}
 	x.signal()
 }
@@ -195,11 +210,11 @@ func (x *index) signal() {
 	}
 }
 
-func (x *index) take() (waiting []entry, reread bool) {
+func (x *index) take() (waiting []*batch, reread bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	waiting, reread = x.waiting, x.reread
-	x.waiting, x.reread = nil, false
+	x.waiting, x.events, x.reread = nil, 0, false
 	return waiting, reread
 }
 
@@ -239,10 +254,13 @@ func (s *Service) indexNow(ctx context.Context) error {
 		err = s.catchUp(ctx, f)
 	}
 	if err == nil && len(waiting) > 0 {
-		err = s.store(ctx, f, waiting)
+		err = s.store(ctx, f, waiting...)
 	}
 	if err != nil {
 		s.index.behind(true)
+	}
+	for _, b := range waiting {
+		s.spare.put(b)
 	}
 	return err
 }
@@ -257,53 +275,55 @@ func (s *Service) catchUp(ctx context.Context, f *folder) error {
 	if err != nil {
 		return err
 	}
-	var batch []entry
+	b := &batch{}
 	for i, file := range files {
 		if i+1 < len(files) && files[i+1].first <= end.Seq+1 {
 			continue
 		}
 		_, err := file.read(f.dir, func(text []byte, _ int64) error {
 			var l line
-			if json.Unmarshal(text, &l) != nil || l.Seq <= end.Seq || !opened(f.cfg.key, f.links.chain, text) {
+			if json.Unmarshal(text, &l) != nil || l.Seq <= end.Seq || !opened(f.cfg.key, f.links.name, text) {
 				return nil
 			}
-			e := entry{seq: l.Seq, mac: l.Mac, text: slices.Clone(l.Event)}
+			e := entry{seq: l.Seq, mac: l.Mac}
 			if l.Event != nil {
-				e.event = new(Event)
-				if err := json.Unmarshal(l.Event, e.event); err != nil {
+				var event Event
+				if err := json.Unmarshal(l.Event, &event); err != nil {
 					return nil
 				}
+				e.text, e.at, e.finds = slices.Clone(l.Event), event.time().UnixMilli(), event.attributes(nil)
 			}
-			batch = append(batch, e)
-			if len(batch) < 10*chunkEvents {
+			b.entries = append(b.entries, e)
+			if b.len() < 10*chunkEvents {
 				return nil
 			}
-			defer func() { batch = batch[:0] }()
-			return s.store(ctx, f, batch)
+			defer func() { b.entries = b.entries[:0] }()
+			return s.store(ctx, f, b)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return s.store(ctx, f, batch)
-}
-
-// store writes entries and how far the chain is copied. Copying a line twice does nothing.
-func (s *Service) store(ctx context.Context, f *folder, entries []entry) error {
-	if len(entries) == 0 {
+	if b.len() == 0 {
 		return nil
 	}
-	chain, last := filepath.Base(f.dir), entries[len(entries)-1]
+	return s.store(ctx, f, b)
+}
+
+// store writes batches, none of which is empty, and how far the chain is copied. Copying a line
+// twice does nothing.
+func (s *Service) store(ctx context.Context, f *folder, batches ...*batch) error {
+	chain, entries := filepath.Base(f.dir), batches[len(batches)-1].entries
+	last := &entries[len(entries)-1]
 	return s.cfg.DB.Update(ctx, func(tx *store.Tx) error {
 		end, err := s.chains.Get(tx, chain)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		fresh := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.seq <= end.Seq })
-		if len(fresh) == 0 {
+		if last.seq <= end.Seq {
 			return nil
 		}
-		for _, c := range chunksOf(chain, fresh) {
+		for _, c := range chunksOf(chain, end.Seq, batches) {
 			if err := s.chunks.Insert(tx, c); err != nil {
 				return err
 			}
@@ -312,31 +332,32 @@ func (s *Service) store(ctx context.Context, f *folder, entries []entry) error {
 	})
 }
 
-// chunksOf packs entries, in their order.
-func chunksOf(chain string, entries []entry) []chunk {
+// chunksOf packs the events behind a line, in their order.
+func chunksOf(chain string, behind uint64, batches []*batch) []chunk {
 	var out []chunk
-	size, finds := 0, map[string]bool{}
-	for _, e := range entries {
-		if e.event == nil { // a note
-			continue
-		}
-		at := e.event.time().UnixMilli()
-		var c *chunk
-		if n := len(out); n > 0 {
-			c = &out[n-1]
-		}
-		if c == nil || len(c.Events) == chunkEvents || size > chunkBytes || max(c.To, at)-min(c.From, at) > chunkSpan.Milliseconds() {
-			out = append(out, chunk{From: at, To: at, Chain: chain, Seq: e.seq})
-			c, size, finds = &out[len(out)-1], 0, map[string]bool{}
-		}
-		c.From, c.To = min(c.From, at), max(c.To, at)
-		c.Events = append(c.Events, e.text)
-		size += len(e.text)
-		for attribute, values := range e.event.attributes() {
-			for _, v := range values {
-				if f := found(attribute, v); v != "" && !finds[f] {
-					finds[f] = true
-					c.Find = append(c.Find, f)
+	size, known := 0, map[attribute]bool{}
+	for _, b := range batches {
+		for i := range b.entries {
+			e := &b.entries[i]
+			if e.seq <= behind || e.text == nil {
+				continue
+			}
+			var c *chunk
+			if n := len(out); n > 0 {
+				c = &out[n-1]
+			}
+			if c == nil || len(c.Events) == chunkEvents || size > chunkBytes || max(c.To, e.at)-min(c.From, e.at) > chunkSpan.Milliseconds() {
+				out = append(out, chunk{From: e.at, To: e.at, Chain: chain, Seq: e.seq, Events: make([]json.RawMessage, 0, min(len(b.entries)-i, chunkEvents))})
+				c, size = &out[len(out)-1], 0
+				clear(known)
+			}
+			c.From, c.To = min(c.From, e.at), max(c.To, e.at)
+			c.Events = append(c.Events, e.text)
+			size += len(e.text)
+			for _, a := range e.finds {
+				if a.value != "" && !known[a] {
+					known[a] = true
+					c.Find = append(c.Find, found(a.name, a.value))
 				}
 			}
 		}

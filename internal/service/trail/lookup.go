@@ -39,7 +39,7 @@ func (q *question) matches(e *Event, at int64) bool {
 	case "EventId":
 		return e.EventID == q.Value
 	}
-	return slices.Contains(e.attributes()[q.Attribute], q.Value)
+	return slices.Contains(e.attributes(nil), attribute{q.Attribute, q.Value})
 }
 
 // located is an event with its text.

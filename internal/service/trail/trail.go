@@ -12,7 +12,6 @@ package trail
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -61,7 +60,8 @@ type Service struct {
 
 	mu      sync.Mutex // of what is written to the files
 	folder  *folder
-	pending []entry // encoded, not written yet
+	pending *batch // encoded, not written yet
+	lines   []byte // memory of the lines that were written last
 	lost    int64
 	failing bool
 	started time.Time
@@ -69,17 +69,10 @@ type Service struct {
 	problem string    // why nothing can be written
 
 	index index
+	spare spare
 }
 
 var _ api.Service = (*Service)(nil)
-
-// entry is an event on its way.
-type entry struct {
-	seq   uint64
-	mac   string
-	text  json.RawMessage
-	event *Event
-}
 
 // New creates the tables. It writes no event: see [Service.Open].
 func New(cfg Config) (*Service, error) {
@@ -194,7 +187,7 @@ func (s *Service) Open(ctx context.Context) error {
 		return errors.Join(err, f.close())
 	}
 	if trouble != "" {
-		s.cfg.Log.Error("the trail was altered while no Moat wrote it", "chain", f.links.chain, "reason", trouble)
+		s.cfg.Log.Error("the trail was altered while no Moat wrote it", "chain", f.links.name, "reason", trouble)
 	}
 	s.folder, s.started = f, s.cfg.Now()
 	s.index.behind(anchor.Seq < f.links.seq)
@@ -209,14 +202,14 @@ func (s *Service) drain() bool {
 	if s.folder == nil {
 		return false
 	}
-	if len(s.pending) > 0 && !s.settle() {
+	if s.pending.len() > 0 && !s.settle() {
 		return false
 	}
 	records, lost := s.queue.take()
 	s.lost += lost
 	s.encode(records)
 	s.queue.done(records)
-	return len(s.pending) == 0 && s.lost == 0 || s.settle()
+	return s.pending.len() == 0 && s.lost == 0 || s.settle()
 }
 
 // settle writes what is pending.
@@ -239,6 +232,10 @@ func (s *Service) settle() bool {
 }
 
 func (s *Service) encode(records []wire.Record) {
+	if len(records) == 0 {
+		return
+	}
+	s.pending = s.spare.take()
 	for i := range records {
 		e, err := s.encoder.event(&records[i])
 		if err != nil { // no randomness
@@ -246,7 +243,7 @@ func (s *Service) encode(records []wire.Record) {
 			s.lost++
 			continue
 		}
-		s.pending = append(s.pending, entry{text: e.append(make([]byte, 0, 1024+len(e.RequestParameters)+len(e.ResponseElements))), event: &e})
+		s.pending.add(&e)
 	}
 }
 
@@ -270,22 +267,17 @@ func (s *Service) write() error {
 		s.cfg.Log.Error("events of the trail were lost", "events", s.lost)
 		s.lost = 0
 	}
-	before := f.links
-	size := 0
-	for i := range s.pending {
-		size += len(s.pending[i].text) + lineExtra
-	}
-	lines := make([]byte, 0, size)
-	for i := range s.pending {
-		var err error
-		if lines, err = f.links.append(lines, s.pending[i].text, nil); err != nil {
-			f.links = before
-			return err
-		}
-		s.pending[i].seq, s.pending[i].mac = f.links.seq, f.links.mac
-	}
-	if len(lines) == 0 {
+	if s.pending.len() == 0 {
 		return nil
+	}
+	before, lines := f.links, s.lines[:0]
+	for i := range s.pending.entries {
+		e := &s.pending.entries[i]
+		lines = f.links.append(lines, "event", e.text)
+		e.seq, e.mac = f.links.seq, f.links.mac
+	}
+	if cap(lines) <= maxSpareText {
+		s.lines = lines
 	}
 	if err := f.append(lines); err != nil {
 		f.links = before
