@@ -25,7 +25,7 @@ func (s *Service) signedUpSession(c *Client, u *User) (*string, error) {
 		return nil, err
 	}
 	ch.ExpiresAt = s.time().Add(signUpCodeLife) // as long as the code that goes with it
-	text, err := s.sealJSON(sealChallenge, ch)
+	text, err := s.sealSession(&ch)
 	return &text, err
 }
 
@@ -40,7 +40,7 @@ func (s *Service) confirmedSession(c *Client, u *User, attribute string) (*strin
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.sealJSON(sealChallenge, ch)
+	text, err := s.sealSession(&ch)
 	return &text, err
 }
 

@@ -62,7 +62,7 @@ func (s *Service) challengeSRP(st *step, u *User, known bool, name string, a []b
 		return answer{}, err
 	}
 	ch.Known, ch.Login, ch.A, ch.U, ch.B = known, name, a, srp.Scramble(a, public), b
-	block, err := s.sealChallenge(ch)
+	block, err := s.sealChallenge(&ch)
 	if err != nil {
 		return answer{}, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) proveSRP(ctx context.Context, st *step) (answer, error) {
 	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], c.name); err != nil {
 		return answer{}, err
 	}
-	ch, err := s.openChallenge(c.block, base64.StdEncoding.Strict(), api.ChallengeNameTypePASSWORD_VERIFIER, &st.client)
+	ch, err := s.openChallenge(c.block, api.ChallengeNameTypePASSWORD_VERIFIER, &st.client)
 	if err != nil {
 		return answer{}, err
 	}
@@ -135,14 +135,18 @@ func (s *Service) proven(ch *challenge, u *User, c *claim) (bool, error) {
 }
 
 // claim is the second step of SRP, of a user or of a device.
-type claim struct{ name, block, timestamp, signature string }
+type claim struct {
+	name, timestamp, signature string
+	block                      []byte // nil, which no challenge is, if it was not of the standard alphabet
+}
 
 // claim reads the parameters of that step.
 func (st *step) claim() (c claim, err error) {
+	var block string
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&c.name, "USERNAME"}, {&c.block, "PASSWORD_CLAIM_SECRET_BLOCK"}, {&c.signature, "PASSWORD_CLAIM_SIGNATURE"}, {&c.timestamp, "TIMESTAMP"}} {
+	}{{&c.name, "USERNAME"}, {&block, "PASSWORD_CLAIM_SECRET_BLOCK"}, {&c.signature, "PASSWORD_CLAIM_SIGNATURE"}, {&c.timestamp, "TIMESTAMP"}} {
 		if *p.to, err = st.param(p.name); err != nil {
 			return c, err
 		}
@@ -150,15 +154,14 @@ func (st *step) claim() (c claim, err error) {
 	if at, err := time.Parse(timestampForm, c.timestamp); err != nil || at.Location() != time.UTC {
 		return c, refuse(invalidParameter, "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
 	}
+	if c.block, err = base64.StdEncoding.Strict().DecodeString(block); err != nil {
+		c.block = nil
+	}
 	return c, nil
 }
 
 // proves compares the signature with the one that the session key makes.
 func (c *claim) proves(key []byte, id srp.Identity) bool {
-	signed, err := base64.StdEncoding.DecodeString(c.block)
-	if err != nil {
-		return false
-	}
 	given, err := base64.StdEncoding.DecodeString(c.signature)
-	return err == nil && subtle.ConstantTimeCompare(srp.Proof(key, id, signed, c.timestamp), given) == 1
+	return err == nil && subtle.ConstantTimeCompare(srp.Proof(key, id, c.block, c.timestamp), given) == 1
 }

@@ -2,7 +2,6 @@ package userpool
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -48,30 +47,55 @@ func (s *Service) newChallenge(kind api.ChallengeNameType, c *Client, u *User, a
 }
 
 // sealChallenge makes the bytes a client carries.
-func (s *Service) sealChallenge(ch challenge) ([]byte, error) {
-	raw, err := json.Marshal(ch)
+func (s *Service) sealChallenge(ch *challenge) ([]byte, error) {
+	raw, err := ch.append(make([]byte, 0, 1024))
 	if err != nil {
 		return nil, err
 	}
 	return s.db.Seal(sealChallenge, raw)
 }
 
+// sealSession is sealChallenge for what travels as a session.
+func (s *Service) sealSession(ch *challenge) (string, error) {
+	sealed, err := s.sealChallenge(ch)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// unsealChallenge reads what sealChallenge made; false for anything else.
+func (s *Service) unsealChallenge(sealed []byte) (ch challenge, ok bool) {
+	raw, err := s.db.Unseal(sealChallenge, sealed)
+	return ch, err == nil && ch.read(raw)
+}
+
 // openChallenge reads what a client brought back. Whatever does not fit, be it
 // altered, of another kind, client or pool, or too late, is refused alike.
-func (s *Service) openChallenge(text string, enc *base64.Encoding, kind api.ChallengeNameType, c *Client) (challenge, error) {
-	var ch challenge
-	if !s.unsealBytes(sealChallenge, text, enc, &ch) || ch.Kind != kind || ch.Client != c.ID || ch.Pool != c.Pool {
+func (s *Service) openChallenge(sealed []byte, kind api.ChallengeNameType, c *Client) (challenge, error) {
+	ch, ok := s.unsealChallenge(sealed)
+	if !ok || ch.Kind != kind || ch.Client != c.ID || ch.Pool != c.Pool {
 		return ch, errSession()
 	}
+	return ch, s.inTime(&ch)
+}
+
+func (s *Service) inTime(ch *challenge) error {
 	if !s.time().Before(ch.ExpiresAt) {
-		return ch, refuse(notAuthorized, "Invalid session for the user, session is expired.")
+		return refuse(notAuthorized, "Invalid session for the user, session is expired.")
 	}
-	return ch, nil
+	return nil
 }
 
 // openSession is openChallenge for what travels as a session.
 func (s *Service) openSession(text string, kind api.ChallengeNameType, c *Client) (challenge, error) {
-	return s.openChallenge(text, base64.RawURLEncoding.Strict(), kind, c)
+	return s.openChallenge(sealedIn(text), kind, c)
+}
+
+// sealedIn is what a session holds; nil, which nothing that is sealed is, for anything else.
+func sealedIn(session string) []byte {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(session)
+	if err != nil {
+		return nil
+	}
+	return sealed
 }
 
 func errSession() error { return refuse(notAuthorized, "Invalid session for the user.") }

@@ -104,7 +104,7 @@ func (s *Service) startDevice(ctx context.Context, st *step) (answer, error) {
 		return answer{}, err
 	}
 	ch.Login, ch.A, ch.U, ch.B = before.Login, a, srp.Scramble(a, public), b
-	block, err := s.sealChallenge(ch)
+	block, err := s.sealChallenge(&ch)
 	if err != nil {
 		return answer{}, err
 	}
@@ -142,7 +142,7 @@ func (s *Service) proveDevice(ctx context.Context, st *step) (answer, error) {
 	if err := s.checkSecretHash(&st.client, st.params["SECRET_HASH"], claim.name); err != nil {
 		return answer{}, err
 	}
-	ch, err := s.openChallenge(claim.block, base64.StdEncoding.Strict(), api.ChallengeNameTypeDEVICE_PASSWORD_VERIFIER, &st.client)
+	ch, err := s.openChallenge(claim.block, api.ChallengeNameTypeDEVICE_PASSWORD_VERIFIER, &st.client)
 	if err != nil {
 		return answer{}, err
 	}

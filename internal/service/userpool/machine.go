@@ -370,7 +370,7 @@ func (s *Service) put(ctx context.Context, st *step, name api.ChallengeNameType,
 
 // offered makes the answer that carries a challenge in its session.
 func (s *Service) offered(ch challenge, params map[string]string) (answer, error) {
-	session, err := s.sealJSON(sealChallenge, ch)
+	session, err := s.sealSession(&ch)
 	return answer{name: ch.Kind, params: params, session: &session}, err
 }
 

@@ -113,11 +113,12 @@ func (s *Service) associateSignedIn(ctx context.Context, accessToken string, sea
 
 // setup reads the session of an MFA_SETUP, whose client is named by nothing else.
 func (s *Service) setup(ctx context.Context, session string) (ch challenge, p Pool, err error) {
-	if !s.unsealJSON(sealChallenge, session, &ch) || ch.Kind != api.ChallengeNameTypeMFA_SETUP {
+	ch, ok := s.unsealChallenge(sealedIn(session))
+	if !ok || ch.Kind != api.ChallengeNameTypeMFA_SETUP {
 		return ch, p, errSession()
 	}
-	if !s.time().Before(ch.ExpiresAt) {
-		return ch, p, refuse(notAuthorized, "Invalid session for the user, session is expired.")
+	if err := s.inTime(&ch); err != nil {
+		return ch, p, err
 	}
 	err = s.db.View(ctx, func(tx *store.Tx) error {
 		if err := s.unspent(tx, &ch); err != nil {
@@ -141,7 +142,7 @@ func (s *Service) associateInSession(ctx context.Context, session string, sealed
 		return nil, refuse(softwareTokenNotFound, "Software token MFA has not been enabled by the userPool")
 	}
 	ch.Seed, ch.Ready = sealed, false
-	next, err := s.sealJSON(sealChallenge, ch)
+	next, err := s.sealSession(&ch)
 	return &next, err
 }
 
@@ -215,7 +216,7 @@ func (s *Service) verifyInSession(ctx context.Context, session string, in *api.V
 		return nil, err
 	}
 	ch.Seed, ch.Ready = nil, true
-	next, err := s.sealJSON(sealChallenge, ch)
+	next, err := s.sealSession(&ch)
 	return &next, err
 }
 

@@ -151,11 +151,7 @@ func (s *Service) sealJSON(purpose string, v any) (string, error) {
 
 // unsealJSON reads what sealJSON made; false for anything else.
 func (s *Service) unsealJSON(purpose, text string, v any) bool {
-	return s.unsealBytes(purpose, text, base64.RawURLEncoding.Strict(), v)
-}
-
-func (s *Service) unsealBytes(purpose, text string, enc *base64.Encoding, v any) bool {
-	sealed, err := enc.DecodeString(text)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return false
 	}
