@@ -52,7 +52,7 @@ func (x *exchange) checkScope(auth sigv4.Authorization) error {
 	case auth.Service != x.end.api.Signing:
 		return x.refuse(refusedMismatch, fmt.Sprintf("Credential should be scoped to correct service: '%s'.", x.end.api.Signing),
 			"signed for service "+quoted(auth.Service))
-	case !regionName.MatchString(auth.Region), x.host.region != "" && x.host.region != auth.Region:
+	case !isRegion(auth.Region), x.host.region != "" && x.host.region != auth.Region:
 		return x.refuse(refusedMismatch, "Credential should be scoped to a valid region.", "signed for region "+quoted(auth.Region))
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"moat/internal/pure/sigv4"
@@ -36,23 +37,42 @@ func (x *exchange) readBody() error {
 	if x.chunks == nil && x.r.ContentLength > x.limit { // the coding of chunks is longer than what it holds
 		return tooLarge(x.limit)
 	}
-	var buf bytes.Buffer
-	if n := x.r.ContentLength; n > 0 {
-		buf.Grow(int(min(n, 1<<20)) + bytes.MinRead)
+	room := x.takeRoom()
+	if n := min(x.r.ContentLength, 1<<20); n >= int64(cap(room)) {
+		room = make([]byte, 0, n+1)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(body, x.limit+1))
+	b, err := readAll(body, room, x.limit)
 	if bad := (*sigv4.Error)(nil); errors.As(err, &bad) {
 		return x.signatureError(err)
 	}
 	if err != nil {
 		return unreadableBody(err)
 	}
-	if n > x.limit {
+	if int64(len(b)) > x.limit {
 		return tooLarge(x.limit)
 	}
-	x.message.body, x.bodyRead = buf.Bytes(), true
-	x.record.BytesIn = n
+	x.message.body, x.bodyRead = b, true
+	x.record.BytesIn = int64(len(b))
 	return nil
+}
+
+// readAll is io.ReadAll into b, which has room for a byte more than comes or grows; it ends early
+// when more than limit bytes have come.
+func readAll(r io.Reader, b []byte, limit int64) ([]byte, error) {
+	for int64(len(b)) <= limit {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, bytes.MinRead)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 // withoutChunked leaves out of a list of codings the one that [sigv4.Chunks] decodes.

@@ -57,11 +57,16 @@ func (c *Text) allows(s string) bool {
 
 // valid tells whether s satisfies every constraint.
 func (c *Text) valid(s string) bool {
-	n := 0
-	if c.Min > 0 || c.Max > 0 {
-		n = utf8.RuneCountInString(s)
+	return c.fits(s) && c.allows(s) && c.Matches(s)
+}
+
+// fits tells whether s is neither too short nor too long.
+func (c *Text) fits(s string) bool {
+	if len(s) >= utf8.UTFMax*c.Min && (c.Max == 0 || len(s) <= c.Max) {
+		return true // whatever its characters are: they need not be counted
 	}
-	return n >= c.Min && (c.Max == 0 || n <= c.Max) && c.allows(s) && c.Matches(s)
+	n := utf8.RuneCountInString(s)
+	return n >= c.Min && (c.Max == 0 || n <= c.Max)
 }
 
 // sentences lists all constraints, as AWS does for the elements of a list.

@@ -78,8 +78,9 @@ func (r *restRequest) payload(op *operation, p *plan, v reflect.Value, violation
 }
 
 // encode writes an output in the form of a protocol; out is a pointer to it, or nil for an empty one.
-func (ps *planner) encode(op *operation, out any, protocol, requestID string) answer {
-	a := answer{status: op.Status, header: http.Header{}}
+// The body of an answer of the protocol "json" is written into room where it fits.
+func (ps *planner) encode(op *operation, out any, protocol, requestID string, room []byte) answer {
+	a := answer{status: op.Status}
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
@@ -93,7 +94,7 @@ func (ps *planner) encode(op *operation, out any, protocol, requestID string) an
 	switch protocol {
 	case protocolJSON:
 		a.setHeader("Content-Type", jsonType(api))
-		a.body = appendJSON(nil, p, v)
+		a.body = appendJSON(room[:0], p, v)
 	case protocolForm:
 		a.setHeader("Content-Type", "application/json")
 		a.body = appendFormAnswer(op, p, v, requestID)
@@ -164,7 +165,7 @@ func (a *answer) rest(op *operation, p *plan, v reflect.Value) {
 	case a.status != http.StatusNoContent && (len(p.body) > 0 || a.status == http.StatusOK):
 		a.body = appendJSON(nil, p, v)
 	}
-	if _, set := a.header["Content-Type"]; !set && len(a.body) > 0 {
+	if _, set := a.get("Content-Type"); !set && len(a.body) > 0 {
 		a.setHeader("Content-Type", contentType)
 	}
 	if a.status == http.StatusNoContent {

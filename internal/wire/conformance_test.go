@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
@@ -181,12 +182,12 @@ func testOutputCase(t *testing.T, c protocoltest.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.planner.encode(op, out, op.end.api.Protocol, "request-id")
+	a := p.planner.encode(op, out, op.end.api.Protocol, "request-id", nil)
 	if want := max(c.Response.Status, 200); a.status != want {
 		t.Errorf("status %d, want %d", a.status, want)
 	}
 	for k, v := range c.Response.Headers {
-		if got := a.header.Get(k); got != v && k != "Content-Length" {
+		if got, _ := a.get(http.CanonicalHeaderKey(k)); got != v && k != "Content-Length" {
 			t.Errorf("header %s is %q, want %q", k, got, v)
 		}
 	}

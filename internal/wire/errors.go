@@ -99,7 +99,7 @@ func isCommon(code string) bool {
 
 // encodeError writes e in the shape of the protocol.
 func (p *Pipeline) encodeError(e Exception, protocol string, api *API, requestID string) answer {
-	a := answer{status: e.HTTPStatus(), header: http.Header{}}
+	a := answer{status: e.HTTPStatus()}
 	if a.status < 400 || a.status > 599 {
 		a.status = http.StatusInternalServerError
 	}
@@ -255,10 +255,11 @@ func asException(err error) (Exception, bool) {
 }
 
 func jsonType(api *API) string {
-	if api != nil && api.JSONVersion != "" {
+	const usual = "application/x-amz-json-1.1"
+	if api != nil && api.JSONVersion != "" && api.JSONVersion != "1.1" {
 		return "application/x-amz-json-" + api.JSONVersion
 	}
-	return "application/x-amz-json-1.1"
+	return usual
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -9,9 +9,6 @@ import (
 	"moat/internal/pure/lazyregexp"
 )
 
-// regionName is the form of every region's name: us-east-1, us-gov-west-1.
-var regionName = lazyregexp.New(`^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$`)
-
 // scopeOf finds the service in a credential scope, before the signature is looked at.
 var scopeOf = lazyregexp.New(`Credential=[^/,\s]+/[0-9]+/[^/,\s]+/([A-Za-z0-9-]+)/aws4_request`)
 
@@ -58,16 +55,33 @@ func parseHost(host string) hostName {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	labels := strings.Split(host, ".")
 	h := hostName{aws: strings.HasSuffix(host, ".amazonaws.com")}
+	first, domain, _ := strings.Cut(host, ".")
+	second, rest, third := strings.Cut(domain, ".")
 	switch {
-	case len(labels) >= 3 && regionName.MatchString(labels[1]):
-		h.service, h.region = labels[0], labels[1]
-	case h.aws && len(labels) == 3, len(labels) == 2 && labels[1] == "localhost":
-		h.service = labels[0]
+	case third && isRegion(second):
+		h.service, h.region = first, second
+	case h.aws && third && !strings.Contains(rest, "."), domain == "localhost":
+		h.service = first
 	}
 	h.service = strings.TrimSuffix(h.service, "-fips")
 	return h
+}
+
+// isRegion tells whether s has the form of every region's name, [a-z]{2,}(-[a-z]+)+-[0-9]{1,2}:
+// us-east-1, us-gov-west-1.
+func isRegion(s string) bool {
+	words := 0
+	for {
+		part, rest, more := strings.Cut(s, "-")
+		switch {
+		case !more:
+			return words >= 2 && part != "" && len(part) <= 2 && strings.Trim(part, "0123456789") == ""
+		case part == "" || words == 0 && len(part) < 2 || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz") != "":
+			return false
+		}
+		words, s = words+1, rest
+	}
 }
 
 // identify finds the API, then the operation. The API is told by the host, then

@@ -65,6 +65,7 @@ type Pipeline struct {
 	inProcess []stage
 
 	randMu sync.Mutex
+	rooms  sync.Pool // of *[]byte; see room.go
 }
 
 // New makes a pipeline of the APIs that cfg names. The APIs and their tables must
@@ -136,6 +137,7 @@ type exchange struct {
 	record  Record
 	refusal refusalMessage
 	checks  checks
+	room    *[]byte // for the body, then for the answer
 }
 
 // ServeHTTP answers one AWS call.
@@ -270,7 +272,10 @@ type strictFailure string
 // invoke calls the service.
 func (x *exchange) invoke() (err error) {
 	x.out, err = x.op.Call(WithCall(x.ctx, x.call), x.in)
-	if e, ok := asException(err); err != nil && ok && x.p.cfg.Strict {
+	if err == nil || !x.p.cfg.Strict {
+		return err
+	}
+	if e, ok := asException(err); ok {
 		if code := e.ErrorCode(); e.HTTPStatus() != http.StatusNotImplemented && !isCommon(code) && !slices.Contains(x.op.Errors, code) {
 			panic(strictFailure(fmt.Sprintf("%s %s answered %s (%s), which its model does not list", x.call.Service, x.op.Name, code, e.ErrorMessage())))
 		}
@@ -280,7 +285,14 @@ func (x *exchange) invoke() (err error) {
 
 // encode makes the answer of the output.
 func (x *exchange) encode() error {
-	x.answer = x.p.planner.encode(x.op, x.out, x.protocol, x.call.RequestID)
+	var room []byte
+	if x.room != nil {
+		room = *x.room
+	}
+	x.answer = x.p.planner.encode(x.op, x.out, x.protocol, x.call.RequestID, room)
+	if x.room != nil && x.protocol == protocolJSON && cap(x.answer.body) <= maxRoomSize {
+		*x.room = x.answer.body[:0] // it may have grown
+	}
 	return nil
 }
 
@@ -326,14 +338,20 @@ func (x *exchange) api() *API {
 // write sends the answer.
 func (x *exchange) write(w http.ResponseWriter) {
 	h := w.Header()
-	for name, values := range x.answer.header {
-		h[name] = values
+	values := make([]string, 0, len(x.answer.header)+2)
+	set := func(name, value string) {
+		values = append(values, value)
+		n := len(values)
+		h[name] = values[n-1 : n : n]
 	}
-	h.Set("X-Amzn-RequestId", x.call.RequestID)
+	for _, p := range x.answer.header {
+		set(p.name, p.value)
+	}
+	set("X-Amzn-Requestid", x.call.RequestID)
 	if message := x.refusal.taken(); message != "" && x.answer.status >= http.StatusBadRequest {
 		h.Set(MessageHeader, message)
 	}
-	h.Set("Content-Length", itoa(len(x.answer.body)))
+	set("Content-Length", itoa(len(x.answer.body)))
 	if x.r.Header.Get("Origin") != "" {
 		allowOrigin(h)
 	}
@@ -341,8 +359,11 @@ func (x *exchange) write(w http.ResponseWriter) {
 		h.Del("Content-Length")
 	}
 	w.WriteHeader(x.answer.status)
-	n, _ := w.Write(x.answer.body) // the client may be gone
+	n, err := w.Write(x.answer.body) // the client may be gone
 	x.record.Status, x.record.BytesOut = x.answer.status, int64(n)
+	if err == nil { // or else net/http may read it still
+		x.giveRoom()
+	}
 }
 
 // finish tells what happened.
@@ -360,13 +381,20 @@ func (x *exchange) finish() {
 	}
 	r.Input, r.Output, r.Checks = x.in, x.out, x.checks.taken()
 	r.Latency = x.p.cfg.Now().Sub(r.Time)
+	if x.p.cfg.Log.Enabled(x.ctx, slog.LevelDebug) { // or else what is told of is made for nothing
+		x.log()
+	}
+	if x.p.cfg.Record != nil {
+		x.p.cfg.Record(*r)
+	}
+}
+
+func (x *exchange) log() {
+	r := &x.record
 	x.p.cfg.Log.LogAttrs(x.ctx, slog.LevelDebug, "AWS call", slog.String("request", r.RequestID),
 		slog.String("service", r.Service), slog.String("operation", r.Operation), slog.Int("status", r.Status),
 		slog.String("who", r.Who), slog.String("step", r.Step), slog.String("error", r.ErrorCode),
 		slog.Duration("latency", r.Latency))
-	if x.p.cfg.Record != nil {
-		x.p.cfg.Record(*r)
-	}
 }
 
 // newID makes a UUID, version 4. The source of randomness may be a test's.
@@ -379,6 +407,9 @@ func (p *Pipeline) newID() string {
 		panic("wire: no randomness: " + err.Error())
 	}
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	s := hex.AppendEncode(make([]byte, 0, 36), b[:4])
+	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
+		s = hex.AppendEncode(append(s, '-'), part)
+	}
+	return string(s)
 }

@@ -244,7 +244,7 @@ func (r *restRequest) rawPayload(f *field, v reflect.Value) error {
 // answer is an encoded answer before it is written.
 type answer struct {
 	status int
-	header http.Header
+	header []parameter // of canonical names, each once
 	body   []byte
 }
 
@@ -280,7 +280,24 @@ func (a *answer) setHeader(name, value string) {
 		}
 		return r
 	}, value)
-	a.header[textproto.CanonicalMIMEHeaderKey(name)] = []string{value}
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	for i := range a.header {
+		if a.header[i].name == name {
+			a.header[i].value = value
+			return
+		}
+	}
+	a.header = append(a.header, parameter{name, value})
+}
+
+// get returns the value of a header and whether it is set.
+func (a *answer) get(name string) (string, bool) {
+	for _, h := range a.header {
+		if h.name == name {
+			return h.value, true
+		}
+	}
+	return "", false
 }
 
 func (f *field) headerValue(v reflect.Value) string {
