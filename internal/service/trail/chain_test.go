@@ -288,3 +288,54 @@ func TestService_writeFails(t *testing.T) {
 		t.Errorf("report %+v", rep)
 	}
 }
+
+// A head is written over the one before; one that is longer, or that somebody touched, is a new file.
+func TestFolder_head(t *testing.T) {
+	t.Parallel()
+	c, dir := newClock(), t.TempDir()
+	s := newService(t, openStore(t, c), dir, c)
+	next := func() os.FileInfo {
+		t.Helper()
+		record(t, s, some(c, 1)...)
+		whole(t, dir)
+		info, err := os.Stat(only(t, dir, "head"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first, second := next(), next()
+	if !os.SameFile(first, second) {
+		t.Error("a head of the same length is a new file")
+	}
+	for s.folder.links.seq < 9 {
+		second = next()
+	}
+	if tenth := next(); os.SameFile(second, tenth) || tenth.Size() != second.Size()+1 {
+		t.Error("a longer head was written over a shorter one")
+	}
+	for _, text := range []string{"", "{", strings.Repeat("x", 1000)} {
+		change(t, only(t, dir, "head"), func([]byte) []byte { return []byte(text) })
+		breaksWith(t, dir, "its head is gone or altered")
+		next()
+	}
+	if err := os.Remove(only(t, dir, "head")); err != nil {
+		t.Fatal(err)
+	}
+	next()
+}
+
+// What holds no event's time has none, and what does has that of [newEventID].
+func TestTimeOfID(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 20, 12, 0, 0, 5e6, time.UTC)
+	id, err := newEventID(at, zeros{})
+	if got, ok := timeOfID(id); err != nil || !ok || !got.Equal(at) || id != "01a1f8d3-ea05-7000-8000-000000000000" {
+		t.Errorf("%s: %v %v %v", id, got, ok, err)
+	}
+	for _, id := range []string{"", "x", strings.ReplaceAll(id, "-", ""), "01a1f8d3-ea05-4000-8000-000000000000", "-1a1f8d3-ea05-7000-8000-000000000000", "+1a1f8d3-ea05-7000-8000-000000000000"} {
+		if got, ok := timeOfID(id); ok {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -261,11 +262,11 @@ func newEventID(at time.Time, random io.Reader) (string, error) {
 
 // timeOfID reads the time in an event id.
 func timeOfID(id string) (time.Time, bool) {
-	b, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
-	if err != nil || len(b) != 16 || b[6]>>4 != 7 {
+	if len(id) != 36 || id[14] != '7' {
 		return time.Time{}, false
 	}
-	return time.UnixMilli(int64(binary.BigEndian.Uint16(b))<<32 | int64(binary.BigEndian.Uint32(b[2:]))), true
+	ms, err := strconv.ParseUint(id[:8]+id[9:13], 16, 64)
+	return time.UnixMilli(int64(ms)), err == nil
 }
 
 // cut bounds a text without breaking a character.

@@ -395,20 +395,48 @@ const headFile = "head"
 
 // writeHead keeps the end of the chain beside it, so that lines cut off its end are missed. It
 // is not synced: after a loss of power it may be older than the chain, never newer.
+//
+// A head as long as the one before is written over it, which is a tenth of the work of a rename: no
+// file is made, named and freed. It lies within one sector of a disk, which a crash leaves old or new.
 func (f *folder) writeHead() error {
 	sealed, _ := seal(f.cfg.key, f.links.name+"/head", marshal(head{Seq: f.links.seq, Mac: f.links.mac}))
+	sealed = append(sealed, '\n')
 	path := filepath.Join(f.dir, headFile)
-	if err := os.WriteFile(path+".new", append(sealed, '\n'), 0o600); err != nil {
+	if overwrite(path, sealed) {
+		return nil
+	}
+	if err := os.WriteFile(path+".new", sealed, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
 }
 
-func readHead(dir string, key []byte) (h head, ok bool) {
-	text, err := os.ReadFile(filepath.Join(dir, headFile))
-	text = bytes.TrimSuffix(text, []byte("\n"))
-	if err != nil || !opened(key, filepath.Base(dir)+"/head", text) {
-		return h, false
+// overwrite writes text over a file that is as long; it reports false when it could not.
+func overwrite(path string, text []byte) bool {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return false
 	}
-	return h, json.Unmarshal(text, &h) == nil
+	info, err := file.Stat()
+	fits := err == nil && info.Mode().IsRegular() && info.Size() == int64(len(text))
+	if fits {
+		_, err = file.WriteAt(text, 0)
+	}
+	return errors.Join(err, file.Close()) == nil && fits
+}
+
+// readHead reads the last line that is on disk. It reads again what is being written just now.
+func readHead(dir string, key []byte) (h head, ok bool) {
+	for range 10 {
+		text, err := os.ReadFile(filepath.Join(dir, headFile))
+		if err != nil {
+			return h, false
+		}
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		if opened(key, filepath.Base(dir)+"/head", text) {
+			ok = json.Unmarshal(text, &h) == nil
+			return h, ok
+		}
+	}
+	return h, false
 }
