@@ -12,49 +12,51 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
-// everything fills a challenge, whatever it is made of; some of it stays empty.
-func everything(t *testing.T, r *rand.Rand) (ch challenge) {
+// fillAll fills a value, whatever it is made of; some of it stays empty.
+func fillAll(t *testing.T, r *rand.Rand, v reflect.Value) {
 	t.Helper()
-	var fill func(v reflect.Value)
-	fill = func(v reflect.Value) {
-		switch v.Kind() {
-		case reflect.Struct:
-			if at, ok := v.Addr().Interface().(*time.Time); ok {
-				*at = time.UnixMilli(r.Int64N(1 << 42)).UTC()
-				return
-			}
-			for i := range v.NumField() {
-				fill(v.Field(i))
-			}
-		case reflect.Bool:
-			v.SetBool(r.IntN(2) == 0)
-		case reflect.String:
-			v.SetString(strings.Repeat("é\x00\"<", r.IntN(80)))
-		case reflect.Pointer:
-			if r.IntN(2) == 0 {
-				v.Set(reflect.New(v.Type().Elem()))
-				fill(v.Elem())
-			}
-		case reflect.Slice:
-			if n := r.IntN(4); n > 0 {
-				v.Set(reflect.MakeSlice(v.Type(), n, n))
-				for i := range n {
-					fill(v.Index(i))
-				}
-			}
-		case reflect.Uint8:
-			v.SetUint(uint64(r.IntN(256)))
-		case reflect.Map:
-			v.Set(reflect.ValueOf([]map[string]string{nil, {}, {"a": "", "<b>": "\u2028"}}[r.IntN(3)]))
-		default:
-			t.Fatalf("a challenge holds a %v, which its form does not know", v.Type())
+	switch v.Kind() {
+	case reflect.Struct:
+		if at, ok := v.Addr().Interface().(*time.Time); ok {
+			*at = time.UnixMilli(r.Int64N(1 << 42)).UTC()
+			return
 		}
+		for i := range v.NumField() {
+			fillAll(t, r, v.Field(i))
+		}
+	case reflect.Bool:
+		v.SetBool(r.IntN(2) == 0)
+	case reflect.Int:
+		v.SetInt(r.Int64() - r.Int64())
+	case reflect.Uint8, reflect.Uint32:
+		v.SetUint(uint64(r.Uint32()) >> (32 - v.Type().Bits()))
+	case reflect.String:
+		v.SetString(strings.Repeat("é\x00\"<", r.IntN(80)))
+	case reflect.Pointer:
+		if r.IntN(2) == 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			fillAll(t, r, v.Elem())
+		}
+	case reflect.Slice:
+		if n := r.IntN(4); n > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+			for i := range n {
+				fillAll(t, r, v.Index(i))
+			}
+		}
+	case reflect.Map:
+		v.Set(reflect.ValueOf([]map[string]string{nil, {}, {"a": "", "<b>": "\u2028"}}[r.IntN(3)]))
+	default:
+		t.Fatalf("there is a %v, of which this knows nothing", v.Type())
 	}
-	fill(reflect.ValueOf(&ch.attempt).Elem()) // of which the loop below cannot set the whole
-	v := reflect.ValueOf(&ch).Elem()
-	for i := range v.NumField() {
-		if f := v.Field(i); f.CanSet() {
-			fill(f)
+}
+
+// everything fills a challenge.
+func everything(t *testing.T, r *rand.Rand) (ch challenge) {
+	fillAll(t, r, reflect.ValueOf(&ch.attempt).Elem())
+	for v, i := reflect.ValueOf(&ch).Elem(), 0; i < v.NumField(); i++ {
+		if v.Field(i).CanSet() { // all but attempt
+			fillAll(t, r, v.Field(i))
 		}
 	}
 	return ch
