@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 type group struct {
 	conn    *sqliteConn // used by who has the turn
 	history *history
+	sync    func() error // makes the log durable; nil: nobody expects it
 
 	mu     sync.Mutex
 	taken  bool
@@ -138,18 +140,36 @@ func (g *group) commit() {
 	close(b.done)
 }
 
-// end commits a batch, or undoes it when one of its members could not be undone.
+// end commits a batch, or undoes it when one of its members could not be undone. SQLite writes the commit to its log,
+// and it is synced here: SQLite as it is built would sync the file's times along, which costs a second write, or with
+// a journal below it a transaction of that.
 func (g *group) end(b *batch) error {
 	err := b.broken
 	if err == nil {
 		if _, err = g.conn.exec(context.Background(), "COMMIT", nil); err == nil {
-			return nil
+			return g.settle()
 		}
 	}
 	if _, undo := g.conn.exec(context.Background(), "ROLLBACK", nil); undo != nil {
 		err = errors.Join(err, undo)
 	}
 	return err
+}
+
+// settle syncs the log. Once that has failed nobody knows what is on the disk, nor does a second try tell: nothing is
+// written any more until Moat starts again, and reads what is there.
+func (g *group) settle() error {
+	if g.sync == nil {
+		return nil
+	}
+	err := g.sync()
+	if err == nil {
+		return nil
+	}
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	return fmt.Errorf("store: the database's log cannot be synced, nothing more is written before a restart: %w", err)
 }
 
 func (g *group) close() error {
@@ -192,7 +212,7 @@ func (e *sqliteEngine) define(ctx context.Context, fn func(*Tx) error) error {
 	if err := g.acquire(ctx); err != nil {
 		return err
 	}
-	if e.level != "FULL" || g.open != nil { // nothing to spare, or others' writes in the open transaction
+	if g.sync == nil || g.open != nil { // nothing to spare, or others' writes in the open transaction
 		g.release()
 		return e.update(ctx, fn)
 	}
@@ -207,22 +227,9 @@ func (e *sqliteEngine) define(ctx context.Context, fn func(*Tx) error) error {
 	return nil
 }
 
-// alone runs fn in a transaction whose commit does not wait for the disk. Whoever
-// comes next has the full level again, or no connection.
+// alone runs fn in a transaction whose commit does not wait for the disk.
 func (g *group) alone(tx *Tx, fn func(*Tx) error) (err error) {
 	background := context.Background()
-	// Not by exec, whose statements are kept: SQLite obeys this pragma while it is prepared.
-	if err := g.conn.script(background, "PRAGMA synchronous = NORMAL"); err != nil {
-		return err
-	}
-	defer func() {
-		if back := g.conn.script(background, "PRAGMA synchronous = FULL"); back != nil {
-			g.mu.Lock()
-			g.closed = true
-			g.mu.Unlock()
-			err = errors.Join(err, back)
-		}
-	}()
 	if _, err := g.conn.exec(background, "BEGIN IMMEDIATE", nil); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type sqliteEngine struct {
 	dsn   string
 	lock  io.Closer
 	group group
-	level string // of PRAGMA synchronous
+	log   *os.File // the write-ahead log, to sync it; nil in memory
 
 	mu     sync.Mutex
 	idle   []*sqliteConn
@@ -36,6 +36,7 @@ const (
 	idleReaders   = 8
 )
 
+// SQLite itself syncs the log before it copies pages from there, and no more: the commits are synced by [group.end].
 const sqlitePragmas = `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;
 PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864; SELECT count(*) FROM sqlite_master;`
 
@@ -54,10 +55,15 @@ func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
 	e := &sqliteEngine{db: db, dsn: sqliteName(path), lock: lock, free: make(chan struct{}, maxReaders)}
 	err = private(path)
 	if err == nil {
-		err = e.open(ctx, "FULL")
+		err = e.open(ctx, "NORMAL")
+	}
+	if err == nil {
+		if e.log, err = os.OpenFile(path+"-wal", os.O_RDWR, 0); err == nil { // it has the one name while the writing connection is open
+			e.group.sync = func() error { return syncData(e.log) }
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
@@ -117,7 +123,7 @@ func (e *sqliteEngine) open(ctx context.Context, synchronous string) error {
 	if err != nil {
 		return err
 	}
-	e.group.conn, e.group.history, e.level = c, &e.db.history, synchronous
+	e.group.conn, e.group.history = c, &e.db.history
 	return nil
 }
 
@@ -307,6 +313,9 @@ func (e *sqliteEngine) close() error {
 	}
 	if e.group.conn != nil {
 		errs = append(errs, e.group.close())
+	}
+	if e.log != nil {
+		errs = append(errs, e.log.Close())
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())
