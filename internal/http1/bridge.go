@@ -48,17 +48,30 @@ func Bridge(h http.Handler) Handler {
 // toHTTP copies a request for net/http's handlers, which may keep its strings.
 func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 	r.Own()
-	u, err := url.ParseRequestURI(r.Target)
-	if err != nil {
-		return nil, err
+	u := &url.URL{Path: "/"} // of most calls of AWS's APIs
+	if r.Target != "/" {
+		var err error
+		if u, err = url.ParseRequestURI(r.Target); err != nil {
+			return nil, err
+		}
 	}
-	h := make(http.Header, len(r.Fields))
-	for _, f := range r.Fields {
+	h, values := make(http.Header, len(r.Fields)), make([]string, len(r.Fields))
+	for i, f := range r.Fields {
 		name := http.CanonicalHeaderKey(f.Name)
-		h[name] = append(h[name], f.Value)
+		if before := h[name]; before != nil {
+			h[name] = append(before, f.Value)
+			continue
+		}
+		values[i] = f.Value
+		h[name] = values[i : i+1 : i+1]
 	}
-	req := &http.Request{Method: r.Method, URL: u, Proto: "HTTP/1." + strconv.Itoa(r.Minor), ProtoMajor: 1, ProtoMinor: r.Minor, Header: h,
-		ContentLength: r.Length, Host: r.Host, RemoteAddr: r.RemoteAddr, RequestURI: r.Target, Close: !r.head.persistent(r.Minor), Body: http.NoBody}
+	req := new(http.Request).WithContext(ctx) // first: it makes a copy
+	req.Method, req.URL, req.Header, req.Body = r.Method, u, h, http.NoBody
+	req.Proto, req.ProtoMajor, req.ProtoMinor, req.Close = "HTTP/1.1", 1, r.Minor, !r.head.persistent(r.Minor)
+	if r.Minor == 0 {
+		req.Proto = "HTTP/1.0"
+	}
+	req.ContentLength, req.Host, req.RemoteAddr, req.RequestURI = r.Length, r.Host, r.RemoteAddr, r.Target
 	if r.Length != 0 {
 		body := &bridgeBody{b: r.Body, req: req}
 		req.Body, r.Body.shared = body, true
@@ -74,7 +87,7 @@ func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 			}
 		}
 	}
-	return req.WithContext(ctx), nil
+	return req, nil
 }
 
 // bridgeBody is a request's body for a handler that may keep it longer than it should.
@@ -131,6 +144,9 @@ func (b *bridgeBody) Interrupt() { b.end() }
 type bridgeWriter struct {
 	w      *Response
 	header http.Header
+	fields []Field // the header as it was with the status
+	typed  bool    // it says the type, or that it is nobody's to guess
+	length int64   // it says; -1: nothing
 	status int
 	head   bool
 	kept   []byte // of the body, before the head is sent
@@ -140,12 +156,12 @@ type bridgeWriter struct {
 }
 
 // begin gives the head, not while another goroutine asks for the body.
-func (b *bridgeWriter) begin(status int, length int64) {
+func (b *bridgeWriter) begin(status int, fields []Field, length int64) {
 	if b.turn != nil {
 		b.turn.Lock()
 		defer b.turn.Unlock()
 	}
-	b.w.Head(status, b.fields(), length)
+	b.w.Head(status, fields, length)
 }
 
 func (b *bridgeWriter) Header() http.Header { return b.header }
@@ -158,11 +174,18 @@ func (b *bridgeWriter) WriteHeader(status int) {
 		panic("http1: invalid status " + strconv.Itoa(status))
 	}
 	if status < 200 {
-		b.begin(status, 0)
+		b.begin(status, fieldsOf(b.header), 0)
 		return
 	}
 	b.status = status
-	b.header = b.header.Clone() // what the handler changes from now on does not count
+	b.fields, b.length = fieldsOf(b.header), -1 // what the handler changes from now on does not count
+	_, typed := b.header["Content-Type"]
+	b.typed = typed || b.header.Get("Content-Encoding") != ""
+	if text := b.header.Get("Content-Length"); text != "" {
+		if n, ok := digits([]byte(text)); ok {
+			b.length = n
+		}
+	}
 }
 
 func (b *bridgeWriter) Write(p []byte) (int, error) {
@@ -192,23 +215,20 @@ func (b *bridgeWriter) send(next []byte, length int64) error {
 		return nil
 	}
 	b.sent = true
-	if text := b.header.Get("Content-Length"); text != "" {
-		n, ok := digits([]byte(text))
-		if ok {
-			length = n
-		}
+	if b.length >= 0 {
+		length = b.length
 	}
-	if _, typed := b.header["Content-Type"]; !typed && !bodyless(b.status) && b.header.Get("Content-Encoding") == "" && len(b.kept)+len(next) > 0 {
-		b.header.Set("Content-Type", http.DetectContentType(append(b.kept[:len(b.kept):len(b.kept)], next[:min(len(next), sniffed)]...)))
+	if !b.typed && !bodyless(b.status) && len(b.kept)+len(next) > 0 {
+		b.fields = append(b.fields, Field{"Content-Type", http.DetectContentType(append(b.kept[:len(b.kept):len(b.kept)], next[:min(len(next), sniffed)]...))})
 	}
-	b.begin(b.status, length)
+	b.begin(b.status, b.fields, length)
 	_, err := b.w.Write(b.kept)
 	return err
 }
 
-func (b *bridgeWriter) fields() []Field {
-	out := make([]Field, 0, len(b.header))
-	for name, values := range b.header {
+func fieldsOf(h http.Header) []Field {
+	out := make([]Field, 0, len(h)+1)
+	for name, values := range h {
 		for _, v := range values {
 			out = append(out, Field{name, v})
 		}

@@ -60,10 +60,21 @@ func (s *Server) classify(r *http.Request) destination {
 			return d
 		}
 	}
-	if m := poolPath.FindStringSubmatch(path); m != nil {
-		return destination{kind: toPool, api: m[1], path: m[2]}
+	if d, ok := byPoolPath(path); ok {
+		return d
 	}
 	return destination{kind: toAWS}
+}
+
+func byPoolPath(path string) (destination, bool) {
+	if !strings.Contains(path, "/.well-known/") { // which is found faster
+		return destination{}, false
+	}
+	m := poolPath.FindStringSubmatch(path)
+	if m == nil {
+		return destination{}, false
+	}
+	return destination{kind: toPool, api: m[1], path: m[2]}, true
 }
 
 // byAPIPath reads /restapis/{api}/{stage}/_user_request_/{path}.
@@ -93,9 +104,7 @@ func (s *Server) byHost(r *http.Request, path string) (destination, bool) {
 		}
 		return destination{kind: toDomain, api: labels[0], path: path}, true
 	case labels[0] == "cognito-idp":
-		if m := poolPath.FindStringSubmatch(path); m != nil {
-			return destination{kind: toPool, api: m[1], path: m[2]}, true
-		}
+		return byPoolPath(path)
 	}
 	return destination{}, false
 }
@@ -104,8 +113,8 @@ func (s *Server) byHost(r *http.Request, path string) (destination, bool) {
 func (s *Server) hostLabels(host string) ([]string, bool) {
 	host = strings.ToLower(strings.TrimSuffix(hostOnly(host), "."))
 	for _, suffix := range s.suffixes {
-		if rest, ok := strings.CutSuffix(host, "."+suffix); ok {
-			return strings.Split(rest, "."), true
+		if rest, ok := strings.CutSuffix(host, suffix); ok && strings.HasSuffix(rest, ".") {
+			return strings.Split(rest[:len(rest)-1], "."), true
 		}
 	}
 	return nil, false

@@ -3,6 +3,7 @@ package wire
 import (
 	"net/http"
 	"reflect"
+	"sync/atomic"
 )
 
 // The protocols of AWS's models.
@@ -16,7 +17,8 @@ const (
 // operation is one operation with its API.
 type operation struct {
 	*Operation
-	end *endpoint
+	end     *endpoint
+	in, out atomic.Pointer[plan] // of its messages, once they were asked for
 }
 
 // message is a request as the protocols see it.
@@ -33,7 +35,7 @@ type message struct {
 func (ps *planner) decode(op *operation, m *message, violations *Violations) (any, error) {
 	in := op.NewInput()
 	v := reflect.ValueOf(in).Elem()
-	p := ps.of(v.Type())
+	p := ps.known(&op.in, v.Type())
 	switch protocol := op.end.api.Protocol; {
 	case protocol == protocolJSON && !m.form:
 		return in, decodeJSON(m.body, p, v, violations, "")
@@ -89,7 +91,7 @@ func (ps *planner) encode(op *operation, out any, protocol, requestID string, ro
 		v = reflect.New(op.Output)
 	}
 	v = v.Elem()
-	p := ps.of(v.Type())
+	p := ps.known(&op.out, op.Output)
 	api := op.end.api
 	switch protocol {
 	case protocolJSON:

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moat/internal/pure/jsonstring"
@@ -106,6 +107,16 @@ func (ps *planner) of(t reflect.Type) *plan {
 		ps.plans = map[reflect.Type]*plan{}
 	}
 	return ps.make(t)
+}
+
+// known is of for a type whose plan is noted at a place of its own.
+func (ps *planner) known(at *atomic.Pointer[plan], t reflect.Type) *plan {
+	p := at.Load()
+	if p == nil {
+		p = ps.of(t)
+		at.Store(p)
+	}
+	return p
 }
 
 // make fills the table first and the plan after, so that a type may hold itself.
