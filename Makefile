@@ -10,7 +10,7 @@ RUN_PACKAGES := ca-certificates curl nodejs python3
 TEST_PACKAGES := $(RUN_PACKAGES) npm awscli chromium postgresql gcc libc6-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run build test test-go test-race test-e2e bench bench-gateway bench-policy fmt vet generate deps-run deps-test clean
+.PHONY: help run build test test-go test-race test-e2e bench bench-gateway bench-novector bench-policy fmt vet generate deps-run deps-test clean
 
 help:
 	@echo 'make run      install what is missing, build, and run the example: moat dev examples/courses/template.yaml'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench    measure; prints a table with the machine'"'"'s description'
 	@echo 'make bench-gateway  measure the gateway beside HAProxy, nginx, Caddy and Go'"'"'s reverse proxy'
 	@echo 'make bench-policy  measure policy decisions beside cedar-go and OPA'
+	@echo 'make bench-novector  measure sign-ins as a processor without AVX-512 IFMA has them'
 	@echo 'make generate write the generated files anew'
 
 run: deps-run build
@@ -35,10 +36,11 @@ vet:
 	$(GO) vet ./...
 
 # The race detector needs cgo; everything else is built without. It also makes pools forget, so
-# that limits of allocations are checked apart.
+# that limits of allocations are checked apart. Processors without AVX-512 IFMA have arithmetic of their own (tag novector).
 test-go: deps-go
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 	$(GO) test -run '[Aa]lloc' ./internal/gateway ./internal/http1
+	$(GO) test -tags novector ./internal/pure/montgomery ./internal/pure/srp ./internal/pure/token ./internal/pkcs1
 
 test-e2e: build
 	cd e2e && ./run
@@ -50,6 +52,11 @@ bench: deps-test build
 bench-gateway: deps-test build
 	@PACKAGES='haproxy nginx-light caddy' COMMANDS='/usr/sbin/haproxy /usr/sbin/nginx caddy' SUDO='$(SUDO)' ./scripts/install
 	$(GO) run ./bench -only gateway -picture bench/out/gateway.svg
+
+bench-novector: deps-test
+	@mkdir -p bench/out
+	$(GO) build -tags novector -ldflags '$(LDFLAGS)' -o bench/out/moat-novector ./cmd/moat
+	$(GO) run -tags novector ./bench -only signin -binary bench/out/moat-novector
 
 # A module of its own: Moat does not depend on what it is measured against.
 bench-policy: deps-go

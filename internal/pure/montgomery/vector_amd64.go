@@ -1,3 +1,5 @@
+//go:build !novector
+
 package montgomery
 
 // twinProduct sets z to x * y / 2^1040 modulo m, of both numbers. k is -1/m modulo 2^52. The

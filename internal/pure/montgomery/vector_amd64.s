@@ -1,3 +1,5 @@
+//go:build !novector
+
 #include "textflag.h"
 
 // Both products are Montgomery's, digit by digit of y, lowest first (what is called operand scanning), with numbers
