@@ -174,13 +174,13 @@ func (s *Service) clientCredentials(x *exchange, c *Client, asked string) (*toke
 		return nil, err
 	}
 	now, life := s.time(), c.accessValidity()
-	claims := map[string]any{
-		"sub": c.ID, "client_id": c.ID, "iss": s.issuer(x.pool.ID), "token_use": "access", "version": 2,
-		"scope": strings.Join(granted, " "), "jti": jti,
-		"auth_time": now.Unix(), "iat": now.Unix(), "exp": now.Add(life).Unix(),
+	says := claims{
+		{"sub", c.ID}, {"client_id", c.ID}, {"iss", s.issuer(x.pool.ID)}, {"token_use", "access"}, {"version", int64(2)},
+		{"scope", strings.Join(granted, " ")}, {"jti", jti},
+		{"auth_time", now.Unix()}, {"iat", now.Unix()}, {"exp", now.Add(life).Unix()},
 	}
-	changes.access.apply(claims, c.ID)
-	access, err := sign(keys.signer, claims)
+	changes.access.apply(&says, c.ID)
+	access, err := sign(keys.signer, says)
 	return &tokenReply{AccessToken: access, ExpiresIn: int64(life / time.Second), TokenType: "Bearer"}, err
 }
 

@@ -190,7 +190,7 @@ func TestService_oauthRefreshAndRevoke(t *testing.T) {
 		claims[name] = v
 	}
 	claims["scope"] = "openid email"
-	raw, err := sign(keys.signer, claims)
+	raw, err := sign(keys.signer, claimsOf(claims))
 	if err != nil {
 		t.Fatal(err)
 	}

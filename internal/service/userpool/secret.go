@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strconv"
+	"sync"
 
 	"moat/internal/store"
 )
@@ -32,7 +34,16 @@ const (
 
 // secrets holds the service's own key, from which false salts and the
 // authenticators of refresh tokens are derived. All nodes of a database share it.
-type secrets struct{ key []byte }
+type secrets struct {
+	key  []byte
+	macs sync.Pool // of *maker
+}
+
+// maker makes authenticators under the key, one after the other.
+type maker struct {
+	hash hash.Hash
+	text []byte
+}
 
 func (s *Service) openSecrets(ctx context.Context) (*secrets, error) {
 	fresh := make([]byte, 32)
@@ -71,13 +82,18 @@ func (s *Service) openSecrets(ctx context.Context) (*secrets, error) {
 // mac authenticates parts under a purpose. Parts are length-prefixed: no two
 // lists of parts authenticate alike.
 func (s *secrets) mac(purpose string, parts ...string) []byte {
-	m := hmac.New(sha256.New, s.key)
-	b := appendPart(make([]byte, 0, 160), purpose)
-	for _, p := range parts {
-		b = appendPart(b, p)
+	m, _ := s.macs.Get().(*maker)
+	if m == nil {
+		m = &maker{hash: hmac.New(sha256.New, s.key)}
 	}
-	m.Write(b)
-	return m.Sum(make([]byte, 0, sha256.Size))
+	defer s.macs.Put(m)
+	m.text = appendPart(m.text[:0], purpose)
+	for _, p := range parts {
+		m.text = appendPart(m.text, p)
+	}
+	m.hash.Reset()
+	m.hash.Write(m.text)
+	return m.hash.Sum(make([]byte, 0, sha256.Size))
 }
 
 func appendPart(b []byte, p string) []byte {
@@ -112,8 +128,16 @@ func (s *Service) uuid() (string, error) {
 func formatUUID(b []byte) string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b)
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return hyphenated(b)
+}
+
+// hyphenated writes the 16 bytes of a UUID, whatever their version.
+func hyphenated(b []byte) string {
+	out := hex.AppendEncode(make([]byte, 0, 36), b[:4])
+	for i := 4; i < 10; i += 2 {
+		out = hex.AppendEncode(append(out, '-'), b[i:i+2])
+	}
+	return string(hex.AppendEncode(append(out, '-'), b[10:16]))
 }
 
 const (

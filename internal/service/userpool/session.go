@@ -48,9 +48,12 @@ func (u *User) signOut(now time.Time) {
 const refreshTokenSize = 16 + 4 + 32
 
 func (s *Service) refreshToken(x *Session) (string, error) {
-	raw, err := hex.DecodeString(strings.ReplaceAll(x.ID, "-", ""))
-	if err != nil {
-		return "", err
+	raw := make([]byte, 0, refreshTokenSize)
+	for part := range strings.SplitSeq(x.ID, "-") {
+		var err error
+		if raw, err = hex.AppendDecode(raw, []byte(part)); err != nil {
+			return "", err
+		}
 	}
 	raw = binary.BigEndian.AppendUint32(raw, x.Generation)
 	raw = append(raw, s.secrets.mac("refresh token", string(raw), x.Pool, x.Client)...)
@@ -67,9 +70,7 @@ func (s *Service) readRefreshToken(c *Client, text string) (id string, generatio
 	if subtle.ConstantTimeCompare(mac, s.secrets.mac("refresh token", string(head), c.Pool, c.ID)) != 1 {
 		return "", 0, false
 	}
-	h := hex.EncodeToString(head[:16])
-	id = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-	return id, binary.BigEndian.Uint32(head[16:]), true
+	return hyphenated(head[:16]), binary.BigEndian.Uint32(head[16:]), true
 }
 
 // onDevice refuses a device that is not the one on which the session was begun. Who names none

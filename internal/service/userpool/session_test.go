@@ -301,7 +301,7 @@ func TestService_bearer_attacks(t *testing.T) {
 			c[name] = v
 		}
 		change(c)
-		raw, err := sign(k, c)
+		raw, err := sign(k, claimsOf(c))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -151,19 +151,22 @@ func fixed(name string) bool {
 }
 
 // apply changes the claims of a token. What is fixed stays, whatever the function says.
-func (o *tokenOverride) apply(claims map[string]any, clientID string) {
+func (o *tokenOverride) apply(c *claims, clientID string) {
+	use := c.get("token_use")
 	for name, value := range o.Set {
-		if fixed(name) || name == "aud" && (claims["token_use"] == "id" || value != clientID) {
+		if fixed(name) || name == "aud" && (use == "id" || value != clientID) {
 			continue
 		}
-		claims[name] = value
+		*c = append(*c, claimed{name, value})
 	}
-	for _, name := range o.Suppress {
-		if !fixed(name) && name != "aud" {
-			delete(claims, name)
+	if len(o.Suppress) > 0 {
+		gone := map[string]bool{}
+		for _, name := range o.Suppress {
+			gone[name] = !fixed(name) && name != "aud"
 		}
+		c.drop(gone)
 	}
-	scope, has := claims["scope"].(string)
+	scope, has := c.get("scope").(string)
 	if !has || len(o.AddScopes)+len(o.SuppressScopes) == 0 {
 		return
 	}
@@ -173,33 +176,29 @@ func (o *tokenOverride) apply(claims map[string]any, clientID string) {
 			list = append(list, add)
 		}
 	}
-	claims["scope"] = strings.Join(list, " ")
+	*c = append(*c, claimed{"scope", strings.Join(list, " ")})
 }
 
 // applyGroups replaces the groups and roles that the tokens name.
-func (o *overrides) applyGroups(access, id map[string]any) {
+func (o *overrides) applyGroups(access, id *claims) {
 	if o.groups == nil {
 		return
 	}
-	if o.groups.Groups != nil {
-		for _, claims := range []map[string]any{access, id} {
-			delete(claims, "cognito:groups")
-			if len(o.groups.Groups) > 0 {
-				claims["cognito:groups"] = o.groups.Groups
-			}
+	replace := func(c *claims, name string, value any, some bool) {
+		c.drop(map[string]bool{name: true})
+		if some {
+			*c = append(*c, claimed{name, value})
 		}
 	}
-	if o.groups.Roles != nil {
-		delete(id, "cognito:roles")
-		if len(o.groups.Roles) > 0 {
-			id["cognito:roles"] = o.groups.Roles
-		}
+	if names := o.groups.Groups; names != nil {
+		replace(access, "cognito:groups", names, len(names) > 0)
+		replace(id, "cognito:groups", names, len(names) > 0)
 	}
-	if o.groups.Preferred != nil {
-		delete(id, "cognito:preferred_role")
-		if *o.groups.Preferred != "" {
-			id["cognito:preferred_role"] = *o.groups.Preferred
-		}
+	if roles := o.groups.Roles; roles != nil {
+		replace(id, "cognito:roles", roles, len(roles) > 0)
+	}
+	if preferred := o.groups.Preferred; preferred != nil {
+		replace(id, "cognito:preferred_role", *preferred, *preferred != "")
 	}
 }
 

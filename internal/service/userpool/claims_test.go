@@ -5,28 +5,40 @@ import (
 	"testing"
 )
 
+// claimsOf lists a map of claims.
+func claimsOf(all map[string]any) (c claims) {
+	for name, value := range all {
+		c = append(c, claimed{name, value})
+	}
+	return c
+}
+
 // Claims are written as encoding/json writes them.
-func TestAppendClaims(t *testing.T) {
+func TestClaims_append(t *testing.T) {
 	t.Parallel()
-	for _, claims := range []map[string]any{
+	for _, all := range []map[string]any{
 		nil,
 		{},
 		{"sub": "a", "exp": int64(1 << 40), "email_verified": true, "phone_number_verified": false, "version": 2},
 		{"cognito:groups": []string{"a", "<b>"}, "address": map[string]string{"formatted": "1 \"Way\"\n\u2028"}, "n": nil},
 		{"name": "J\u00f6rg & <Co>\x00\xff", "custom:\"x\"": "y", "f": 1.5, "list": []any{"a", 1.0, map[string]any{"b": false}}},
 	} {
-		want, err := json.Marshal(claims)
+		want, err := json.Marshal(all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if claims == nil {
+		if all == nil {
 			want = []byte("{}")
 		}
-		if got, err := appendClaims(nil, claims); err != nil || string(got) != string(want) {
+		said := claimsOf(all)
+		for name := range all { // what was said before does not count
+			said = append(claims{{name, "before"}, {name, nil}}, said...)
+		}
+		if got, err := said.append(nil); err != nil || string(got) != string(want) {
 			t.Errorf("got %s, %v\nwant %s", got, err, want)
 		}
 	}
-	if _, err := appendClaims(nil, map[string]any{"f": func() {}}); err == nil {
+	if _, err := (claims{{"f", func() {}}}).append(nil); err == nil {
 		t.Error("a claim that no JSON can hold was written")
 	}
 }
