@@ -2,10 +2,12 @@ package http1
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -102,5 +104,82 @@ func TestBridge(t *testing.T) {
 	}
 	if got := s.ask("GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n" + next); statuses(got) != "400" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What the handler said with the status counts, and a type that it took away is not guessed.
+func TestBridge_header(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{Handler: Bridge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["X-Many"] = []string{"1", "2"}
+		switch r.URL.Path {
+		case "/untyped":
+			h["Content-Type"] = nil
+		case "/coded":
+			h.Set("Content-Encoding", "x")
+		case "/early":
+			w.WriteHeader(103)
+			h.Set("Content-Length", "3")
+		}
+		w.WriteHeader(200)
+		h.Set("Content-Type", "text/late")
+		h.Set("Content-Length", "9")
+		h.Del("X-Many")
+		_, _ = io.WriteString(w, "abc")
+	}))})
+	for target, want := range map[string]string{"/": "text/plain; charset=utf-8", "/untyped": "", "/coded": "", "/early": "text/plain; charset=utf-8"} {
+		c := s.dial()
+		send(t, c, "GET "+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		r := bufio.NewReader(c)
+		resp, err := http.ReadResponse(r, nil)
+		if err == nil && resp.StatusCode == 103 {
+			resp, err = http.ReadResponse(r, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || string(b) != "abc" || resp.ContentLength != 3 || resp.Header.Get("Content-Type") != want || len(resp.Header["X-Many"]) != 2 {
+			t.Errorf("%s: got %q %v %v", target, b, resp.Header, err)
+		}
+	}
+}
+
+// A request is read as net/http reads it.
+func TestRequest_toHTTP(t *testing.T) {
+	for _, text := range []string{
+		"POST / HTTP/1.1\r\nHost: a:1\r\nx-amz-target: T.Op\r\nContent-Type: application/x-amz-json-1.1\r\nX-A: 1\r\nx-a: 2\r\nX-a: 3\r\nX-B: 4\r\nContent-Length: 0\r\n\r\n",
+		"GET /?q HTTP/1.0\r\nHost: a\r\n\r\n",
+		"GET /a%2Fb?x=%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: a\r\nCookie: b\r\n\r\n",
+		"OPTIONS http://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		r := &Request{}
+		lim := Limits{Head: 1 << 16, URI: 1 << 14, Fields: 128}
+		if n, bad := parseRequest([]byte(text), &lim, r); n != len(text) || bad != nil {
+			t.Fatalf("%q: %d %v", text, n, bad)
+		}
+		type key struct{}
+		ctx := context.WithValue(context.Background(), key{}, text)
+		got, err := r.toHTTP(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range got.Header {
+			if v := got.Header[name]; len(v) != cap(v) && len(v) == 1 {
+				t.Errorf("%q: who appends to %s writes into another", text, name)
+			}
+		}
+		if got.Context() != ctx || got.Method != want.Method || *got.URL != *want.URL || got.Proto != want.Proto || got.ProtoMajor != want.ProtoMajor || got.ProtoMinor != want.ProtoMinor ||
+			got.Host != want.Host || got.RequestURI != want.RequestURI || got.Close != want.Close || got.ContentLength != want.ContentLength || !reflect.DeepEqual(got.Header, want.Header) {
+			t.Errorf("%q:\ngot  %+v\nwant %+v", text, got, want)
+		}
+		if n := testing.AllocsPerRun(50, func() { _, _ = r.toHTTP(ctx) }); n > 10 {
+			t.Errorf("%q: %v allocations", text, n)
+		}
 	}
 }

@@ -3,9 +3,11 @@ package wire
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -23,6 +25,7 @@ type Text struct {
 
 	once    sync.Once
 	re, not *regexp.Regexp
+	class   *[2]uint64 // of ASCII, where the pattern is a class that repeats, such as [\w-]+
 }
 
 // Matches tells whether the whole of s satisfies the pattern.
@@ -39,8 +42,40 @@ func (c *Text) Matches(s string) bool {
 		if c.Not != "" {
 			c.not = regexp.MustCompile(`\A(?:` + c.Not + `)`)
 		}
+		c.class = repeated(expr)
 	})
+	if c.class != nil && c.not == nil && s != "" {
+		if n := within(s, c.class); n == len(s) || s[n] < utf8.RuneSelf {
+			return n == len(s) // most texts by far, for a tenth of the price
+		}
+	}
 	return c.re.MatchString(s) && (c.not == nil || !c.not.MatchString(s))
+}
+
+// repeated returns which ASCII characters an expression of nothing but a repeated class holds,
+// nil for any other expression.
+func repeated(expr string) *[2]uint64 {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil || re.Op != syntax.OpPlus && re.Op != syntax.OpStar || re.Sub[0].Op != syntax.OpCharClass {
+		return nil
+	}
+	class, bounds := new([2]uint64), re.Sub[0].Rune
+	for i := 0; i < len(bounds); i += 2 {
+		for r := bounds[i]; r <= min(bounds[i+1], unicode.MaxASCII); r++ {
+			class[r>>6] |= 1 << (r & 63)
+		}
+	}
+	return class
+}
+
+// within returns how many bytes at the start of s are in a class.
+func within(s string, class *[2]uint64) int {
+	for i := range len(s) {
+		if b := s[i]; b >= utf8.RuneSelf || class[b>>6]>>(b&63)&1 == 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func (c *Text) allows(s string) bool {

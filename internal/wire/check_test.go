@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -138,4 +139,37 @@ func TestExceptions(t *testing.T) {
 	if e.HTTPStatus() != 501 || !strings.HasSuffix(e.ErrorMessage(), "not supported.") {
 		t.Errorf("got %d %q", e.HTTPStatus(), e.ErrorMessage())
 	}
+}
+
+// FuzzText: a text matches a pattern where the expression matches it from its start to its end.
+func FuzzText(f *testing.F) {
+	exprs := []string{
+		`[\w+]+`, `[\S]+`, `[^\s]+`, `[\p{L}\p{M}\p{S}\p{N}\p{P}]+`, `[A-Za-z0-9-_=.]+`, `[\w+=,.@-]*`, `\d+`, `\w*?`, `[\x{0009}\x{000A}\x{000D}\x{0020}-\x{00FF}]+`,
+		`(?i)[a-c]+`, `(?i)k+`, `[^\x00-\x{10FFFF}]*`, `[a]+`, `([\w])+`, `[\w]+|x!`, `\d{12}`, `^[\w\- ]+$`, `[\s\S]*`, `.*`, `(?s).+`,
+	}
+	texts, plain := make([]*Text, len(exprs)), make([]*regexp.Regexp, len(exprs))
+	classes := 0
+	for i, e := range exprs {
+		texts[i], plain[i] = &Text{Pattern: e}, regexp.MustCompile(`\A(?:`+e+`)\z`)
+		if texts[i].Matches(""); texts[i].class != nil {
+			classes++
+		}
+	}
+	if classes < 9 {
+		f.Errorf("%d classes", classes)
+	}
+	for _, s := range []string{"", "a", "1example23456789+", "a b", "ä", "aä", "a\xff", "\xffa b", "a\n", "\n", "K\u212a", "012345678901", "x!", "\x7f", "\ufffd"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for i, c := range texts {
+			if got, want := c.Matches(s), plain[i].MatchString(s); got != want {
+				t.Errorf("%q and %s: got %v, want %v", s, c.Pattern, got, want)
+			}
+		}
+		not := Text{Pattern: `[\w]+`, Not: `aws`}
+		if got, want := not.Matches(s), plain[13].MatchString(s) && !strings.HasPrefix(s, "aws"); got != want {
+			t.Errorf("%q, not with aws: got %v, want %v", s, got, want)
+		}
+	})
 }

@@ -84,17 +84,6 @@ func BenchmarkSignIn(b *testing.B) {
 	}
 }
 
-// The two calls of a sign-in stay as cheap as they are.
-func TestSignIn_allocations(t *testing.T) {
-	both := costOf(t)
-	both()
-	if n := testing.AllocsPerRun(100, both); n > signInAllocs {
-		t.Errorf("%v allocations, want no more than %d", n, signInAllocs)
-	}
-}
-
-const signInAllocs = 42
-
 // What a call keeps of its body, and what it answered, does not change when another has their memory.
 func TestPipeline_sharedMemory(t *testing.T) {
 	t.Parallel()
