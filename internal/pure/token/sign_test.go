@@ -3,6 +3,8 @@ package token
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -48,6 +50,28 @@ func TestSign_ES256(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %+v %#v", k, k, k); strings.Contains(text, fmt.Sprint(private)) || !strings.Contains(text, "[redacted]") {
 		t.Errorf("it prints %s", text)
+	}
+}
+
+// A token is its three parts, whatever their lengths, and little is held beside it.
+func TestSign_parts(t *testing.T) {
+	k, enc := testKey(t), base64.RawURLEncoding
+	for n := range 70 {
+		claims := []byte(`{"a":"` + strings.Repeat("x", n*n/4) + `"}`)
+		payload := k.header + enc.EncodeToString(claims)
+		sum := sha256.Sum256([]byte(payload))
+		sig, err := k.sign(&sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := Sign(k, claims); err != nil || raw != payload+"."+enc.EncodeToString(sig) {
+			t.Errorf("%s: got %s, %v", claims, raw, err)
+		}
+	}
+	claims := make([]byte, 700)
+	more := testing.AllocsPerRun(3, func() { _, _ = k.sign(new([sha256.Size]byte)) })
+	if n := testing.AllocsPerRun(3, func() { _, _ = Sign(k, claims) }) - more; n > 2 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
