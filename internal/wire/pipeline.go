@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -147,7 +146,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	now := p.cfg.Now()
 	x := &exchange{p: p, ctx: r.Context(), r: r, limit: p.cfg.MaxBody, call: &Call{
-		RequestID: p.newID(), Account: p.cfg.Account, Region: p.cfg.Region, SourceIP: sourceIP(r),
+		RequestID: p.newID(now), Account: p.cfg.Account, Region: p.cfg.Region, SourceIP: sourceIP(r),
 		Host: r.Host, UserAgent: r.UserAgent(), Referer: r.Referer(), Secure: r.TLS != nil, Time: now,
 	}}
 	x.refusal.encode = p.cfg.EncodeRefusal
@@ -179,7 +178,7 @@ func (p *Pipeline) Invoke(ctx context.Context, api, name string, in, out any) er
 	call := *CallFrom(ctx)
 	call.Service, call.Operation, call.Resource, call.Time = api, name, "", p.cfg.Now()
 	if call.RequestID == "" {
-		call.RequestID = p.newID()
+		call.RequestID = p.newID(call.Time)
 	}
 	if call.Account == "" {
 		call.Account = p.cfg.Account
@@ -397,8 +396,8 @@ func (x *exchange) log() {
 		slog.Duration("latency", r.Latency))
 }
 
-// newID makes a UUID, version 4. The source of randomness may be a test's.
-func (p *Pipeline) newID() string {
+// newID makes the id of a request. The source of randomness may be a test's.
+func (p *Pipeline) newID(at time.Time) string {
 	var b [16]byte
 	p.randMu.Lock()
 	_, err := io.ReadFull(p.cfg.Rand, b[:])
@@ -406,10 +405,5 @@ func (p *Pipeline) newID() string {
 	if err != nil {
 		panic("wire: no randomness: " + err.Error())
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.AppendEncode(make([]byte, 0, 36), b[:4])
-	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
-		s = hex.AppendEncode(append(s, '-'), part)
-	}
-	return string(s)
+	return requestID(at, b)
 }

@@ -2,11 +2,14 @@ package trail
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"moat/internal/pure/policy"
+	"moat/internal/store"
 	"moat/internal/wire"
 )
 
@@ -129,5 +132,65 @@ func TestService_Find_oddNames(t *testing.T) {
 		if got, err := s.Find(t.Context(), strings.Repeat("r", i+1)); err != nil || len(got) != 1 {
 			t.Errorf("event %d: %v %v", i, got, err)
 		}
+	}
+}
+
+// Events are found by the time in their request's id, without a row of the index; those of a request
+// that lasts, with one.
+func TestService_Find_byTime(t *testing.T) {
+	t.Parallel()
+	c, dir := newClock(), t.TempDir()
+	s := newService(t, openStore(t, c), dir, c)
+	id := func(at time.Time, n int) string {
+		return fmt.Sprintf("%08x-%04x-4000-8000-%012x", uint32((at.UnixMilli()^int64(n))>>16), uint16(at.UnixMilli()^int64(n)), n)
+	}
+	began := c.Now()
+	if got, ok := wire.RequestTime(id(began, 77)); !ok || !got.Equal(began) {
+		t.Fatal(got, ok)
+	}
+	of := func(n int, operation string, lasted time.Duration) wire.Record {
+		r := a(c, id(began, n), operation)
+		r.Time, r.Latency = began, lasted
+		return r
+	}
+	record(t, s, of(1, "CreateUser", quickly), of(2, "CreateRole", 0), of(3, "CreateGroup", time.Millisecond))
+	inner := of(4, "GetRole", 5*time.Millisecond)
+	inner.Via = "cloudformation.amazonaws.com"
+	for range 2 * pageChunks { // each in a chunk of its own
+		record(t, s, inner)
+	}
+	late := of(3, "DeleteGroup", 30*time.Second)
+	late.Via = "cloudformation.amazonaws.com"
+	c.advance(30 * time.Second)
+	record(t, s, late, of(4, "CreateStack", quickly+time.Millisecond), of(5, "TagUser", 0))
+
+	for n, want := range [][]string{
+		0: nil, 1: {"CreateUser"}, 2: {"CreateRole"}, 3: {"CreateGroup", "DeleteGroup"},
+		4: append([]string{"CreateStack"}, slices.Repeat([]string{"GetRole"}, 2*pageChunks)...), 5: {"TagUser"},
+	} {
+		found, err := s.Find(t.Context(), id(began, n))
+		var names []string
+		for _, e := range found {
+			names = append(names, e.EventName)
+		}
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("request %d: %v %v, want %v", n, names, err, want)
+		}
+	}
+	var rows []string
+	if err := s.cfg.DB.View(t.Context(), func(tx *store.Tx) error {
+		chunks, err := s.chunks.List(tx, store.Query{Limit: 1000})
+		for _, chunk := range chunks {
+			rows = append(rows, slices.DeleteFunc(chunk.Find, func(f string) bool { return !strings.HasPrefix(f, byRequest+"=") })...)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Sort(rows); !slices.Equal(rows, []string{byRequest + "=" + id(began, 3), byRequest + "=" + id(began, 4)}) {
+		t.Errorf("the index has %q", rows)
+	}
+	if found, err := s.Find(t.Context(), id(began.Add(-lookupWindow-time.Hour), 1)); err != nil || found != nil {
+		t.Errorf("an id of another time: %v %v", found, err)
 	}
 }

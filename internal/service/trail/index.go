@@ -17,6 +17,7 @@ import (
 
 	"moat/internal/pure/jsonstring"
 	"moat/internal/store"
+	"moat/internal/wire"
 )
 
 // Bounds of a chunk. Its span bounds how far apart in time its events are, so that a look for a
@@ -149,7 +150,10 @@ func (e *Event) attributes(out []attribute) []attribute {
 	who := &e.UserIdentity
 	out = append(out,
 		attribute{"EventName", e.EventName}, attribute{"ReadOnly", strconv.FormatBool(e.ReadOnly)}, attribute{"EventSource", e.EventSource},
-		attribute{"Username", who.Username()}, attribute{"AccessKeyId", who.AccessKeyID}, attribute{byRequest, e.RequestID}, attribute{byPrincipal, who.Principal()})
+		attribute{"Username", who.Username()}, attribute{"AccessKeyId", who.AccessKeyID}, attribute{byPrincipal, who.Principal()})
+	if !e.quick() {
+		out = append(out, attribute{byRequest, e.RequestID})
+	}
 	for i := range e.Resources {
 		r := &e.Resources[i]
 		for _, name := range r.names() {
@@ -158,6 +162,18 @@ func (e *Event) attributes(out []attribute) []attribute {
 		out = append(out, attribute{"ResourceType", r.Type})
 	}
 	return out
+}
+
+// quickly is how long a request lasts whose events are found by the time in its id. An index of
+// ids, which are in no order, would touch a page of the database for each event: more than all
+// the rest of its copy costs.
+const quickly = time.Second
+
+// quick tells of an event that [Service.Find] finds without an index.
+func (e *Event) quick() bool {
+	began, ok := wire.RequestTime(e.RequestID)
+	lasted := e.time().Sub(began)
+	return ok && 0 <= lasted && lasted <= quickly
 }
 
 func (e *Event) time() time.Time {

@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -27,6 +28,7 @@ type question struct {
 	Attribute, Value string
 	Region           string // empty for all
 	Start, End       int64  // milliseconds, both included
+	Walk             bool   // look at all that is in that time: the index does not have it
 }
 
 func (q *question) matches(e *Event, at int64) bool {
@@ -38,6 +40,8 @@ func (q *question) matches(e *Event, at int64) bool {
 		return true
 	case "EventId":
 		return e.EventID == q.Value
+	case byRequest:
+		return e.RequestID == q.Value
 	}
 	return slices.Contains(e.attributes(nil), attribute{q.Attribute, q.Value})
 }
@@ -69,7 +73,10 @@ func (s *Service) look(ctx context.Context, q question, from place, most int) (e
 			if c.From < q.Start-chunkSpan.Milliseconds() {
 				return events, place{}, false, nil
 			}
-			found, err := c.matching(&q)
+			var found []located
+			if c.To >= q.Start {
+				found, err = c.matching(&q)
+			}
 			if err != nil {
 				return nil, place{}, false, err
 			}
@@ -99,7 +106,7 @@ func (s *Service) page(ctx context.Context, q *question, key []string, at bool) 
 		}
 		q.Start, q.End = max(q.Start, t.UnixMilli()), min(q.End, t.UnixMilli())
 		query.After = []string{stamp(q.End + 1), "", ""}
-	} else if q.Attribute != "" {
+	} else if q.Attribute != "" && !q.Walk {
 		query.Index, query.Values = "find", []string{found(q.Attribute, q.Value)}
 	}
 	err = s.cfg.DB.View(ctx, func(tx *store.Tx) error {
@@ -130,6 +137,9 @@ func (s *Service) page(ctx context.Context, q *question, key []string, at bool) 
 func (c *chunk) matching(q *question) ([]located, error) {
 	var out []located
 	for _, text := range slices.Backward(c.Events) {
+		if q.Walk && !bytes.Contains(text, []byte(q.Value)) {
+			continue
+		}
 		l := located{text: text}
 		if err := json.Unmarshal(text, &l.Event); err != nil {
 			return nil, fmt.Errorf("trail: an event in the store: %w", err)
