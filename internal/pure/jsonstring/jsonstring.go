@@ -32,7 +32,7 @@ func AppendHTML(b []byte, s string) []byte { return append(inside(append(b, '"')
 // need no escape.
 func Plain(b []byte) int {
 	i := 0
-	for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:]), low) {
+	for i+8 <= len(b) && special(binary.LittleEndian.Uint64(b[i:]))&tops == 0 {
 		i += 8
 	}
 	for ; i < len(b); i++ {
@@ -46,9 +46,16 @@ func Plain(b []byte) int {
 func inside(b []byte, s string, low uint64) []byte {
 	start := 0
 	for i := 0; i < len(s); {
-		if i+8 <= len(s) && plain(word(s[i:i+8]), low) {
-			i += 8
-			continue
+		if i+8 <= len(s) {
+			w := word(s[i : i+8])
+			found := special(w)
+			if low == lowHTML {
+				found |= markup(w)
+			}
+			if found&tops == 0 {
+				i += 8
+				continue
+			}
 		}
 		c := s[i]
 		if c < utf8.RuneSelf {
@@ -82,19 +89,19 @@ func word(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// plain reports whether eight bytes stand for themselves, all of them.
-func plain(w, low uint64) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	other := w | (w-ones*' ')&^w // beyond ASCII, or a control character
-	none := func(w uint64) { other |= (w - ones) &^ w }
-	none(w ^ ones*'\\')
-	if low == lowHTML {
-		none((w | ones*('&'^'"')) ^ ones*'&') // two that differ in one bit
-		none((w | ones*('<'^'>')) ^ ones*'>')
-	} else {
-		none(w ^ ones*'"')
-	}
-	return other&tops == 0
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
+// special has its top bits clear where each of eight bytes stands for itself: it is of ASCII and
+// no control character, quote or backslash. Of several that do not, it may show the first alone.
+func special(w uint64) uint64 {
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	return w | (w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash
+}
+
+// markup is special for &, < and >, of which two differ in one bit.
+func markup(w uint64) uint64 {
+	amp, angle := (w|ones*('&'^'"'))^ones*'&', (w|ones*('<'^'>'))^ones*'>'
+	return (amp-ones)&^amp | (angle-ones)&^angle
 }
 
 func escape(b []byte, c byte) []byte {
