@@ -42,3 +42,10 @@ func TestClaims_append(t *testing.T) {
 		t.Error("a claim that no JSON can hold was written")
 	}
 }
+
+func TestClaims_append_allocations(t *testing.T) {
+	c, b := claims{{"sub", "a"}, {"exp", int64(1 << 40)}, {"email_verified", true}, {"aud", "b"}}, make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(100, func() { b, _ = c.append(b[:0]) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
