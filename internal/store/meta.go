@@ -216,9 +216,10 @@ func (c *created) dropIndexes(tx *Tx, keys string) error {
 	return nil
 }
 
-// rebuild decodes every record and writes it again with its index rows.
+// rebuild decodes every record and writes it again with its index rows. Of many it tells how far it is.
 func (t *Table[T]) rebuild(tx *Tx) error {
-	const batch = 1000
+	const batch, told = 1000, 100 // records, batches
+	done := 0
 	for q := (Query{Limit: batch}); ; {
 		records, err := t.List(tx, q)
 		if err != nil {
@@ -237,8 +238,11 @@ func (t *Table[T]) rebuild(tx *Tx) error {
 			}
 			q.After = w.key
 		}
-		if len(records) < batch {
+		if done += len(records); len(records) < batch {
 			return nil
+		}
+		if done/batch%told == 1 {
+			tx.db.log.Info("records of an earlier Moat are indexed anew, once", "table", t.s.Name, "done", done)
 		}
 	}
 }
