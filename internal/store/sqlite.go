@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
 	if cfg.Path == memory {
 		return openMemory(ctx, db)
 	}
-	path, err := filepath.Abs(cfg.Path)
+	path, err := followed(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -52,9 +53,12 @@ func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{db: db, dsn: sqliteName(path), lock: lock, free: make(chan struct{}, maxReaders)}
-	err = private(path)
+	e := &sqliteEngine{db: db, lock: lock, free: make(chan struct{}, maxReaders)}
+	if err = private(path); err == nil {
+		path, err = followed(path) // of a link that led to nothing, too
+	}
 	if err == nil {
+		e.dsn = sqliteName(path)
 		err = e.open(ctx, "NORMAL")
 	}
 	if err == nil {
@@ -66,6 +70,20 @@ func openSQLite(ctx context.Context, db *DB, cfg Config) (engine, error) {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
+}
+
+// followed is where a path leads. SQLite puts its log beside the file itself, not beside a link to it, and so
+// does who locks it: whatever way they come, two see each other.
+func followed(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	end, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) { // the file, or what a link leads to
+		return path, nil
+	}
+	return end, err
 }
 
 // private makes the file before SQLite does, readable to its owner alone; the
