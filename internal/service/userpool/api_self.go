@@ -156,7 +156,7 @@ func (s *Service) VerifyUserAttribute(ctx context.Context, in *api.VerifyUserAtt
 		code.prove(&u)
 		return s.putUser(tx, &b.pool, &u, false)
 	})
-	if err = errors.Join(err, verdict); err != nil {
+	if err = decided(err, verdict); err != nil {
 		return nil, exception(err)
 	}
 	return &api.VerifyUserAttributeResponse{}, nil
@@ -217,7 +217,7 @@ func (s *Service) changePassword(ctx context.Context, in *api.ChangePasswordRequ
 		}
 		return s.putUser(tx, &b.pool, &u, false)
 	})
-	return errors.Join(err, verdict)
+	return decided(err, verdict)
 }
 
 // DeleteUser removes the user who asks, for good.

@@ -2,7 +2,6 @@ package userpool
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -250,7 +249,7 @@ func (s *Service) takeCustom(ctx context.Context, st *step) (answer, error) {
 		}
 		return s.failed(tx, ch.Pool, ch.User)
 	})
-	if err = errors.Join(err, verdict); err != nil {
+	if err = decided(err, verdict); err != nil {
 		return answer{}, err
 	}
 	return s.define(ctx, st, &c)

@@ -74,6 +74,16 @@ func is(err error, k kind) bool {
 	return ok && f.kind == k
 }
 
+// decided is what comes of a transaction that has found a verdict: that, once it is committed. Of one that failed
+// nothing is told: a guess would learn what it was, and not be counted. A client can bring it about by shutting down
+// its side of the connection at the right moment, which does not keep it from reading.
+func decided(err, verdict error) error {
+	if err != nil {
+		return err
+	}
+	return verdict
+}
+
 // errWrongPassword is what every failed sign-in says, whatever failed.
 func errWrongPassword() error { return refuse(notAuthorized, "Incorrect username or password.") }
 

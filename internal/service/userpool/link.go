@@ -129,7 +129,7 @@ func (s *Service) confirmByLink(ctx context.Context, pool *Pool, clientID, name,
 		code.prove(&u)
 		return s.putUser(tx, &p, &u, false)
 	})
-	if err = errors.Join(err, verdict); err != nil {
+	if err = decided(err, verdict); err != nil {
 		return err
 	}
 	return s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", occasion{client: clientID})

@@ -187,7 +187,7 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 	if err == nil && out.notify {
 		s.notifyRisk(ctx, st, &out)
 	}
-	if err = errors.Join(err, out.verdict); err != nil {
+	if err = decided(err, out.verdict); err != nil {
 		return answer{}, err
 	}
 	at = out.at

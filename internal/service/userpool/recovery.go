@@ -205,7 +205,7 @@ func (s *Service) confirmForgotPassword(ctx context.Context, in *api.ConfirmForg
 		}
 		return s.putUser(tx, p, &u, false)
 	})
-	if err = errors.Join(err, verdict); err != nil || r.refusal != nil {
+	if err = decided(err, verdict); err != nil || r.refusal != nil {
 		return err
 	}
 	return s.postConfirmation(ctx, p, &confirmed, "ConfirmForgotPassword", occasion{client: in.ClientId, metadata: in.ClientMetadata})

@@ -137,7 +137,7 @@ func (s *Service) refresh(ctx context.Context, p *Pool, c *Client, text string, 
 			err = errRevokedRefresh()
 		}
 	}
-	if err = errors.Join(err, verdict); err != nil {
+	if err = decided(err, verdict); err != nil {
 		return nil, err
 	}
 	return s.issue(ctx, &issuance{pool: p, client: c, user: &u, groups: groups, session: &x, refresh: c.rotates(), why: issuedByRefresh, on: on})

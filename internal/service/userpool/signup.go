@@ -187,7 +187,7 @@ func (s *Service) ConfirmSignUp(ctx context.Context, in *api.ConfirmSignUpReques
 		}
 		return s.putUser(tx, &p, &u, wire.Value(in.ForceAliasCreation))
 	})
-	if err = errors.Join(err, verdict); err != nil {
+	if err = decided(err, verdict); err != nil {
 		return nil, exception(err)
 	}
 	if err := s.postConfirmation(ctx, &p, &u, "ConfirmSignUp", occasion{client: in.ClientId, metadata: in.ClientMetadata}); err != nil {
