@@ -82,3 +82,39 @@ func TestLockout_toldIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// A sign-in that the last function refuses leaves no session, be the client there or not.
+func TestDiscard_clientGone(t *testing.T) {
+	t.Parallel()
+	for name, goes := range map[string]bool{"stays": false, "goes": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			ctx, leave := context.WithCancel(wire.WithCall(t.Context(), &wire.Call{Account: "000000000000", Region: testRegion}))
+			defer leave()
+			pool, client := h.triggered(api.LambdaConfigType{PostAuthentication: h.function("post", func(map[string]any) (any, error) {
+				if goes {
+					leave()
+				}
+				return nil, errors.New("Sorry")
+			})})
+			h.member(pool, "ann")
+			c := h.srp(pool, client)
+			begun := must[*api.InitiateAuthResponse](t)(c.start("ann"))
+			answer := &api.RespondToAuthChallengeRequest{
+				ChallengeName: "PASSWORD_VERIFIER", ClientId: client, ChallengeResponses: c.proof(begun.ChallengeParameters, goodPass),
+			}
+			_, err := h.RespondToAuthChallenge(ctx, answer)
+			want(t, err, "UserLambdaValidationException", "PostAuthentication failed with error Sorry.")
+			if err := h.db.View(t.Context(), func(tx *store.Tx) error {
+				left, err := h.tables.sessions.List(tx, store.Query{Limit: 10})
+				if len(left) != 1 || left[0].User != "" || !left[0].Revoked {
+					t.Errorf("left are %+v", left)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

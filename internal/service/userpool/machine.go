@@ -198,8 +198,8 @@ func (s *Service) conclude(ctx context.Context, st *step, pr *proof) (answer, er
 	if err == nil && out.newDevice {
 		result.NewDeviceMetadata = s.deviceMetadata(&out.session)
 	}
-	if err != nil { // no token leaves, so the session must not stand either
-		err = errors.Join(err, s.discard(ctx, pr, out.session.ID))
+	if err != nil { // no token leaves, so the session must not stand either, be the client gone or not
+		err = errors.Join(err, s.discard(context.WithoutCancel(ctx), pr, out.session.ID))
 	}
 	return answer{result: result, params: map[string]string{}}, err
 }
