@@ -39,7 +39,7 @@ vet:
 # that limits of allocations are checked apart. Processors without AVX-512 IFMA have arithmetic of their own (tag novector).
 test-go: deps-go
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
-	$(GO) test -run '[Aa]lloc' ./internal/gateway ./internal/http1
+	$(GO) test -run '[Aa]lloc' ./internal/gateway ./internal/http1 ./internal/wire
 	$(GO) test -tags novector ./internal/pure/montgomery ./internal/pure/srp ./internal/pure/token ./internal/pkcs1
 
 test-e2e: build
