@@ -24,6 +24,9 @@ type SigningKey struct {
 	header  string
 }
 
+// Slow says whether a signature takes about a millisecond: crypto/rsa makes it.
+func (k *SigningKey) Slow() bool { return k.rsa != nil && k.rsa.fast == nil }
+
 // NewSigningKey precomputes what signing under RS256 needs.
 func NewSigningKey(id string, private *rsa.PrivateKey) (*SigningKey, error) {
 	if private == nil {

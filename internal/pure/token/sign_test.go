@@ -3,12 +3,16 @@ package token
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"moat/internal/pure/montgomery"
 )
 
 func TestSign_ES256(t *testing.T) {
@@ -122,5 +126,32 @@ func BenchmarkSign_algorithms(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A signature is slow where crypto/rsa makes it: without the processor's multipliers, or of another size.
+func TestSigningKey_Slow(t *testing.T) {
+	t.Parallel()
+	key := func(bits int) *SigningKey {
+		private, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := NewSigningKey("k", private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := NewCurveKey("c", curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ec.Slow() || !key(3072).Slow() || key(2048).Slow() == montgomery.Available() {
+		t.Errorf("slow: ES256 %v, RS256 of 3,072 bits %v, of 2,048 bits %v", ec.Slow(), key(3072).Slow(), key(2048).Slow())
 	}
 }
