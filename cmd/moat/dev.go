@@ -102,7 +102,6 @@ func (a *app) dev(ctx context.Context, f *devFlags, args []string) error {
 	if cfg.Now, err = clock(a.getenv); err != nil {
 		return err
 	}
-	collectSeldom(ctx, a.getenv)
 	if d.server, err = server.New(ctx, cfg); err != nil {
 		return err
 	}

@@ -59,7 +59,6 @@ func (a *app) serve(ctx context.Context, f *serverFlags) error {
 			lines.print(r)
 		}
 	}
-	collectSeldom(ctx, a.getenv)
 	s, err := server.New(ctx, cfg)
 	if err != nil {
 		return err
