@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -144,13 +145,14 @@ func multiply(ctx context.Context, file string, size int) error {
 	return offline(ctx, file, func(tx *sql.Tx) error { return multiplyIn(ctx, tx, size) })
 }
 
-// offline changes the database of a server that is stopped, in one transaction.
+// offline changes the database of a server that is stopped, in one transaction. All of it is on the disk then:
+// the server's first checkpoint would have to wait for that.
 func offline(ctx context.Context, file string, change func(tx *sql.Tx) error) (err error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(off)&_pragma=cache_size(-200000)")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, db.Close(), syncFile(file)) }()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -160,6 +162,14 @@ func offline(ctx context.Context, file string, change func(tx *sql.Tx) error) (e
 		return err
 	}
 	return tx.Commit()
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func multiplyIn(ctx context.Context, tx *sql.Tx, size int) error {
