@@ -21,6 +21,7 @@ type load struct {
 	conns, count int
 	limit        time.Duration
 	settle       time.Duration              // what the server does this long afterwards counts, too: it logs
+	before       func() error               // comes first, and is not measured; may be nil
 	do           func(c *conn, i int) error // i counts from 0 to count-1, each once
 }
 
@@ -29,6 +30,20 @@ type outcome struct {
 	count     int
 	wall, cpu time.Duration
 	took      []float64 // microseconds of each piece of work, sorted
+}
+
+// then is what pieces cost that are done in two loads, one step of each in either. Their times are added rank by rank.
+func (o outcome) then(next outcome) outcome {
+	if o.count == 0 || next.count == 0 {
+		return next
+	}
+	share := float64(next.count) / float64(o.count)
+	next.wall += time.Duration(share * float64(o.wall))
+	next.cpu += time.Duration(share * float64(o.cpu))
+	for i := range next.took {
+		next.took[i] += quantile(o.took, float64(i)/float64(len(next.took)))
+	}
+	return next
 }
 
 // run does a load against a process.
