@@ -1,9 +1,10 @@
 package wire
 
 import (
-	"encoding/hex"
 	"strconv"
 	"time"
+
+	"moat/internal/pure/uuid"
 )
 
 // requestID makes a UUID of version 4, as AWS's request ids are, of random bytes. Its first six
@@ -14,12 +15,7 @@ func requestID(at time.Time, b [16]byte) string {
 	for i := range 6 {
 		b[i] = byte(ms>>(40-8*i)) ^ b[10+i]
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.AppendEncode(make([]byte, 0, 36), b[:4])
-	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
-		s = hex.AppendEncode(append(s, '-'), part)
-	}
-	return string(s)
+	return uuid.V4(b)
 }
 
 // RequestTime reads the time in a request's id, to the millisecond. An id that was made elsewhere

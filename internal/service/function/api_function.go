@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/lambdaapi"
@@ -21,16 +22,7 @@ func (s *Service) newID() (string, error) {
 	if _, err := io.ReadFull(s.cfg.Rand, b[:]); err != nil {
 		return "", err
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	const hex = "0123456789abcdef"
-	out := make([]byte, 0, 36)
-	for i, x := range b {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			out = append(out, '-')
-		}
-		out = append(out, hex[x>>4], hex[x&15])
-	}
-	return string(out), nil
+	return uuid.V4(b), nil
 }
 
 // touch gives a version a new revision. Environments of the old one are replaced.

@@ -2,10 +2,11 @@ package iam
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+	"io"
 	"time"
 
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/iamapi"
@@ -130,11 +131,9 @@ func (s *Service) GetServiceLinkedRoleDeletionStatus(ctx context.Context, in *ia
 
 // newUUID makes a random UUID (RFC 9562, version 4).
 func (s *Service) newUUID() (string, error) {
-	b := make([]byte, 16)
-	if _, err := s.rand.Read(b); err != nil {
+	var b [16]byte
+	if _, err := io.ReadFull(&s.rand, b[:]); err != nil {
 		return "", err
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b)
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:], nil
+	return uuid.V4(b), nil
 }

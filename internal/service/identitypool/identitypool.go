@@ -9,7 +9,6 @@ package identitypool
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"moat/internal/pure/policy"
 	"moat/internal/pure/sigv4"
 	"moat/internal/pure/token"
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 	"moat/internal/wire"
 	"moat/internal/wire/cognitoidentityapi"
@@ -118,8 +118,7 @@ func (s *Service) newID(region string) (string, error) {
 	if _, err := io.ReadFull(s.cfg.Rand, b[:]); err != nil {
 		return "", err
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%s:%x-%x-%x-%x-%x", region, b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+	return region + ":" + uuid.V4(b), nil
 }
 
 func (s *Service) poolARN(id string) string {

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moat/internal/pure/uuid"
 	"moat/internal/service/stack/template"
 	"moat/internal/store"
 	"moat/internal/wire"
@@ -73,9 +73,7 @@ func (s *Service) uuid() string {
 	if err != nil {
 		panic("stack: no randomness: " + err.Error())
 	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return uuid.V4(b)
 }
 
 // where returns the account and region of the running call.

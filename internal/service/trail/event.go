@@ -1,8 +1,6 @@
 package trail
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"path"
@@ -14,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"moat/internal/pure/policy"
+	"moat/internal/pure/uuid"
 	"moat/internal/wire"
 )
 
@@ -245,19 +244,9 @@ func isData(service, operation string) bool {
 // newEventID makes a UUID that carries the time (RFC 9562 section 5.7), so that the event is
 // found by it without an index.
 func newEventID(at time.Time, random io.Reader) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[6:]); err != nil {
-		return "", err
-	}
-	ms := uint64(max(at.UnixMilli(), 0))
-	binary.BigEndian.PutUint16(b[0:], uint16(ms>>32))
-	binary.BigEndian.PutUint32(b[2:], uint32(ms))
-	b[6], b[8] = b[6]&0x0f|0x70, b[8]&0x3f|0x80
-	s := hex.AppendEncode(make([]byte, 0, 36), b[:4])
-	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
-		s = hex.AppendEncode(append(s, '-'), part)
-	}
-	return string(s), nil
+	var b [10]byte
+	_, err := io.ReadFull(random, b[:])
+	return uuid.V7(at, b), err
 }
 
 // timeOfID reads the time in an event id.

@@ -8,6 +8,7 @@ import (
 
 	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/srp"
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 	api "moat/internal/wire/cognitoidpapi"
 )
@@ -201,7 +202,7 @@ func (s *Service) imaginaryUser(p *Pool, name string) User {
 	case uuidShape.MatchString(folded): // a generated username signs in as it is
 		u.Name = folded
 	case len(p.UsernameAttributes) > 0 || strings.Contains(name, "@") || isPhone(name):
-		u.Name = formatUUID(s.secrets.derive(16, "imaginary username", p.ID, folded))
+		u.Name = uuid.V4([16]byte(s.secrets.derive(16, "imaginary username", p.ID, folded)))
 	case !p.CaseSensitive:
 		u.Name = strings.ToLower(name)
 	}

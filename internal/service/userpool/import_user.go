@@ -9,6 +9,7 @@ import (
 
 	"moat/internal/pure/lazyregexp"
 	"moat/internal/pure/srp"
+	"moat/internal/pure/uuid"
 	"moat/internal/service/userpool/pwhash"
 	"moat/internal/service/userpool/userfile"
 	api "moat/internal/wire/cognitoidpapi"
@@ -77,7 +78,7 @@ func (s *Service) nameImported(p *Pool, in *ImportRequest, u *User) error {
 		return refuse(invalidParameter, "A username has 1 to 128 letters, marks, digits, signs and punctuation.")
 	}
 	if u.Sub == "" && in.Foreign {
-		u.Sub = formatUUID(s.secrets.derive(16, "imported sub", p.ID, p.fold(u.Name)))
+		u.Sub = uuid.V4([16]byte(s.secrets.derive(16, "imported sub", p.ID, p.fold(u.Name))))
 	}
 	if !subShape.MatchString(u.Sub) {
 		return refuse(invalidParameter, "A sub is a UUID in lower case.")

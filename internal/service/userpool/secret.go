@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 )
 
@@ -27,7 +27,7 @@ const (
 	sealPage         = "userpool page"
 	sealSeed         = "userpool software token"
 	sealPasskey      = "userpool passkey"
-	sealRegistration = "userpool passkey registration"
+	sealRegistration = "userpool passkey registration 2" // as with challenges
 	sealForeign      = "userpool foreign hash"
 	sealExport       = "userpool export"
 )
@@ -116,28 +116,22 @@ func (s *Service) random(n int) ([]byte, error) {
 	return b, err
 }
 
-// uuid draws a random UUID (RFC 9562 section 5.4).
+// uuid draws a random UUID.
 func (s *Service) uuid() (string, error) {
 	b, err := s.random(16)
 	if err != nil {
 		return "", err
 	}
-	return formatUUID(b), nil
+	return uuid.V4([16]byte(b)), nil
 }
 
-func formatUUID(b []byte) string {
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return hyphenated(b)
-}
-
-// hyphenated writes the 16 bytes of a UUID, whatever their version.
-func hyphenated(b []byte) string {
-	out := hex.AppendEncode(make([]byte, 0, 36), b[:4])
-	for i := 4; i < 10; i += 2 {
-		out = hex.AppendEncode(append(out, '-'), b[i:i+2])
+// timedUUID draws an id that sorts by time.
+func (s *Service) timedUUID() (string, error) {
+	b, err := s.random(10)
+	if err != nil {
+		return "", err
 	}
-	return string(hex.AppendEncode(append(out, '-'), b[10:16]))
+	return uuid.V7(s.time(), [10]byte(b)), nil
 }
 
 const (

@@ -27,11 +27,3 @@ func TestSecrets_mac(t *testing.T) {
 	}
 	side.Wait()
 }
-
-func TestFormatUUID(t *testing.T) {
-	t.Parallel()
-	b := []byte("\x00\x11\x22\x33\x44\x55\xf6\x77\xf8\x99\xaa\xbb\xcc\xdd\xee\xff")
-	if got, want := formatUUID(b), "00112233-4455-4677-b899-aabbccddeeff"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}

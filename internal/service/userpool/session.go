@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"moat/internal/pure/token"
+	"moat/internal/pure/uuid"
 	"moat/internal/store"
 	"moat/internal/wire"
 	api "moat/internal/wire/cognitoidpapi"
@@ -70,7 +71,7 @@ func (s *Service) readRefreshToken(c *Client, text string) (id string, generatio
 	if subtle.ConstantTimeCompare(mac, s.secrets.mac("refresh token", string(head), c.Pool, c.ID)) != 1 {
 		return "", 0, false
 	}
-	return hyphenated(head[:16]), binary.BigEndian.Uint32(head[16:]), true
+	return uuid.Text([16]byte(head[:16])), binary.BigEndian.Uint32(head[16:]), true
 }
 
 // onDevice refuses a device that is not the one on which the session was begun. Who names none

@@ -1,7 +1,6 @@
 package userpool
 
 import (
-	"encoding/binary"
 	"time"
 
 	"moat/internal/store"
@@ -65,20 +64,6 @@ func newSprayerTable() *store.Table[Sprayer] {
 		KeyOf:   func(x *Sprayer) []string { return []string{x.Pool, x.Network} },
 		Expires: func(x *Sprayer) time.Time { return x.Since.Add(recently) },
 	})
-}
-
-// timedUUID draws an id that sorts by time (UUID version 7).
-func (s *Service) timedUUID() (string, error) {
-	b, err := s.random(16)
-	if err != nil {
-		return "", err
-	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(s.time().UnixMilli())<<16)
-	copy(b, ms[:6])
-	id := []byte(formatUUID(b))
-	id[14] = '7'
-	return string(id), nil
 }
 
 // newEvent begins an event of a request.
