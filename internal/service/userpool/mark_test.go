@@ -10,19 +10,24 @@ import (
 	api "moat/internal/wire/cognitoidpapi"
 )
 
+// begunByAnn begins a sign-in and returns what answers it with a password.
+func begunByAnn(t *testing.T, password string) (h *house, pool string, c *srpClient, proof map[string]string) {
+	t.Helper()
+	h = newHouse(t)
+	pool = h.newPoolID(func(in *api.CreateUserPoolRequest) { in.UsernameAttributes = nil })
+	h.member(pool, "ann")
+	c = h.srp(pool, *h.newClient(pool, nil).ClientId)
+	begun := must[*api.InitiateAuthResponse](t)(c.start("ann"))
+	return h, pool, c, c.proof(begun.ChallengeParameters, password)
+}
+
 // Of many answers to one challenge at once one is the answer: one session, one count of what was wrong.
 func TestChallenge_answeredAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, password := range map[string]string{"right": goodPass, "wrong": "Wrong-horse-77"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			pool := h.newPoolID(func(in *api.CreateUserPoolRequest) { in.UsernameAttributes = nil })
-			client := *h.newClient(pool, nil).ClientId
-			h.member(pool, "ann")
-			c := h.srp(pool, client)
-			begun := must[*api.InitiateAuthResponse](t)(c.start("ann"))
-			proof := c.proof(begun.ChallengeParameters, password)
+			h, pool, c, proof := begunByAnn(t, password)
 			var all sync.WaitGroup
 			var mu sync.Mutex
 			said := map[string]int{}
@@ -136,13 +141,7 @@ func TestMark_isNoSession(t *testing.T) {
 // A challenge is of one user: who has his name after him does not take it over, though nothing marks it as answered.
 func TestChallenge_userMadeAnew(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	pool := h.newPoolID(func(in *api.CreateUserPoolRequest) { in.UsernameAttributes = nil })
-	client := *h.newClient(pool, nil).ClientId
-	h.member(pool, "ann")
-	c := h.srp(pool, client)
-	begun := must[*api.InitiateAuthResponse](t)(c.start("ann"))
-	proof := c.proof(begun.ChallengeParameters, goodPass)
+	h, pool, c, proof := begunByAnn(t, goodPass)
 	must[*api.RespondToAuthChallengeResponse](t)(c.finish(proof))
 	if _, err := h.c.AdminDeleteUser(t.Context(), &api.AdminDeleteUserRequest{UserPoolId: pool, Username: "ann"}); err != nil {
 		t.Fatal(err)

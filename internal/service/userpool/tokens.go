@@ -2,6 +2,7 @@ package userpool
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -81,16 +82,7 @@ func signBoth(k *token.SigningKey, accessClaims, idClaims claims) (access, id st
 	side.Go(func() { id, idErr = sign(k, idClaims) })
 	access, err = sign(k, accessClaims)
 	side.Wait()
-	return access, id, firstError(err, idErr)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return access, id, errors.Join(err, idErr)
 }
 
 // baseClaims are those that both tokens share.
